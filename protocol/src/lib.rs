@@ -1,1 +1,15 @@
-//! Placeholder of the first build.
+//! Belay's nouns, its wire format, the session state machine and (behind the feature `report`) facts, findings and
+//! rules.
+//!
+//! Nothing here reads a clock, draws randomness, opens a file or a socket, or looks at the environment: all of that is
+//! passed in, so that the same code runs in the three programs, in the simulator and in the fuzzer.
+
+pub mod bounded;
+pub mod codec;
+pub mod id;
+pub mod lang;
+pub mod limits;
+
+pub use bounded::{BoundedVec, Text};
+pub use id::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RouteId, RouteSalt};
+pub use lang::{Language, Phrase};

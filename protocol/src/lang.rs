@@ -1,0 +1,129 @@
+//! The languages people see, and sentences that exist in all of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A language of the user interface.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum Language {
+    /// English.
+    #[default]
+    #[serde(rename = "en")]
+    English,
+    /// Simplified Chinese.
+    #[serde(rename = "zh")]
+    Chinese,
+}
+
+impl Language {
+    /// Reads a POSIX locale (`zh_CN.UTF-8`), a BCP 47 tag (`zh-Hans`) or a bare language; anything that does not start
+    /// with `zh` is English.
+    pub fn from_locale(locale: &str) -> Self {
+        let primary = locale.split(['_', '-', '.', '@']).next().unwrap_or_default();
+        if primary.eq_ignore_ascii_case("zh") { Self::Chinese } else { Self::English }
+    }
+
+    /// The BCP 47 tag: `en` or `zh-Hans`.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh-Hans",
+        }
+    }
+}
+
+impl FromStr for Language {
+    type Err = std::convert::Infallible;
+
+    fn from_str(locale: &str) -> Result<Self, Self::Err> {
+        Ok(Self::from_locale(locale))
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.tag())
+    }
+}
+
+/// One sentence in every language. A missing translation does not compile, because every field must be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Phrase {
+    /// English.
+    pub en: &'static str,
+    /// Simplified Chinese.
+    pub zh: &'static str,
+}
+
+impl Phrase {
+    /// The sentence in `language`.
+    pub const fn text(&self, language: Language) -> &'static str {
+        match language {
+            Language::English => self.en,
+            Language::Chinese => self.zh,
+        }
+    }
+
+    /// The sentence in `language` with each `{name}` replaced by its value. Values are inserted as they are and are not
+    /// searched for further names.
+    pub fn fill(&self, language: Language, values: &[(&str, &str)]) -> String {
+        fill(self.text(language), values)
+    }
+}
+
+/// Replaces each `{name}` in `template` by its value; a name without a value stays as it is.
+pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(template.len() + 32);
+    let mut rest = template;
+    while let Some(start) = rest.find('{') {
+        filled.push_str(&rest[..start]);
+        let after = &rest[start + 1..];
+        let value = after.find('}').and_then(|end| {
+            let (_, value) = values.iter().find(|(name, _)| *name == &after[..end])?;
+            Some((*value, end))
+        });
+        match value {
+            Some((value, end)) => {
+                filled.push_str(value);
+                rest = &after[end + 1..];
+            }
+            None => {
+                filled.push('{');
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locales_pick_a_language() {
+        for (locale, language) in [
+            ("zh_CN.UTF-8", Language::Chinese),
+            ("zh-Hans", Language::Chinese),
+            ("ZH", Language::Chinese),
+            ("en_GB.UTF-8", Language::English),
+            ("C", Language::English),
+            ("", Language::English),
+            ("zhx", Language::English),
+        ] {
+            assert_eq!(Language::from_locale(locale), language, "{locale}");
+        }
+    }
+
+    #[test]
+    fn values_are_filled_in_once() {
+        let phrase = Phrase { en: "{name} is {percent} % full", zh: "{name} 已用 {percent} %" };
+        let values = [("name", "{percent}"), ("percent", "96")];
+        assert_eq!(phrase.fill(Language::English, &values), "{percent} is 96 % full");
+        assert_eq!(phrase.fill(Language::Chinese, &values), "{percent} 已用 96 %");
+        assert_eq!(fill("{unknown} {", &values), "{unknown} {");
+    }
+}
