@@ -6,9 +6,16 @@
 
 pub mod bounded;
 pub mod codec;
+pub mod consent;
+pub mod delegation;
+pub mod frame;
+pub mod hello;
 pub mod id;
+pub mod invite;
 pub mod lang;
 pub mod limits;
+pub mod phrase;
+pub mod version;
 
 pub use bounded::{BoundedVec, Text};
 pub use id::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RouteId, RouteSalt};
