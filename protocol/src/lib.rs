@@ -14,7 +14,9 @@ pub mod id;
 pub mod invite;
 pub mod lang;
 pub mod limits;
+pub mod message;
 pub mod phrase;
+pub mod session;
 pub mod version;
 
 pub use bounded::{BoundedVec, Text};
