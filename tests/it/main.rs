@@ -1,3 +1,4 @@
 //! Tests that cross programs.
 
 mod links;
+mod simulated;

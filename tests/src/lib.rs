@@ -1,3 +1,4 @@
 //! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
 
 pub mod links;
+pub mod net;

@@ -272,7 +272,8 @@ impl ControlPlane {
         {
             return Err(RelayRefusal::UnknownOrganization);
         }
-        let opened = self.table().reach(agent, organization).map_err(refusal)?;
+        let now = tokio::time::Instant::now().into_std();
+        let opened = self.table().reach(agent, organization, now).map_err(refusal)?;
         // The desk first, so that it knows the path when the agent's first packet arrives.
         let source = Some(self.keys.attest_source(source.ip()));
         self.tell(opened.desk.connection, FromRelay::Opened { peer: opened.desk.about, source });

@@ -138,7 +138,8 @@ impl AsyncUdpSocket for ForwardingSocket {
                 Poll::Ready(Ok(received)) => received,
                 other => return other,
             };
-            let now = Instant::now();
+            // tokio's clock, so that budgets follow virtual time in simulations.
+            let now = tokio::time::Instant::now().into_std();
             let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
             let mut kept = 0;
             for index in 0..received {

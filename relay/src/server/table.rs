@@ -246,7 +246,12 @@ impl Table {
     }
 
     /// Opens a pair between an agent and the newest console of `organization`.
-    pub fn reach(&mut self, agent: &PeerRoute, organization: &OrganizationKey) -> Result<OpenedPair, TableError> {
+    pub fn reach(
+        &mut self,
+        agent: &PeerRoute,
+        organization: &OrganizationKey,
+        now: Instant,
+    ) -> Result<OpenedPair, TableError> {
         let desk = self.desks.get(organization).and_then(|desks| desks.values().next_back().copied());
         let desk = desk.ok_or(TableError::DeskOffline)?;
         let agent = agent.route();
@@ -267,8 +272,8 @@ impl Table {
                 return Err(TableError::Full);
             }
         }
-        self.open_lane(agent, agent_place, desk, desk_place);
-        self.open_lane(desk, desk_place, agent, agent_place);
+        self.open_lane((agent, agent_place), (desk, desk_place), now);
+        self.open_lane((desk, desk_place), (agent, agent_place), now);
         Ok(opened)
     }
 
@@ -302,11 +307,11 @@ impl Table {
         (self.endpoints.len(), self.lanes.len() / 2)
     }
 
-    fn open_lane(&mut self, from: RouteId, from_place: Place, to: RouteId, to_place: Place) {
+    fn open_lane(&mut self, (from, from_place): (RouteId, Place), (to, to_place): (RouteId, Place), now: Instant) {
         let budget = Budget {
             bytes_per_second: self.caps.pair_bytes_per_second,
             left: self.caps.pair_bytes_per_second,
-            filled_at: Instant::now(),
+            filled_at: now,
         };
         let lane = Lane { to: to_place, ends: (from, to), budget: Mutex::new(budget), slowed: AtomicBool::new(false) };
         self.lanes.entry((from_place.address, to)).or_insert_with(|| Arc::new(lane));

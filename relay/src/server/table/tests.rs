@@ -17,6 +17,10 @@ fn packet_for(peer: &PeerRoute) -> Vec<u8> {
     [[0x40].as_slice(), &peer.route().0, &[0; 24]].concat()
 }
 
+fn reach(table: &mut Table, agent: &PeerRoute, organization: &OrganizationKey) -> Result<OpenedPair, TableError> {
+    table.reach(agent, organization, Instant::now())
+}
+
 fn number(name: u8) -> ConnectionNumber {
     ConnectionNumber(u64::from(name))
 }
@@ -45,7 +49,7 @@ fn forwards(table: &Table, from: u8, to: u8) -> bool {
 fn only_an_open_pair_is_forwarded_and_only_between_its_two_ends() {
     let mut table = table();
     assert!(!forwards(&table, 2, 1));
-    let opened = table.reach(&peer(2), &ORGANIZATION).unwrap();
+    let opened = reach(&mut table, &peer(2), &ORGANIZATION).unwrap();
     assert_eq!(opened.agent, Told { connection: number(2), about: peer(1) });
     assert_eq!(opened.desk, Told { connection: number(1), about: peer(2) });
     assert!(forwards(&table, 2, 1) && forwards(&table, 1, 2));
@@ -57,31 +61,31 @@ fn only_an_open_pair_is_forwarded_and_only_between_its_two_ends() {
 #[test]
 fn agents_cannot_reach_each_other_or_an_organization_that_is_not_here() {
     let mut table = table();
-    assert_eq!(table.reach(&peer(2), &OrganizationKey([8; 32])), Err(TableError::DeskOffline));
-    assert_eq!(table.reach(&peer(2), &OrganizationKey(peer(3).key)), Err(TableError::DeskOffline));
-    assert_eq!(table.reach(&peer(4), &ORGANIZATION), Err(TableError::Gone));
-    assert_eq!(table.reach(&peer(1), &ORGANIZATION), Err(TableError::NotAnAgent));
+    assert_eq!(reach(&mut table, &peer(2), &OrganizationKey([8; 32])), Err(TableError::DeskOffline));
+    assert_eq!(reach(&mut table, &peer(2), &OrganizationKey(peer(3).key)), Err(TableError::DeskOffline));
+    assert_eq!(reach(&mut table, &peer(4), &ORGANIZATION), Err(TableError::Gone));
+    assert_eq!(reach(&mut table, &peer(1), &ORGANIZATION), Err(TableError::NotAnAgent));
 }
 
 #[test]
 fn who_disappears_takes_its_pairs_along_and_partners_are_told() {
     let mut table = table();
-    table.reach(&peer(2), &ORGANIZATION).unwrap();
+    reach(&mut table, &peer(2), &ORGANIZATION).unwrap();
     assert_eq!(table.remove(&peer(1).key, number(1)), [Told { connection: number(2), about: peer(1) }]);
     assert!(!matches!(table.decide(place(2).address, &packet_for(&peer(1))), Decision::Forward(_)));
-    assert_eq!(table.reach(&peer(2), &ORGANIZATION), Err(TableError::DeskOffline));
+    assert_eq!(reach(&mut table, &peer(2), &ORGANIZATION), Err(TableError::DeskOffline));
     assert_eq!(table.counts(), (2, 0));
 }
 
 #[test]
 fn the_newest_connection_of_a_key_wins() {
     let mut table = table();
-    table.reach(&peer(2), &ORGANIZATION).unwrap();
+    reach(&mut table, &peer(2), &ORGANIZATION).unwrap();
     let restarted = PeerRoute { salt: RouteSalt([77; 16]), ..peer(1) };
     let told = table.register(restarted, number(10), place(4), Some(ORGANIZATION)).unwrap();
     assert_eq!(told, [Told { connection: number(2), about: peer(1) }]);
     assert_eq!(table.remove(&peer(1).key, number(1)), [], "the old connection's end changes nothing");
-    assert_eq!(table.reach(&peer(2), &ORGANIZATION).unwrap().agent.about, restarted);
+    assert_eq!(reach(&mut table, &peer(2), &ORGANIZATION).unwrap().agent.about, restarted);
 }
 
 #[test]
@@ -90,17 +94,17 @@ fn at_its_caps_the_table_refuses_newcomers_only() {
     table.register(peer(4), number(4), place(4), None).unwrap();
     assert_eq!(table.register(peer(5), number(5), place(5), None), Err(TableError::Full));
     assert!(table.register(peer(4), number(6), place(6), None).is_ok(), "a known key may come again");
-    table.reach(&peer(2), &ORGANIZATION).unwrap();
-    table.reach(&peer(2), &ORGANIZATION).unwrap();
-    table.reach(&peer(3), &ORGANIZATION).unwrap();
-    assert_eq!(table.reach(&peer(4), &ORGANIZATION), Err(TableError::Full), "two pairs are the limit");
+    reach(&mut table, &peer(2), &ORGANIZATION).unwrap();
+    reach(&mut table, &peer(2), &ORGANIZATION).unwrap();
+    reach(&mut table, &peer(3), &ORGANIZATION).unwrap();
+    assert_eq!(reach(&mut table, &peer(4), &ORGANIZATION), Err(TableError::Full), "two pairs are the limit");
     let other = OrganizationKey([7; 32]);
     let mut table = Table::new(Caps { endpoints: 9, pairs: 9, pairs_per_agent: 1, pair_bytes_per_second: 1 });
     for (name, organization) in [(1, Some(ORGANIZATION)), (2, Some(other)), (3, None)] {
         table.register(peer(name), number(name), place(name), organization).unwrap();
     }
-    table.reach(&peer(3), &ORGANIZATION).unwrap();
-    assert_eq!(table.reach(&peer(3), &other), Err(TableError::Full), "one pair an agent");
+    reach(&mut table, &peer(3), &ORGANIZATION).unwrap();
+    assert_eq!(reach(&mut table, &peer(3), &other), Err(TableError::Full), "one pair an agent");
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn a_route_of_another_key_cannot_be_taken() {
 #[test]
 fn a_used_up_budget_drops_and_refills() {
     let mut table = table();
-    table.reach(&peer(2), &ORGANIZATION).unwrap();
+    reach(&mut table, &peer(2), &ORGANIZATION).unwrap();
     let Decision::Forward(lane) = table.decide(place(2).address, &packet_for(&peer(1))) else { panic!() };
     let start = Instant::now();
     assert!(lane.take(600, start));
@@ -159,7 +163,7 @@ proptest! {
                         open.retain(|pair| pair.0 != one);
                     }
                 1
-                    if table.reach(&peer(one), &ORGANIZATION).is_ok() => {
+                    if reach(&mut table, &peer(one), &ORGANIZATION).is_ok() => {
                         open.insert((one, 1));
                     }
                 2 => {
