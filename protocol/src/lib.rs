@@ -6,9 +6,15 @@
 
 pub mod bounded;
 pub mod codec;
+#[cfg(feature = "report")]
+pub mod finding;
 pub mod id;
 pub mod lang;
 pub mod limits;
+#[cfg(feature = "report")]
+pub mod report;
+#[cfg(feature = "report")]
+pub mod rules;
 
 pub use bounded::{BoundedVec, Text};
 pub use id::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RouteId, RouteSalt};
