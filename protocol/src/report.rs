@@ -81,7 +81,7 @@ pub struct Header {
     /// The version of the agent that looked.
     pub agent_version: Name,
     /// When the survey began, by the device's own clock: milliseconds since 1970 UTC.
-    pub taken_at_unix_ms: u64,
+    pub taken_at_unix_ms: i64,
     /// How long the survey took.
     pub took_ms: u32,
     /// The language of the person at the device.

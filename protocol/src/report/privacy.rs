@@ -185,7 +185,6 @@ mod tests {
             fn proof() {}
         }
         impl<T: ?Sized> Unserializable<()> for T {}
-        #[expect(dead_code, reason = "it only tells the second implementation from the first")]
         struct Serializable;
         impl<T: ?Sized + Serialize> Unserializable<Serializable> for T {}
         <Private<User> as Unserializable<_>>::proof();
