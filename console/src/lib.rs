@@ -5,8 +5,10 @@
 
 pub mod audit;
 pub mod clock;
+pub mod desk;
 pub mod number;
 pub mod policy;
 pub mod secret;
+mod session;
 pub mod store;
 pub mod ticket;

@@ -16,11 +16,13 @@ pub mod id;
 pub mod invite;
 pub mod lang;
 pub mod limits;
+pub mod message;
 pub mod phrase;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "report")]
 pub mod rules;
+pub mod session;
 pub mod version;
 
 pub use bounded::{BoundedVec, Text};
