@@ -1,1 +1,8 @@
-//! Placeholder of the first build.
+//! Belay's agent: looks at this machine, shows what would be sent, and sends it only when its owner agrees.
+//!
+//! Each step changes the type: [`survey::Survey`] cannot be serialized, only [`redact`] makes a [`redact::Redacted`],
+//! and only [`consent`] makes a [`consent::Approved`].
+
+pub mod probe;
+pub mod redact;
+pub mod survey;
