@@ -3,6 +3,11 @@
 //! Each step changes the type: [`survey::Survey`] cannot be serialized, only [`redact`] makes a [`redact::Redacted`],
 //! and only [`consent`] makes a [`consent::Approved`].
 
+pub mod cli;
+pub mod consent;
+pub mod page;
+pub mod paths;
 pub mod probe;
 pub mod redact;
 pub mod survey;
+pub mod terminal;
