@@ -1,1 +1,14 @@
-//! Placeholder of the first build.
+//! The support desk: tickets, sessions, reports and findings, their audit, and the web console over them.
+//!
+//! Everything is kept by the [`store`]; people and programs reach it through one HTTP API ([`http`]), which the command
+//! line uses too. The sessions with customers' machines call the store directly.
+
+pub mod audit;
+pub mod clock;
+pub mod desk;
+pub mod number;
+pub mod policy;
+pub mod secret;
+mod session;
+pub mod store;
+pub mod ticket;

@@ -16,12 +16,15 @@ pub mod id;
 pub mod invite;
 pub mod lang;
 pub mod limits;
+pub mod message;
 pub mod phrase;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "report")]
 pub mod rules;
+pub mod session;
 pub mod version;
+pub mod well_known;
 
 pub use bounded::{BoundedVec, Text};
 pub use id::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RouteId, RouteSalt};

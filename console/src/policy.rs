@@ -1,0 +1,88 @@
+//! Who may do what: one function, deny by default.
+
+use crate::ticket::stored_enum;
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+stored_enum! {
+    /// What a user is at the desk.
+    Role {
+        /// Works on tickets.
+        Technician = "technician",
+        /// Works on tickets and answers for those of others.
+        Supervisor = "supervisor",
+        /// Also manages users.
+        Admin = "admin",
+        /// Sees everything, changes nothing.
+        Auditor = "auditor",
+    }
+}
+
+/// Something a signed-in user can ask for. Every route names exactly one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// See who one is, and sign out.
+    UseOwnSignIn,
+    /// See tickets, their events, sessions, devices, reports and findings.
+    ReadDesk,
+    /// Open and change tickets.
+    WorkOnTickets,
+    /// Mint a code that lets a customer's machine in.
+    InviteCustomers,
+    /// Create users and give them roles.
+    ManageUsers,
+    /// See the users of the desk.
+    ReadUsers,
+    /// Read the audit and check its chain.
+    ReadAudit,
+}
+
+impl Action {
+    /// Every action, for tests over all of them.
+    pub const ALL: &[Self] = &[
+        Self::UseOwnSignIn,
+        Self::ReadDesk,
+        Self::WorkOnTickets,
+        Self::InviteCustomers,
+        Self::ManageUsers,
+        Self::ReadUsers,
+        Self::ReadAudit,
+    ];
+}
+
+/// Whether `role` may do `action`. What is not listed is denied.
+pub const fn allows(role: Role, action: Action) -> bool {
+    use Action::*;
+    match role {
+        Role::Technician => matches!(action, UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | ReadUsers),
+        Role::Supervisor => {
+            matches!(action, UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | ReadUsers | ReadAudit)
+        }
+        Role::Admin => matches!(
+            action,
+            UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | ManageUsers | ReadUsers | ReadAudit
+        ),
+        Role::Auditor => matches!(action, UseOwnSignIn | ReadDesk | ReadUsers | ReadAudit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_auditor_changes_nothing_and_only_an_admin_manages_users() {
+        for action in [Action::WorkOnTickets, Action::InviteCustomers, Action::ManageUsers] {
+            assert!(!allows(Role::Auditor, action), "{action:?}");
+        }
+        for role in Role::ALL {
+            assert_eq!(allows(*role, Action::ManageUsers), *role == Role::Admin);
+        }
+    }
+
+    #[test]
+    fn every_role_may_sign_out() {
+        assert!(Role::ALL.iter().all(|role| allows(*role, Action::UseOwnSignIn)));
+    }
+}

@@ -1,0 +1,414 @@
+//! Users, their passwords, one-time links and sign-ins.
+//!
+//! Tokens are stored as hashes. An unknown user costs the same hash and gets the same answer as a wrong password.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+};
+use serde_json::json;
+
+use super::entity::{link, sign_in, user};
+use super::throttle::{self, Consequence};
+use super::write::Write;
+use super::{Actor, Line, LinkPurpose, Store, StoreError, User, UserId};
+use crate::clock::UnixMillis;
+use crate::policy::Role;
+use crate::secret::Token;
+
+/// Characters of the shortest password.
+pub const PASSWORD_MIN_CHARS: usize = 12;
+
+/// Bytes of the longest password; more only costs time.
+pub const PASSWORD_MAX_BYTES: usize = 1024;
+
+/// A sign-in that is not used for this long is over.
+pub const IDLE_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// A sign-in is over after this long, used or not.
+pub const ABSOLUTE_LIFE: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Why a user or a link was not made, or a link not used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Somebody has the name.
+    #[error("there is already a user with this name")]
+    NameTaken,
+    /// A name is a word without white space.
+    #[error("a name has 1 to 64 characters and no white space")]
+    BadName,
+    /// There is no such user.
+    #[error("there is no such user")]
+    NoUser,
+    /// The link was used, has expired, or never existed.
+    #[error("the link is not valid or has expired")]
+    LinkNotValid,
+    /// The password is too short or too long.
+    #[error("a password has at least {PASSWORD_MIN_CHARS} characters and at most {PASSWORD_MAX_BYTES} bytes")]
+    BadPassword,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DbErr> for AccountError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Why somebody was not signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Unknown user or wrong password: not told which.
+    #[error("the name or the password is wrong")]
+    Wrong,
+    /// Too many failures for this account or from this source.
+    #[error("too many failed attempts: try again in {} seconds", retry_after.as_secs().max(1))]
+    SlowDown {
+        /// When the next attempt will be looked at.
+        retry_after: Duration,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DbErr> for SignInError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// A one-time link, shown once.
+#[derive(Debug)]
+pub struct MintedLink {
+    /// Whom it is for.
+    pub user: User,
+    /// What it is good for.
+    pub purpose: LinkPurpose,
+    /// The part of the link that must not reach a log.
+    pub token: Token,
+    /// When it stops working.
+    pub expires_at: UnixMillis,
+}
+
+/// What a sign-in presents.
+#[derive(Debug)]
+pub struct SignIn<'a> {
+    /// The name as typed.
+    pub name: &'a str,
+    /// The password as typed.
+    pub password: &'a str,
+    /// Where the request comes from, for the limit of failures; any stable text.
+    pub source: &'a str,
+}
+
+/// A user with a live sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The user.
+    pub user: User,
+    /// When the sign-in ends at the latest.
+    pub ends_at: UnixMillis,
+}
+
+impl Store {
+    /// Creates a user and the link by which they set their password.
+    pub async fn add_user(&self, actor: &Actor, name: &Line, role: Role) -> Result<MintedLink, AccountError> {
+        let length = name.chars().count();
+        if !(1..=64).contains(&length) || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(AccountError::BadName);
+        }
+        let mut write = self.write(actor).await?;
+        if user::Entity::find().filter(user::Column::Name.eq(name.as_str())).one(&write.tx).await?.is_some() {
+            return Err(AccountError::NameTaken);
+        }
+        let row = user::ActiveModel {
+            name: Set(name.as_str().to_owned()),
+            role: Set(role),
+            password_hash: Set(None),
+            created_at: Set(write.now.0),
+            ..Default::default()
+        };
+        let row = row.insert(&write.tx).await?;
+        write.audit("user.add", format!("user:{}", row.id), json!({ "role": role })).await?;
+        let minted = insert_link(&mut write, row, LinkPurpose::SetUp, SET_UP_LIFE).await?;
+        write.commit().await?;
+        Ok(minted)
+    }
+
+    /// How many users there are.
+    pub async fn count_users(&self) -> Result<u64, StoreError> {
+        Ok(user::Entity::find().count(self.reader()).await?)
+    }
+
+    /// All users, by name.
+    pub async fn list_users(&self) -> Result<Vec<User>, StoreError> {
+        let rows = user::Entity::find().order_by_asc(user::Column::Name).all(self.reader()).await?;
+        Ok(rows.into_iter().map(User::from).collect())
+    }
+
+    /// Makes a link that signs `name` in once, without a password.
+    pub async fn mint_sign_in(&self, actor: &Actor, name: &str) -> Result<MintedLink, AccountError> {
+        let mut write = self.write(actor).await?;
+        let row = user::Entity::find().filter(user::Column::Name.eq(name)).one(&write.tx).await?;
+        let minted =
+            insert_link(&mut write, row.ok_or(AccountError::NoUser)?, LinkPurpose::SignIn, SIGN_IN_LIFE).await?;
+        write.commit().await?;
+        Ok(minted)
+    }
+
+    /// Sets the password by a set-up link, which is used up by it, and signs the user in.
+    pub async fn set_up(&self, token: &Token, password: &str) -> Result<(Token, SignedIn), AccountError> {
+        if password.chars().count() < PASSWORD_MIN_CHARS || password.len() > PASSWORD_MAX_BYTES {
+            return Err(AccountError::BadPassword);
+        }
+        // Asked before the hash is made, so that strangers without a link cannot keep the hashers busy.
+        find_link(self.reader(), token, LinkPurpose::SetUp, self.inner.clock.now()).await?;
+        let hash = self.hash_password(password.to_owned()).await?;
+        let mut write = self.write(&Actor::System).await?;
+        let link = find_link(&write.tx, token, LinkPurpose::SetUp, write.now).await?;
+        let user = use_link(&write, link).await?;
+        let mut row = user.into_active_model();
+        row.password_hash = Set(Some(hash));
+        let user = row.update(&write.tx).await?;
+        write.audit("user.set_up", format!("user:{}", user.id), json!({})).await?;
+        let signed_in = insert_sign_in(&mut write, user, "set_up").await?;
+        write.commit().await?;
+        Ok(signed_in)
+    }
+
+    /// Signs in by a one-time link, which is used up by it.
+    pub async fn sign_in_by_link(&self, token: &Token) -> Result<(Token, SignedIn), AccountError> {
+        let mut write = self.write(&Actor::System).await?;
+        let link = find_link(&write.tx, token, LinkPurpose::SignIn, write.now).await?;
+        let user = use_link(&write, link).await?;
+        let signed_in = insert_sign_in(&mut write, user, "link").await?;
+        write.commit().await?;
+        Ok(signed_in)
+    }
+
+    /// Signs in by name and password. The token goes into the user's cookie; only its hash is kept.
+    pub async fn sign_in(&self, attempt: SignIn<'_>) -> Result<(Token, SignedIn), SignInError> {
+        // The names of unknown users are buckets too, or the delay would tell which names exist.
+        let account = format!("sign-in/name/{}", short_hash(attempt.name));
+        let source = format!("sign-in/source/{}", short_hash(attempt.source));
+        for bucket in [&account, &source] {
+            if let Some(retry_after) = throttle::wait(self.reader(), bucket, self.inner.clock.now()).await? {
+                return Err(SignInError::SlowDown { retry_after });
+            }
+        }
+        let found = user::Entity::find().filter(user::Column::Name.eq(attempt.name)).one(self.reader()).await?;
+        let stored = found.as_ref().and_then(|user| user.password_hash.clone());
+        let password_is_right = self.check_password(stored, attempt.password).await?;
+        let mut write = self.write(&Actor::System).await?;
+        match found.filter(|_| password_is_right) {
+            Some(user) => {
+                write.forget_failures(&account).await?;
+                let signed_in = insert_sign_in(&mut write, user, "password").await?;
+                write.commit().await?;
+                Ok(signed_in)
+            }
+            None => {
+                write.count_failure(&account, Consequence::Delay).await?;
+                write.count_failure(&source, Consequence::Delay).await?;
+                // What was typed as a name may be a password: it is not written down.
+                write.audit("sign_in.refuse", "desk", json!({ "account": short_hash(attempt.name) })).await?;
+                write.commit().await?;
+                Err(SignInError::Wrong)
+            }
+        }
+    }
+
+    /// The user of a sign-in token, if it is still good; notes that it was used.
+    pub async fn signed_in(&self, token: &Token) -> Result<Option<SignedIn>, StoreError> {
+        let now = self.inner.clock.now();
+        let Some((sign_in, user)) = self.live_sign_in(token, now).await? else {
+            return Ok(None);
+        };
+        let ends_at = UnixMillis(sign_in.created_at).plus(ABSOLUTE_LIFE);
+        // Noted at most once a minute: an exact time is not worth a write per request.
+        if now.since(UnixMillis(sign_in.last_used_at)) >= USE_NOTED_EVERY {
+            let write = self.write(&Actor::User(UserId(user.id))).await?;
+            let mut row = sign_in.into_active_model();
+            row.last_used_at = Set(write.now.0);
+            row.update(&write.tx).await?;
+            write.commit().await?;
+        }
+        Ok(Some(SignedIn { user: user.into(), ends_at }))
+    }
+
+    /// Whether a sign-in token is still good, without using it: for streams that stay open.
+    pub async fn is_signed_in(&self, token: &Token) -> Result<bool, StoreError> {
+        Ok(self.live_sign_in(token, self.inner.clock.now()).await?.is_some())
+    }
+
+    async fn live_sign_in(
+        &self,
+        token: &Token,
+        now: UnixMillis,
+    ) -> Result<Option<(sign_in::Model, user::Model)>, StoreError> {
+        let by_hash = sign_in::Entity::find().filter(sign_in::Column::TokenHash.eq(token.hash()));
+        let Some(sign_in) = by_hash.one(self.reader()).await? else {
+            return Ok(None);
+        };
+        let idle_end = UnixMillis(sign_in.last_used_at).plus(IDLE_LIFE);
+        let end = UnixMillis(sign_in.created_at).plus(ABSOLUTE_LIFE);
+        if sign_in.ended_at.is_some() || now >= idle_end || now >= end {
+            return Ok(None);
+        }
+        let user = user::Entity::find_by_id(sign_in.user_id).one(self.reader()).await?;
+        Ok(user.map(|user| (sign_in, user)))
+    }
+
+    /// Ends a sign-in. An unknown token changes nothing.
+    pub async fn sign_out(&self, token: &Token) -> Result<(), StoreError> {
+        let Some((sign_in, user)) = self.live_sign_in(token, self.inner.clock.now()).await? else {
+            return Ok(());
+        };
+        let mut write = self.write(&Actor::User(UserId(user.id))).await?;
+        let mut row = sign_in.into_active_model();
+        row.ended_at = Set(Some(write.now.0));
+        row.update(&write.tx).await?;
+        write.audit("sign_in.end", format!("user:{}", user.id), json!({})).await?;
+        write.commit().await
+    }
+
+    async fn hash_password(&self, password: String) -> Result<String, StoreError> {
+        self.on_a_hasher(move || {
+            let hash = ARGON2.hash_password(password.as_bytes());
+            hash.map(|hash| hash.to_string()).map_err(|error| StoreError::File(std::io::Error::other(error)))
+        })
+        .await?
+    }
+
+    /// Checks against the stored hash, or against one of nobody's password so that the time does not tell.
+    async fn check_password(&self, stored: Option<String>, password: &str) -> Result<bool, StoreError> {
+        if password.len() > PASSWORD_MAX_BYTES {
+            return Ok(false);
+        }
+        let password = password.to_owned();
+        self.on_a_hasher(move || {
+            let text = stored.as_deref().unwrap_or(&NOBODYS_HASH);
+            let matches =
+                PasswordHash::new(text).is_ok_and(|hash| ARGON2.verify_password(password.as_bytes(), &hash).is_ok());
+            matches && stored.is_some()
+        })
+        .await
+    }
+
+    async fn on_a_hasher<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        let place = self.inner.hashing.clone().acquire_owned().await;
+        let place = place.map_err(|error| StoreError::File(std::io::Error::other(error)))?;
+        let hashing = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        });
+        hashing.await.map_err(|error| StoreError::File(std::io::Error::other(error)))
+    }
+}
+
+impl From<user::Model> for User {
+    fn from(row: user::Model) -> Self {
+        Self {
+            id: UserId(row.id),
+            name: row.name,
+            role: row.role,
+            is_set_up: row.password_hash.is_some(),
+            created_at_ms: UnixMillis(row.created_at),
+        }
+    }
+}
+
+async fn insert_link(
+    write: &mut Write,
+    user: user::Model,
+    purpose: LinkPurpose,
+    life: Duration,
+) -> Result<MintedLink, StoreError> {
+    let token = Token::generate();
+    let expires_at = write.now.plus(life);
+    let row = link::ActiveModel {
+        user_id: Set(user.id),
+        purpose: Set(purpose),
+        token_hash: Set(token.hash()),
+        created_at: Set(write.now.0),
+        expires_at: Set(expires_at.0),
+        ..Default::default()
+    };
+    link::Entity::insert(row).exec_without_returning(&write.tx).await?;
+    write.audit("link.mint", format!("user:{}", user.id), json!({ "purpose": purpose })).await?;
+    Ok(MintedLink { user: user.into(), purpose, token, expires_at })
+}
+
+async fn find_link(
+    db: &impl sea_orm::ConnectionTrait,
+    token: &Token,
+    purpose: LinkPurpose,
+    now: UnixMillis,
+) -> Result<link::Model, AccountError> {
+    let link = link::Entity::find().filter(link::Column::TokenHash.eq(token.hash())).one(db).await?;
+    let good = |link: &link::Model| link.purpose == purpose && link.used_at.is_none() && link.expires_at > now.0;
+    link.filter(good).ok_or(AccountError::LinkNotValid)
+}
+
+async fn use_link(write: &Write, link: link::Model) -> Result<user::Model, AccountError> {
+    let user = user::Entity::find_by_id(link.user_id).one(&write.tx).await?.ok_or(AccountError::NoUser)?;
+    let mut row = link.into_active_model();
+    row.used_at = Set(Some(write.now.0));
+    row.update(&write.tx).await?;
+    Ok(user)
+}
+
+async fn insert_sign_in(
+    write: &mut Write,
+    user: user::Model,
+    by: &'static str,
+) -> Result<(Token, SignedIn), StoreError> {
+    let over = sign_in::Column::CreatedAt.lte(write.now.0 - ABSOLUTE_LIFE.as_millis() as i64);
+    sign_in::Entity::delete_many().filter(over).exec(&write.tx).await?;
+    let token = Token::generate();
+    let row = sign_in::ActiveModel {
+        user_id: Set(user.id),
+        token_hash: Set(token.hash()),
+        created_at: Set(write.now.0),
+        last_used_at: Set(write.now.0),
+        ..Default::default()
+    };
+    sign_in::Entity::insert(row).exec_without_returning(&write.tx).await?;
+    write.audit("sign_in.start", format!("user:{}", user.id), json!({ "by": by })).await?;
+    Ok((token, SignedIn { user: user.into(), ends_at: write.now.plus(ABSOLUTE_LIFE) }))
+}
+
+/// Sixteen hexadecimal digits that stand for a text which should not be written down.
+fn short_hash(text: &str) -> String {
+    data_encoding::HEXLOWER.encode(&crate::secret::sha256(text.as_bytes())[..8])
+}
+
+/// OWASP's Password Storage Cheat Sheet (2025): argon2id with 19 MiB, two passes, one lane.
+static ARGON2: LazyLock<Argon2<'static>> = LazyLock::new(|| {
+    let params = Params::new(19 * 1024, 2, 1, None).expect("argon2 takes 19 MiB, two passes and one lane");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+});
+
+/// A hash that no password has been checked against successfully: its password is 256 random bits.
+static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| {
+    let password: [u8; 32] = rand::random();
+    ARGON2.hash_password(&password).map(|hash| hash.to_string()).unwrap_or_default()
+});
+
+/// Long enough to send the link to a colleague and for them to come to work.
+const SET_UP_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// Long enough to click the link that was printed.
+const SIGN_IN_LIFE: Duration = Duration::from_secs(15 * 60);
+
+const USE_NOTED_EVERY: Duration = Duration::from_secs(60);

@@ -1,0 +1,106 @@
+//! What a store promises, tried on every database.
+//!
+//! Each test is a function that takes an opened [`World`]; [`conformance`] runs it on SQLite, and on the PostgreSQL server
+//! that `BELAY_TEST_POSTGRES` names (`postgres://user@host:port/postgres`), in a database of its own.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, Database};
+
+use super::*;
+use crate::clock::UnixMillis;
+use crate::policy::Role;
+use crate::ticket::{Channel, Level};
+
+mod accounts;
+mod audit;
+mod invites;
+mod sessions;
+mod tickets;
+
+/// A store on one database, with a clock that the test moves.
+pub(super) struct World {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    settings: StoreSettings,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    async fn open(database: Option<DatabaseLocation>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(UnixMillis(1_767_225_600_000));
+        let settings = StoreSettings {
+            database: database.unwrap_or_else(|| DatabaseLocation::Sqlite(directory.path().join("belay ?%.sqlite"))),
+            blobs: directory.path().join("blobs"),
+            key: ServerKey::generate(),
+            clock: clock.clone(),
+        };
+        let store = Store::open(settings.clone()).await.unwrap();
+        Self { store, clock, settings, _directory: directory }
+    }
+
+    /// Drops the store as a killed process would, and opens it again.
+    pub(super) async fn restart(&mut self) {
+        self.store = Store::open(self.settings.clone()).await.unwrap();
+    }
+
+    /// A new ticket.
+    pub(super) async fn ticket(&self) -> Ticket {
+        let opened = self.store.open_ticket(&Actor::Local, new_ticket("Disk is full"), None).await.unwrap();
+        opened.unwrap()
+    }
+
+    /// Runs SQL that no store would.
+    pub(super) async fn tamper(&self, sql: &str) {
+        self.store.inner.writer.execute_unprepared(sql).await.unwrap();
+    }
+}
+
+pub(super) fn new_ticket(title: &str) -> NewTicket {
+    NewTicket {
+        title: Line::truncating(title),
+        customer: Line::truncating("Nordwind Logistik"),
+        contact: Some(Line::truncating("Ada")),
+        description: "since this morning".try_into().unwrap(),
+        channel: Channel::Phone,
+        impact: Level::Medium,
+        urgency: Level::High,
+    }
+}
+
+pub(super) async fn on_sqlite() -> World {
+    World::open(None).await
+}
+
+#[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
+pub(super) async fn on_postgres(test: &str) -> Option<World> {
+    let Ok(server) = std::env::var("BELAY_TEST_POSTGRES") else {
+        eprintln!("SKIPPED on PostgreSQL: {test}; set BELAY_TEST_POSTGRES=postgres://user@host:port/postgres");
+        return None;
+    };
+    let admin = Database::connect(&server).await.unwrap();
+    let name = format!("belay_test_{:016x}", rand::random::<u64>());
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    Some(World::open(Some(DatabaseLocation::Postgres(format!("{base}/{name}")))).await)
+}
+
+macro_rules! conformance {
+    ($($test:ident)+) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(super::super::on_sqlite().await).await; })+
+        }
+        mod postgres {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    if let Some(world) = super::super::on_postgres(stringify!($test)).await {
+                        super::$test(world).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(super) use conformance;

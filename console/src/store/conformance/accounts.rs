@@ -1,0 +1,106 @@
+//! Users, links and sign-ins.
+
+use super::*;
+use crate::secret::Token;
+
+conformance! {
+    a_user_sets_a_password_once_and_signs_in
+    a_sign_in_link_works_once_and_expires
+    failures_slow_an_account_and_a_source_across_a_restart
+    an_idle_or_old_sign_in_is_over
+    signing_out_ends_the_sign_in
+    names_and_passwords_have_their_limits
+}
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn user(world: &World, name: &str) -> MintedLink {
+    world.store.add_user(&Actor::Local, &Line::truncating(name), Role::Technician).await.unwrap()
+}
+
+async fn sign_in(world: &World, name: &str, password: &str, source: &str) -> Result<Token, SignInError> {
+    world.store.sign_in(SignIn { name, password, source }).await.map(|(token, _)| token)
+}
+
+async fn a_user_sets_a_password_once_and_signs_in(world: World) {
+    let link = user(&world, "ada").await;
+    assert!(matches!(sign_in(&world, "ada", PASSWORD, "a").await, Err(SignInError::Wrong)));
+    assert!(matches!(world.store.set_up(&link.token, "too short").await, Err(AccountError::BadPassword)));
+    world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    assert!(matches!(world.store.set_up(&link.token, PASSWORD).await, Err(AccountError::LinkNotValid)));
+    let token = sign_in(&world, "ada", PASSWORD, "a").await.unwrap();
+    assert_eq!(world.store.signed_in(&token).await.unwrap().unwrap().user.name, "ada");
+    assert!(matches!(sign_in(&world, "ada", "correct horse batterx", "a").await, Err(SignInError::Wrong)));
+    assert!(matches!(sign_in(&world, "eve", PASSWORD, "a").await, Err(SignInError::Wrong)));
+    assert_eq!(world.store.signed_in(&Token::generate()).await.unwrap(), None);
+}
+
+async fn a_sign_in_link_works_once_and_expires(world: World) {
+    user(&world, "ada").await;
+    let link = world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
+    // A link for one purpose is no link for another.
+    assert!(matches!(world.store.set_up(&link.token, PASSWORD).await, Err(AccountError::LinkNotValid)));
+    world.store.sign_in_by_link(&link.token).await.unwrap();
+    assert!(matches!(world.store.sign_in_by_link(&link.token).await, Err(AccountError::LinkNotValid)));
+    let late = world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
+    world.clock.advance(Duration::from_secs(15 * 60));
+    assert!(matches!(world.store.sign_in_by_link(&late.token).await, Err(AccountError::LinkNotValid)));
+    assert!(matches!(world.store.mint_sign_in(&Actor::Local, "eve").await, Err(AccountError::NoUser)));
+}
+
+async fn failures_slow_an_account_and_a_source_across_a_restart(mut world: World) {
+    let link = user(&world, "ada").await;
+    world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    for n in 0..5 {
+        assert!(matches!(sign_in(&world, "ada", "wrong", &format!("s{n}")).await, Err(SignInError::Wrong)));
+    }
+    world.restart().await;
+    assert!(matches!(sign_in(&world, "ada", PASSWORD, "s9").await, Err(SignInError::SlowDown { .. })));
+    world.clock.advance(Duration::from_secs(15));
+    assert!(sign_in(&world, "ada", PASSWORD, "s9").await.is_ok());
+    for n in 0..5 {
+        assert!(matches!(sign_in(&world, &format!("u{n}"), "wrong", "one").await, Err(SignInError::Wrong)));
+    }
+    assert!(matches!(sign_in(&world, "ada", PASSWORD, "one").await, Err(SignInError::SlowDown { .. })));
+    assert!(sign_in(&world, "ada", PASSWORD, "two").await.is_ok());
+}
+
+async fn an_idle_or_old_sign_in_is_over(world: World) {
+    let link = user(&world, "ada").await;
+    let (token, signed_in) = world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    while world.clock.now().plus(Duration::from_secs(14 * 60)) < signed_in.ends_at {
+        world.clock.advance(Duration::from_secs(14 * 60));
+        assert!(world.store.signed_in(&token).await.unwrap().is_some());
+    }
+    world.clock.advance(signed_in.ends_at.since(world.clock.now()));
+    assert!(world.store.signed_in(&token).await.unwrap().is_none());
+
+    let (idle, _) = world
+        .store
+        .sign_in_by_link(&world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap().token)
+        .await
+        .unwrap();
+    world.clock.advance(IDLE_LIFE - Duration::from_millis(1));
+    assert!(world.store.is_signed_in(&idle).await.unwrap());
+    world.clock.advance(Duration::from_millis(1));
+    assert!(world.store.signed_in(&idle).await.unwrap().is_none());
+}
+
+async fn signing_out_ends_the_sign_in(world: World) {
+    let link = user(&world, "ada").await;
+    let (token, _) = world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    world.store.sign_out(&token).await.unwrap();
+    assert!(world.store.signed_in(&token).await.unwrap().is_none());
+    world.store.sign_out(&token).await.unwrap();
+}
+
+async fn names_and_passwords_have_their_limits(world: World) {
+    let add = async |name: &str| world.store.add_user(&Actor::Local, &Line::truncating(name), Role::Auditor).await;
+    for name in ["", "a b", "a\n", &"x".repeat(65)] {
+        assert!(matches!(add(name).await, Err(AccountError::BadName)), "{name:?}");
+    }
+    let link = add("王芳").await.unwrap();
+    assert!(matches!(add("王芳").await, Err(AccountError::NameTaken)));
+    assert!(world.store.set_up(&link.token, &"x".repeat(1025)).await.is_err());
+    assert!(world.store.set_up(&link.token, "十二个字的密码需要这样长").await.is_ok());
+}

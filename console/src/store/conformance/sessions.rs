@@ -1,0 +1,126 @@
+//! Sessions, consents and reports.
+
+use belay_protocol::DeviceKey;
+use belay_protocol::consent::Capability;
+use bytes::Bytes;
+use serde_json::json;
+
+use super::*;
+use crate::secret::sha256;
+
+conformance! {
+    a_report_and_its_findings_are_filed_under_the_ticket
+    a_report_filed_again_is_stored_once
+    a_report_that_was_cut_or_changed_is_refused
+    an_ended_session_takes_nothing_more
+    a_consent_is_recorded
+    live_sessions_are_interrupted_by_a_restart
+    a_damaged_blob_is_not_served
+}
+
+const DEVICE: DeviceKey = DeviceKey([1; 32]);
+
+async fn live_session(world: &World) -> (Ticket, SessionId) {
+    let ticket = world.ticket().await;
+    let minted = world.store.mint_invite(&Actor::Local, ticket.number, None).await.unwrap();
+    let redeemed = world.store.redeem_invite(&DEVICE, minted.code, None, None).await.unwrap();
+    (ticket, redeemed.session)
+}
+
+fn finding(severity: Severity) -> NewFinding {
+    NewFinding {
+        rule_id: "disk.space".into(),
+        subject: "/var".into(),
+        severity,
+        title_en: "/var is 96 % full".into(),
+        title_zh: "/var 已用 96 %".into(),
+        remedy_en: "Delete old logs".into(),
+        remedy_zh: "删除旧日志".into(),
+        evidence: json!([{"name": "used", "value": 96, "unit": "%", "threshold": 95, "source": "statvfs"}]),
+        fingerprint: "disk.space:/var".into(),
+    }
+}
+
+async fn file(world: &World, session: SessionId, id: u8, bytes: &'static [u8]) -> Result<Filed, FileError> {
+    let findings = vec![finding(Severity::Ok), finding(Severity::Crit)];
+    world.store.file_report(session, [id; 16], Bytes::from_static(bytes), sha256(bytes), findings).await
+}
+
+async fn a_report_and_its_findings_are_filed_under_the_ticket(world: World) {
+    let (ticket, session) = live_session(&world).await;
+    let filed = file(&world, session, 1, b"report").await.unwrap();
+    assert!(filed.new);
+    let reports = world.store.list_reports(Some(ticket.number), None, 9).await.unwrap();
+    assert_eq!((reports.len(), reports[0].size_bytes), (1, 6));
+    let severities: Vec<Severity> = reports[0].findings.iter().map(|finding| finding.severity).collect();
+    assert_eq!(severities, [Severity::Crit, Severity::Ok]);
+    assert_eq!(reports[0].findings[0].title_zh, "/var 已用 96 %");
+    assert_eq!(reports[0].findings[0].evidence[0]["threshold"], 95);
+    assert_eq!(world.store.report_bytes(filed.report).await.unwrap().unwrap(), "report");
+}
+
+async fn a_report_filed_again_is_stored_once(mut world: World) {
+    let (ticket, session) = live_session(&world).await;
+    let first = file(&world, session, 1, b"report").await.unwrap();
+    world.restart().await;
+    let again = file(&world, session, 1, b"report").await.unwrap();
+    assert_eq!((again.new, again.report), (false, first.report));
+    // The answer may have been lost just before the end of the session.
+    world.store.end_session(&Actor::System, session, EndReason::Done).await.unwrap();
+    assert!(!file(&world, session, 1, b"report").await.unwrap().new);
+    assert!(matches!(file(&world, session, 1, b"other").await, Err(FileError::IdReused)));
+    assert_eq!(world.store.list_reports(Some(ticket.number), None, 9).await.unwrap().len(), 1);
+}
+
+async fn a_report_that_was_cut_or_changed_is_refused(world: World) {
+    let (ticket, session) = live_session(&world).await;
+    let refused =
+        world.store.file_report(session, [1; 16], Bytes::from_static(b"repor"), sha256(b"report"), vec![]).await;
+    assert!(matches!(refused, Err(FileError::WrongHash)));
+    assert!(world.store.list_reports(Some(ticket.number), None, 9).await.unwrap().is_empty());
+}
+
+async fn an_ended_session_takes_nothing_more(world: World) {
+    let (_, session) = live_session(&world).await;
+    world.store.end_session(&Actor::System, session, EndReason::Customer).await.unwrap();
+    let before = world.store.newest_event().await.unwrap();
+    world.store.end_session(&Actor::System, session, EndReason::Done).await.unwrap();
+    world.store.interrupt_session(session).await.unwrap();
+    assert_eq!(world.store.newest_event().await.unwrap(), before);
+    assert!(matches!(file(&world, session, 1, b"x").await, Err(FileError::Session(SessionError::Ended))));
+    assert!(matches!(file(&world, SessionId(999), 1, b"x").await, Err(FileError::Session(SessionError::NoSession))));
+    let ended = world.store.session(session).await.unwrap().unwrap();
+    assert_eq!((ended.state, ended.end_reason.as_deref()), (SessionState::Ended, Some("customer")));
+}
+
+async fn a_consent_is_recorded(world: World) {
+    let (_, session) = live_session(&world).await;
+    let answer = NewConsent {
+        granted: vec![Capability::Survey],
+        refused: vec![Capability::Terminal],
+        grant_ends_at: Some(UnixMillis(5)),
+        shown_sha256: Some([3; 32]),
+    };
+    world.store.record_consent(session, answer).await.unwrap();
+    let stored = world.store.session(session).await.unwrap().unwrap().consents.remove(0);
+    assert_eq!((stored.granted, stored.refused), (vec!["survey".to_owned()], vec!["terminal".to_owned()]));
+    assert_eq!(stored.shown_sha256.unwrap(), "03".repeat(32));
+}
+
+async fn live_sessions_are_interrupted_by_a_restart(mut world: World) {
+    let (ticket, session) = live_session(&world).await;
+    world.restart().await;
+    assert_eq!(world.store.session(session).await.unwrap().unwrap().state, SessionState::Interrupted);
+    let events = world.store.list_events(Some(ticket.number), EventId(0), 99).await.unwrap();
+    assert_eq!(events.last().unwrap().kind, EventKind::SessionInterrupted);
+    assert!(file(&world, session, 1, b"late").await.unwrap().new);
+}
+
+async fn a_damaged_blob_is_not_served(world: World) {
+    let (_, session) = live_session(&world).await;
+    let filed = file(&world, session, 1, b"report").await.unwrap();
+    let hex = data_encoding::HEXLOWER.encode(&sha256(b"report"));
+    let path = world.settings.blobs.join(&hex[..2]).join(&hex);
+    std::fs::write(&path, b"tampered").unwrap();
+    assert!(world.store.report_bytes(filed.report).await.is_err());
+}

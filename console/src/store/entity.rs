@@ -1,0 +1,405 @@
+//! The tables as the ORM sees them. Times are milliseconds since 1970 in UTC; keys are integers; lists and objects that
+//! are never searched are JSON text: the same on every database.
+#![allow(unreachable_pub, missing_docs, reason = "the derive demands public items; nothing here leaves the store")]
+
+/// Customer companies.
+pub(crate) mod organization {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "organizations")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub name: String,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// People of an organization.
+pub(crate) mod contact {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "contacts")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub organization_id: i64,
+        pub name: String,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Machines, by their Ed25519 key.
+pub(crate) mod device {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "devices")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub key: Vec<u8>,
+        pub organization_id: Option<i64>,
+        pub first_seen_at: i64,
+        pub last_seen_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Users of the desk. No password hash means that the set-up link was not used yet.
+pub(crate) mod user {
+    use sea_orm::entity::prelude::*;
+
+    use crate::policy::Role;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "users")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub name: String,
+        pub role: Role,
+        pub password_hash: Option<String>,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Tickets. `serial` is the number without its check digit; `version` grows with every change.
+pub(crate) mod ticket {
+    use sea_orm::entity::prelude::*;
+
+    use crate::ticket::{Channel, Level, Priority, TicketState};
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "tickets")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub serial: i64,
+        pub title: String,
+        pub description: String,
+        pub organization_id: i64,
+        pub contact_id: Option<i64>,
+        pub state: TicketState,
+        pub impact: Level,
+        pub urgency: Level,
+        pub priority: Priority,
+        pub owner_id: Option<i64>,
+        pub channel: Channel,
+        pub version: i64,
+        pub created_at: i64,
+        pub updated_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Codes. `live_ticket_id` is the ticket while the code can be redeemed or replaced, and empty afterwards: being
+/// unique, it holds a ticket to one live code.
+pub(crate) mod invite {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "invites")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub ticket_id: i64,
+        pub live_ticket_id: Option<i64>,
+        pub code_mac: Vec<u8>,
+        pub secret_mac: Vec<u8>,
+        pub capabilities: String,
+        pub created_at: i64,
+        pub expires_at: i64,
+        pub replaced_at: Option<i64>,
+        pub redeemed_at: Option<i64>,
+        pub redeemed_by: Option<i64>,
+        pub session_id: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Sessions; there is none without a ticket.
+pub(crate) mod session {
+    use sea_orm::entity::prelude::*;
+
+    use crate::store::model::SessionState;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sessions")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub ticket_id: i64,
+        pub device_id: i64,
+        pub invite_id: Option<i64>,
+        pub state: SessionState,
+        pub capabilities: String,
+        pub started_at: i64,
+        pub ended_at: Option<i64>,
+        pub end_reason: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The customer's recorded answers. Lists are JSON arrays.
+pub(crate) mod consent {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "consents")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub session_id: i64,
+        pub granted: String,
+        pub refused: String,
+        pub grant_ends_at: Option<i64>,
+        pub shown_sha256: Option<Vec<u8>>,
+        pub recorded_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Reports; `blob` is their name in the blob store. (device, report id) is unique.
+pub(crate) mod report {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "reports")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub device_id: i64,
+        pub report_id: Vec<u8>,
+        pub session_id: Option<i64>,
+        pub ticket_id: Option<i64>,
+        pub sha256: Vec<u8>,
+        pub size_bytes: i64,
+        pub blob: String,
+        pub received_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Findings; `evidence` is a JSON array.
+pub(crate) mod finding {
+    use sea_orm::entity::prelude::*;
+
+    use crate::store::model::Severity;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "findings")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub report_id: i64,
+        pub ticket_id: Option<i64>,
+        pub device_id: i64,
+        pub rule_id: String,
+        pub subject: String,
+        pub severity: Severity,
+        pub title_en: String,
+        pub title_zh: String,
+        pub remedy_en: String,
+        pub remedy_zh: String,
+        pub evidence: String,
+        pub fingerprint: String,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The event log of tickets; `id` only ever grows.
+pub(crate) mod event {
+    use sea_orm::entity::prelude::*;
+
+    use crate::store::model::EventKind;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "events")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub ticket_id: i64,
+        pub kind: EventKind,
+        pub actor: String,
+        pub payload: String,
+        pub at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Sign-ins of users, by the hash of their token.
+pub(crate) mod sign_in {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sign_ins")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub user_id: i64,
+        pub token_hash: Vec<u8>,
+        pub created_at: i64,
+        pub last_used_at: i64,
+        pub ended_at: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// One-time links, by the hash of their token.
+pub(crate) mod link {
+    use sea_orm::entity::prelude::*;
+
+    use crate::store::model::LinkPurpose;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "links")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub user_id: i64,
+        pub purpose: LinkPurpose,
+        pub token_hash: Vec<u8>,
+        pub created_at: i64,
+        pub expires_at: i64,
+        pub used_at: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Failures per bucket of a limited action.
+pub(crate) mod throttle {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "throttles")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub bucket: String,
+        pub failures: i64,
+        pub window_ends_at: i64,
+        pub blocked_until: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Sealed answers to requests with an Idempotency-Key.
+pub(crate) mod answer {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "answers")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub key_mac: Vec<u8>,
+        pub request_sha256: Vec<u8>,
+        pub sealed: Vec<u8>,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The audit: the exact text of each line and its SHA-256.
+pub(crate) mod audit_line {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_lines")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub seq: i64,
+        pub text: String,
+        pub hash: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The sealed end of the audit: one row.
+pub(crate) mod audit_end {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_ends")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i64,
+        pub lines: i64,
+        pub hash: String,
+        pub mac: Vec<u8>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -1,0 +1,438 @@
+//! What the store takes and gives: plain values without database types.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use belay_protocol::consent::Capability;
+use belay_protocol::invite::{Code, InviteSecret};
+use belay_protocol::{DeviceKey, Text};
+
+use crate::clock::UnixMillis;
+use crate::number::TicketNumber;
+use crate::policy::Role;
+use crate::ticket::{Channel, Level, Priority, TicketState, stored_enum};
+
+macro_rules! row_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+row_id!(
+    /// A session.
+    SessionId
+);
+row_id!(
+    /// A report as stored; the sender's own id of it is another.
+    StoredReportId
+);
+row_id!(
+    /// A user of the desk.
+    UserId
+);
+row_id!(
+    /// A known device.
+    DeviceId
+);
+row_id!(
+    /// An event; later events have larger ids, across all tickets.
+    EventId
+);
+
+/// Who does something, as the audit and the event log name them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// A signed-in user.
+    User(UserId),
+    /// A device in a session or knocking for one.
+    Device(DeviceKey),
+    /// Somebody with the console's own account on its machine, through the command line.
+    Local,
+    /// The console itself.
+    System,
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Device(key) => write!(f, "device:{key}"),
+            Self::Local => f.write_str("local"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+/// Bytes of a ticket's description.
+pub const DESCRIPTION_MAX_BYTES: usize = 64 * 1024;
+
+/// A title, a name: one line of at most 256 bytes.
+pub type Line = belay_protocol::bounded::Name;
+
+/// A ticket to be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewTicket {
+    /// One line that says what is wrong.
+    pub title: Line,
+    /// The customer company; it is created when the desk does not know it.
+    pub customer: Line,
+    /// The person who asked, created with the company when unknown.
+    pub contact: Option<Line>,
+    /// What is known so far.
+    pub description: Text<DESCRIPTION_MAX_BYTES>,
+    /// How it arrived.
+    pub channel: Channel,
+    /// How much is affected.
+    pub impact: Level,
+    /// How soon it hurts.
+    pub urgency: Level,
+}
+
+/// Changes to a ticket; what is `None` stays.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TicketChange {
+    /// A new title.
+    pub title: Option<Line>,
+    /// A new description.
+    pub description: Option<Text<DESCRIPTION_MAX_BYTES>>,
+    /// A move to another state.
+    pub state: Option<TicketState>,
+    /// A new impact; the priority follows.
+    pub impact: Option<Level>,
+    /// A new urgency; the priority follows.
+    pub urgency: Option<Level>,
+    /// A new owner by sign-in name, or `Some(None)` for nobody.
+    pub owner: Option<Option<Line>>,
+}
+
+/// One problem of one customer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Ticket {
+    /// The number people read aloud.
+    #[schema(value_type = String, example = "BL-10001-6")]
+    pub number: TicketNumber,
+    /// One line that says what is wrong.
+    pub title: String,
+    /// What is known so far.
+    pub description: String,
+    /// The customer company.
+    pub customer: String,
+    /// The person who asked.
+    pub contact: Option<String>,
+    /// Where it is in its life.
+    pub state: TicketState,
+    /// The states it may move to from here.
+    pub next_states: Vec<TicketState>,
+    /// How much is affected.
+    pub impact: Level,
+    /// How soon it hurts.
+    pub urgency: Level,
+    /// From impact and urgency.
+    pub priority: Priority,
+    /// The sign-in name of the owner.
+    pub owner: Option<String>,
+    /// How it arrived.
+    pub channel: Channel,
+    /// Grows with every change; the entity tag of `If-Match`.
+    pub version: i64,
+    /// When it was opened.
+    pub created_at_ms: UnixMillis,
+    /// When it was last changed, by a person or by a session.
+    pub updated_at_ms: UnixMillis,
+}
+
+/// A freshly minted code, shown once: the store keeps only keyed hashes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Minted {
+    /// The ticket it is for.
+    pub ticket: TicketNumber,
+    /// The nine digits.
+    pub code: Code,
+    /// The 128 bits beside it in a link.
+    pub secret: InviteSecret,
+    /// When it stops working.
+    pub expires_at: UnixMillis,
+}
+
+/// What a device gets for a good code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Redeemed {
+    /// The session, new or the same as before the device came back.
+    pub session: SessionId,
+    /// Whether the session existed before.
+    pub resumed: bool,
+    /// The ticket it is for.
+    pub ticket: Ticket,
+    /// What the desk asks the customer to permit.
+    pub requested: Vec<Capability>,
+}
+
+stored_enum! {
+    /// Where a session is in its life.
+    SessionState {
+        /// A device is connected.
+        Live = "live",
+        /// The connection was lost or the console stopped; the device may come back.
+        Interrupted = "interrupted",
+        /// Over.
+        Ended = "ended",
+    }
+}
+
+stored_enum! {
+    /// Why a session ended.
+    EndReason {
+        /// All was done.
+        Done = "done",
+        /// The customer ended it or refused.
+        Customer = "customer",
+        /// The technician ended it.
+        Technician = "technician",
+        /// A peer broke the protocol.
+        Protocol = "protocol",
+        /// It was interrupted and nobody came back.
+        Lost = "lost",
+    }
+}
+
+/// The use of a link for one ticket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// The ticket.
+    #[schema(value_type = String, example = "BL-10001-6")]
+    pub ticket: TicketNumber,
+    /// The device.
+    pub device: DeviceId,
+    /// Where it is in its life.
+    pub state: SessionState,
+    /// What the desk asked for.
+    #[schema(value_type = Vec<String>)]
+    pub requested: Vec<String>,
+    /// The customer's answers, oldest first.
+    pub consents: Vec<Consent>,
+    /// When the code was redeemed.
+    pub started_at_ms: UnixMillis,
+    /// When it ended.
+    pub ended_at_ms: Option<UnixMillis>,
+    /// Why it ended.
+    pub end_reason: Option<String>,
+}
+
+/// The customer's answer, as the agent reported it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewConsent {
+    /// What the customer permitted.
+    pub granted: Vec<Capability>,
+    /// What was asked for and not permitted.
+    pub refused: Vec<Capability>,
+    /// When the permission ends, by the device's clock.
+    pub grant_ends_at: Option<UnixMillis>,
+    /// SHA-256 of the bytes that the consent sheet was rendered from.
+    pub shown_sha256: Option<[u8; 32]>,
+}
+
+/// A recorded answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Consent {
+    /// Names of what was permitted.
+    pub granted: Vec<String>,
+    /// Names of what was refused.
+    pub refused: Vec<String>,
+    /// When the permission ends.
+    pub grant_ends_at_ms: Option<UnixMillis>,
+    /// SHA-256 of what the customer was shown, in hexadecimal.
+    pub shown_sha256: Option<String>,
+    /// When the answer arrived.
+    pub recorded_at_ms: UnixMillis,
+}
+
+stored_enum! {
+    /// How bad a finding is. `unknown` means that it could not be looked at, never that it is fine.
+    Severity {
+        /// Looked at and fine.
+        Ok = "ok",
+        /// Worth knowing.
+        Info = "info",
+        /// Will hurt.
+        Warn = "warn",
+        /// Hurts now.
+        Crit = "crit",
+        /// Could not look.
+        Unknown = "unknown",
+    }
+}
+
+/// A judgement on facts, to be stored with its report.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewFinding {
+    /// The rule that made it.
+    pub rule_id: String,
+    /// What it is about: a mount, an interface.
+    pub subject: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The judgement in English.
+    pub title_en: String,
+    /// The judgement in Chinese.
+    pub title_zh: String,
+    /// What to do, in English.
+    pub remedy_en: String,
+    /// What to do, in Chinese.
+    pub remedy_zh: String,
+    /// A JSON array of `{name, value, unit, threshold, source}`.
+    pub evidence: Value,
+    /// The same for the same trouble on the same device, whenever it is looked at.
+    pub fingerprint: String,
+}
+
+/// A stored finding.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    /// The rule that made it.
+    pub rule_id: String,
+    /// What it is about.
+    pub subject: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The judgement in English.
+    pub title_en: String,
+    /// The judgement in Chinese.
+    pub title_zh: String,
+    /// What to do, in English.
+    pub remedy_en: String,
+    /// What to do, in Chinese.
+    pub remedy_zh: String,
+    /// An array of `{name, value, unit, threshold, source}`.
+    #[schema(value_type = Vec<Object>)]
+    pub evidence: Value,
+    /// The same for the same trouble on the same device.
+    pub fingerprint: String,
+}
+
+/// The answer to a filed report. Either way the report is on the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Filed {
+    /// Whether this call stored it; `false` when it was there before.
+    pub new: bool,
+    /// Its id here.
+    pub report: StoredReportId,
+}
+
+/// A stored report without its bytes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// Its id here.
+    pub id: StoredReportId,
+    /// The sender's id of it, in hexadecimal.
+    pub report_id: String,
+    /// The device it is from.
+    pub device: DeviceId,
+    /// The session it arrived in.
+    pub session: Option<SessionId>,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// Its size.
+    pub size_bytes: i64,
+    /// When it was stored.
+    pub received_at_ms: UnixMillis,
+    /// What the rules found in it, worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// A known machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its public key.
+    pub key: String,
+    /// The customer it belongs to.
+    pub customer: Option<String>,
+    /// When it first redeemed a code.
+    pub first_seen_at_ms: UnixMillis,
+    /// When it last did anything.
+    pub last_seen_at_ms: UnixMillis,
+}
+
+stored_enum! {
+    /// What an event on a ticket says.
+    EventKind {
+        /// The ticket was opened.
+        TicketOpened = "ticket_opened",
+        /// Some of it was changed; the payload lists what, with old and new.
+        TicketChanged = "ticket_changed",
+        /// A code was minted; an earlier one stopped working.
+        InviteMinted = "invite_minted",
+        /// A device presented a code of this ticket that was not good any more; the payload says why.
+        InviteRefused = "invite_refused",
+        /// A device redeemed a code.
+        SessionStarted = "session_started",
+        /// The same device came back.
+        SessionResumed = "session_resumed",
+        /// The connection was lost.
+        SessionInterrupted = "session_interrupted",
+        /// The session is over.
+        SessionEnded = "session_ended",
+        /// The customer answered.
+        ConsentRecorded = "consent_recorded",
+        /// A report with its findings was stored.
+        ReportFiled = "report_filed",
+    }
+}
+
+/// One entry of a ticket's log.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Its id, which is also the event id of the live stream.
+    pub id: EventId,
+    /// The ticket.
+    #[schema(value_type = String, example = "BL-10001-6")]
+    pub ticket: TicketNumber,
+    /// What happened.
+    pub kind: EventKind,
+    /// Who did it.
+    pub actor: String,
+    /// What else there is to know, by kind.
+    #[schema(value_type = Object)]
+    pub payload: Value,
+    /// When.
+    pub at_ms: UnixMillis,
+}
+
+stored_enum! {
+    /// What a one-time link is good for.
+    LinkPurpose {
+        /// Setting the first password.
+        SetUp = "set_up",
+        /// Signing in once.
+        SignIn = "sign_in",
+    }
+}
+
+/// A user of the desk.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// The sign-in name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whether a password was set.
+    pub is_set_up: bool,
+    /// When it was created.
+    pub created_at_ms: UnixMillis,
+}

@@ -1,0 +1,93 @@
+//! Limits on failures that survive a restart: wrong codes and wrong passwords.
+//!
+//! A bucket counts failures within a window. From the fifth on, each doubles the time until the next attempt is looked
+//! at. Rows whose window and delay are over are deleted, so that their number is bounded by what arrives in a window.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
+
+use super::entity::throttle;
+use super::write::Write;
+use crate::clock::UnixMillis;
+
+/// Failures in a window that cost nothing: people mistype.
+pub(super) const FREE_FAILURES: i64 = 5;
+
+/// How long failures count.
+pub(super) const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// The delay after the first failure that is not free.
+const FIRST_DELAY: Duration = Duration::from_secs(15);
+
+/// The delay grows no further than the window, so that nobody is kept out for longer than failures count.
+const LONGEST_DELAY: Duration = WINDOW;
+
+/// How long `bucket` has to wait, if at all.
+pub(super) async fn wait(db: &impl ConnectionTrait, bucket: &str, now: UnixMillis) -> Result<Option<Duration>, DbErr> {
+    let row = throttle::Entity::find_by_id(bucket.to_owned()).one(db).await?;
+    let wait = row.map(|row| UnixMillis(row.blocked_until).since(now)).unwrap_or_default();
+    Ok((!wait.is_zero()).then_some(wait))
+}
+
+/// The failures of `bucket` that still count.
+pub(super) async fn failures(db: &impl ConnectionTrait, bucket: &str, now: UnixMillis) -> Result<i64, DbErr> {
+    let row = throttle::Entity::find_by_id(bucket.to_owned()).one(db).await?;
+    Ok(row.filter(|row| row.window_ends_at > now.0).map_or(0, |row| row.failures))
+}
+
+/// What a bucket's failures lead to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Consequence {
+    /// The bucket is delayed.
+    Delay,
+    /// The bucket is only counted.
+    Count,
+}
+
+impl Write {
+    /// Counts a failure and says how many there are now.
+    pub(super) async fn count_failure(&self, bucket: &str, consequence: Consequence) -> Result<i64, DbErr> {
+        let old = throttle::Entity::delete_many().filter(throttle::Column::WindowEndsAt.lte(self.now.0));
+        old.filter(throttle::Column::BlockedUntil.lte(self.now.0)).exec(&self.tx).await?;
+        let before = failures(&self.tx, bucket, self.now).await?;
+        let failures = before + 1;
+        let delay = if consequence == Consequence::Delay { delay_after(failures) } else { Duration::ZERO };
+        let row = throttle::ActiveModel {
+            bucket: Set(bucket.to_owned()),
+            failures: Set(failures),
+            window_ends_at: Set(self.now.plus(WINDOW).0),
+            blocked_until: Set(self.now.plus(delay).0),
+        };
+        let columns = [throttle::Column::Failures, throttle::Column::WindowEndsAt, throttle::Column::BlockedUntil];
+        let upsert = OnConflict::column(throttle::Column::Bucket).update_columns(columns).to_owned();
+        throttle::Entity::insert(row).on_conflict(upsert).exec_without_returning(&self.tx).await?;
+        Ok(failures)
+    }
+
+    /// Forgets a bucket's failures after a success.
+    pub(super) async fn forget_failures(&self, bucket: &str) -> Result<(), DbErr> {
+        throttle::Entity::delete_by_id(bucket.to_owned()).exec(&self.tx).await?;
+        Ok(())
+    }
+}
+
+/// Doubles from the fifth failure on.
+fn delay_after(failures: i64) -> Duration {
+    let Ok(doublings) = u32::try_from(failures - FREE_FAILURES) else {
+        return Duration::ZERO;
+    };
+    FIRST_DELAY.saturating_mul(2u32.saturating_pow(doublings)).min(LONGEST_DELAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_doubles_up_to_its_end() {
+        let seconds: Vec<u64> = (3..=14).map(|failures| delay_after(failures).as_secs()).collect();
+        assert_eq!(seconds, [0, 0, 15, 30, 60, 120, 240, 480, 900, 900, 900, 900]);
+    }
+}
