@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod http;
 pub mod number;
 pub mod policy;
 pub mod secret;
