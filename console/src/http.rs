@@ -24,7 +24,7 @@ use crate::policy::Action;
 use crate::secret::Token;
 use crate::store::Store;
 
-mod desk;
+mod about;
 mod docs;
 mod guard;
 mod live;
@@ -114,7 +114,7 @@ impl Profile {
 
 /// What the handlers share.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) profile: Arc<Profile>,
     pub(crate) assets: AssetSource,
@@ -148,25 +148,25 @@ struct Description;
 
 /// The API as a service. Its requests must carry an [`Arrival`] as an extension; without one they are refused.
 pub fn router(store: Store, profile: Profile, assets: AssetSource, shutdown: CancellationToken) -> Router {
-    let (routes, description) = api().split_for_parts();
+    let (routes, description) = described_routes().split_for_parts();
     let docs = docs::render(&description).into();
-    let desk = Desk { store, profile: Arc::new(profile), assets, shutdown, description: Arc::new(description), docs };
+    let api = Api { store, profile: Arc::new(profile), assets, shutdown, description: Arc::new(description), docs };
     routes
         .route("/api/v1/openapi.json", get(docs::openapi))
         .route("/api/docs", get(docs::page))
         .route("/api/docs.css", get(docs::style))
         .fallback(ui::serve)
-        .layer(middleware::from_fn_with_state(desk.clone(), guard::authorize))
-        .layer(middleware::from_fn_with_state(desk.clone(), guard::check_way))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::authorize))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::check_way))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(middleware::from_fn(guard::add_headers))
-        .with_state(desk)
+        .with_state(api)
 }
 
-fn api() -> OpenApiRouter<Desk> {
+fn described_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(desk::well_known))
-        .routes(routes!(desk::health))
+        .routes(routes!(about::well_known))
+        .routes(routes!(about::health))
         .routes(routes!(sign_in::me, sign_in::sign_in, sign_in::sign_out))
         .routes(routes!(sign_in::sign_in_by_link))
         .routes(routes!(sign_in::set_up))
@@ -182,9 +182,9 @@ fn api() -> OpenApiRouter<Desk> {
         .routes(routes!(work::devices))
         .routes(routes!(work::device))
         .routes(routes!(live::events))
-        .routes(routes!(desk::users, desk::add_user))
-        .routes(routes!(desk::audit))
-        .routes(routes!(desk::verify_audit))
+        .routes(routes!(about::users, about::add_user))
+        .routes(routes!(about::audit))
+        .routes(routes!(about::verify_audit))
 }
 
 /// From the last byte of a request's head to the first of the answer's; a live stream may then go on for ever.

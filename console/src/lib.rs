@@ -5,9 +5,11 @@
 
 pub mod audit;
 pub mod clock;
+pub mod desk;
 pub mod http;
 pub mod number;
 pub mod policy;
 pub mod secret;
+mod session;
 pub mod store;
 pub mod ticket;

@@ -8,13 +8,21 @@ pub mod bounded;
 pub mod codec;
 pub mod consent;
 pub mod delegation;
+#[cfg(feature = "report")]
+pub mod finding;
 pub mod frame;
 pub mod hello;
 pub mod id;
 pub mod invite;
 pub mod lang;
 pub mod limits;
+pub mod message;
 pub mod phrase;
+#[cfg(feature = "report")]
+pub mod report;
+#[cfg(feature = "report")]
+pub mod rules;
+pub mod session;
 pub mod version;
 
 pub use bounded::{BoundedVec, Text};

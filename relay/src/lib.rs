@@ -5,6 +5,19 @@
 //! product that names quinn; it is built without any report type, so that a relay could not read a report even if it
 //! were given one.
 
+pub mod client;
+pub mod close;
 pub mod identity;
 pub mod logging;
+pub mod net;
+pub mod packet;
 pub mod settings;
+pub mod shutdown;
+pub mod stream;
+pub mod tls;
+pub mod transport;
+
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+pub mod server;

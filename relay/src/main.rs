@@ -1,2 +1,7 @@
-//! Program.
-fn main() {}
+//! `belay-relay`: see [`belay_relay::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    belay_relay::cli::main()
+}

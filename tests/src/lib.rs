@@ -1,1 +1,4 @@
-//! Placeholder of the first build.
+//! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
+
+pub mod links;
+pub mod net;

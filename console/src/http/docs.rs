@@ -13,7 +13,7 @@ use axum::response::{Html, IntoResponse};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
-use super::Desk;
+use super::Api;
 
 /// The page of the API's operations and schemas.
 #[derive(Template)]
@@ -46,13 +46,13 @@ struct Row {
 }
 
 /// The description as JSON.
-pub(super) async fn openapi(State(desk): State<Desk>) -> impl IntoResponse {
-    Answer(desk.description.clone())
+pub(super) async fn openapi(State(api): State<Api>) -> impl IntoResponse {
+    Answer(api.description.clone())
 }
 
 /// The description as a page.
-pub(super) async fn page(State(desk): State<Desk>) -> Html<String> {
-    Html(desk.docs.to_string())
+pub(super) async fn page(State(api): State<Api>) -> Html<String> {
+    Html(api.docs.to_string())
 }
 
 /// The page's style.
@@ -61,8 +61,8 @@ pub(super) async fn style() -> impl IntoResponse {
 }
 
 /// Renders the page once; it changes only with the program.
-pub(super) fn render(api: &OpenApi) -> String {
-    let api = serde_json::to_value(api).unwrap_or_default();
+pub(super) fn render(description: &OpenApi) -> String {
+    let api = serde_json::to_value(description).unwrap_or_default();
     let mut operations = Vec::new();
     for (path, methods) in api["paths"].as_object().into_iter().flatten() {
         for (method, operation) in methods.as_object().into_iter().flatten() {

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::problem::Problem;
-use super::{Desk, PUBLIC, ROUTES};
+use super::{Api, PUBLIC, ROUTES};
 use crate::policy::{Role, allows};
 use crate::secret::Token;
 use crate::store::{Actor, SignedIn};
@@ -88,9 +88,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
                                        frame-ancestors 'none'";
 
 /// Refuses requests that came the wrong way, and notes where the others are from.
-pub(super) async fn check_way(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
+pub(super) async fn check_way(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let arrival = request.extensions().get::<Arrival>().copied();
-    match way(&desk, arrival, request.headers(), request.uri().authority()) {
+    match way(&api, arrival, request.headers(), request.uri().authority()) {
         Ok(origin) => {
             request.extensions_mut().insert(origin);
             next.run(request).await
@@ -100,14 +100,14 @@ pub(super) async fn check_way(State(desk): State<Desk>, mut request: Request, ne
 }
 
 fn way(
-    desk: &Desk,
+    api: &Api,
     arrival: Option<Arrival>,
     headers: &HeaderMap,
     target: Option<&Authority>,
 ) -> Result<Origin, Problem> {
     let misdirected =
         || Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", "This console is not known by that name.");
-    let trusted = desk.profile.trusted_proxies.as_slice();
+    let trusted = api.profile.trusted_proxies.as_slice();
     match arrival {
         Some(Arrival::Socket) => Ok(Origin { secure: false, source: "local".to_owned() }),
         Some(Arrival::Tls(peer)) => Ok(Origin { secure: true, source: source_of(peer) }),
@@ -122,7 +122,7 @@ fn way(
             // A page of another site can make its own name point here; its requests then carry that name.
             let host = host_of(headers, target).ok_or_else(misdirected)?;
             let name = host.host().trim_start_matches('[').trim_end_matches(']');
-            let known = LOOPBACK_NAMES.contains(&name) || desk.profile.is_own_name(name);
+            let known = LOOPBACK_NAMES.contains(&name) || api.profile.is_own_name(name);
             if known { Ok(Origin { secure: false, source: source_of(peer) }) } else { Err(misdirected()) }
         }
         _ => {
@@ -152,13 +152,13 @@ fn source_of(address: IpAddr) -> String {
 
 /// Lets a request through to its route when the table and the policy allow it.
 pub(super) async fn authorize(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     matched: Option<MatchedPath>,
     request: Request,
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    match admit(&desk, matched.as_ref().map(MatchedPath::as_str), &parts).await {
+    match admit(&api, matched.as_ref().map(MatchedPath::as_str), &parts).await {
         Ok(caller) => {
             if let Some(caller) = caller {
                 parts.extensions.insert(caller);
@@ -169,7 +169,7 @@ pub(super) async fn authorize(
     }
 }
 
-async fn admit(desk: &Desk, path: Option<&str>, request: &Parts) -> Result<Option<Caller>, Problem> {
+async fn admit(api: &Api, path: Option<&str>, request: &Parts) -> Result<Option<Caller>, Problem> {
     // Whoever may read may also ask for the head alone.
     let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
     let is_local = request.extensions.get::<Arrival>() == Some(&Arrival::Socket);
@@ -192,7 +192,7 @@ async fn admit(desk: &Desk, path: Option<&str>, request: &Parts) -> Result<Optio
     let caller = if is_local {
         Caller { actor: Actor::Local, role: Role::Admin, signed_in: None }
     } else {
-        signed_in_caller(desk, request).await?
+        signed_in_caller(api, request).await?
     };
     if !allows(caller.role, *action) {
         let detail = format!("The role {} does not allow this.", caller.role);
@@ -201,10 +201,10 @@ async fn admit(desk: &Desk, path: Option<&str>, request: &Parts) -> Result<Optio
     Ok(Some(caller))
 }
 
-async fn signed_in_caller(desk: &Desk, request: &Parts) -> Result<Caller, Problem> {
+async fn signed_in_caller(api: &Api, request: &Parts) -> Result<Caller, Problem> {
     let secure = request.extensions.get::<Origin>().is_some_and(|origin| origin.secure);
     let token = cookie(&request.headers, cookie_name(secure)).ok_or_else(not_signed_in)?;
-    let signed_in = desk.store.signed_in(&token).await?.ok_or_else(not_signed_in)?;
+    let signed_in = api.store.signed_in(&token).await?.ok_or_else(not_signed_in)?;
     Ok(Caller { actor: Actor::User(signed_in.user.id), role: signed_in.user.role, signed_in: Some((signed_in, token)) })
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
-use super::Desk;
+use super::Api;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::request::Params;
@@ -32,7 +32,7 @@ pub(crate) struct Start {
     params(Start, ("Last-Event-ID" = Option<i64>, Header, description = "Continue after this event")),
     responses((status = 200, body = Event, content_type = "text/event-stream"), (status = 401, body = Problem)))]
 pub(crate) async fn events(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
     Params(start): Params<Start>,
@@ -46,13 +46,13 @@ pub(crate) async fn events(
     };
     let last = match resumed {
         Some(id) => EventId(id),
-        None => desk.store.newest_event().await?,
+        None => api.store.newest_event().await?,
     };
     let stream = Stream {
-        events: desk.store.events_after(last),
-        store: desk.store.clone(),
+        events: api.store.events_after(last),
+        store: api.store.clone(),
         token: caller.signed_in.map(|(_, token)| token),
-        shutdown: desk.shutdown.clone(),
+        shutdown: api.shutdown.clone(),
         check: tokio::time::interval(SIGN_IN_CHECKED_EVERY),
     };
     let frames = stream::unfold(stream, |mut stream| async {

@@ -15,7 +15,7 @@ use crate::ticket::TicketState;
 pub struct Problem {
     /// Always `about:blank`: the code says what is wrong.
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: Kind,
     /// What went wrong, in a few words that depend on the status alone.
     title: &'static str,
     /// The HTTP status again.
@@ -23,10 +23,10 @@ pub struct Problem {
     /// Stable name of the problem, for programs and for translations.
     pub(crate) code: &'static str,
     /// One English sentence about this case.
-    detail: String,
+    detail: Box<str>,
     /// The field, header or parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    field: Option<Box<str>>,
     /// The states the ticket may move to.
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed: Option<&'static [TicketState]>,
@@ -38,15 +38,22 @@ pub struct Problem {
     retry_after_s: Option<u64>,
 }
 
+/// RFC 9457's type of problems that are told apart by their status and code alone.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+enum Kind {
+    #[serde(rename = "about:blank")]
+    AboutBlank,
+}
+
 impl Problem {
     /// A problem with a stable code and a sentence.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: "about:blank",
+            kind: Kind::AboutBlank,
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             code,
-            detail: detail.into(),
+            detail: detail.into().into(),
             field: None,
             allowed: None,
             current_version: None,
@@ -56,7 +63,10 @@ impl Problem {
 
     /// A value in the request that cannot be used.
     pub(crate) fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail) }
+        Self {
+            field: Some(field.into().into()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail)
+        }
     }
 
     /// The thing is not there, or the caller may not know that it is.
@@ -101,7 +111,7 @@ impl From<StoreError> for Problem {
 impl From<OnceError> for Problem {
     fn from(error: OnceError) -> Self {
         Self {
-            field: Some("Idempotency-Key".to_owned()),
+            field: Some("Idempotency-Key".into()),
             ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", sentence(error))
         }
     }
@@ -118,7 +128,7 @@ impl From<ChangeError> for Problem {
             },
             ChangeError::IllegalMove { allowed, .. } => Self {
                 allowed: Some(allowed),
-                field: Some("state".to_owned()),
+                field: Some("state".into()),
                 ..Self::new(StatusCode::CONFLICT, "illegal_move", detail)
             },
             ChangeError::NoSuchOwner => Self::field("owner", detail),
@@ -144,7 +154,7 @@ impl From<AccountError> for Problem {
         let detail = sentence(&error);
         match error {
             AccountError::NameTaken => {
-                Self { field: Some("name".to_owned()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
+                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
             }
             AccountError::BadName => Self::field("name", detail),
             AccountError::NoUser => Self::not_found(),

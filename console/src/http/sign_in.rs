@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Desk;
+use super::Api;
 use super::guard::{Caller, Origin, clear_cookie, set_cookie};
 use super::problem::Problem;
 use super::request::Json;
@@ -75,20 +75,20 @@ pub(crate) async fn me(caller: Caller) -> Answer<Me> {
 #[utoipa::path(post, path = "/api/v1/session", tag = "sign-in", request_body = Credentials,
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 429, body = Problem)))]
 pub(crate) async fn sign_in(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     origin: Origin,
     Json { value, .. }: Json<Credentials>,
 ) -> Result<Response, Problem> {
     let attempt = SignIn { name: &value.name, password: &value.password, source: &origin.source };
-    Ok(signed_in(&origin, desk.store.sign_in(attempt).await?))
+    Ok(signed_in(&origin, api.store.sign_in(attempt).await?))
 }
 
 /// Signs out.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "sign-in",
     responses((status = 204), (status = 401, body = Problem)))]
-pub(crate) async fn sign_out(State(desk): State<Desk>, caller: Caller, origin: Origin) -> Result<Response, Problem> {
+pub(crate) async fn sign_out(State(api): State<Api>, caller: Caller, origin: Origin) -> Result<Response, Problem> {
     if let Some((_, token)) = &caller.signed_in {
-        desk.store.sign_out(token).await?;
+        api.store.sign_out(token).await?;
     }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, clear_cookie(&origin))]).into_response())
 }
@@ -97,22 +97,22 @@ pub(crate) async fn sign_out(State(desk): State<Desk>, caller: Caller, origin: O
 #[utoipa::path(post, path = "/api/v1/session/link", tag = "sign-in", request_body = OneTime,
     responses((status = 200, body = Me), (status = 401, body = Problem)))]
 pub(crate) async fn sign_in_by_link(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     origin: Origin,
     Json { value, .. }: Json<OneTime>,
 ) -> Result<Response, Problem> {
-    Ok(signed_in(&origin, desk.store.sign_in_by_link(&Token::presented(&value.token)).await?))
+    Ok(signed_in(&origin, api.store.sign_in_by_link(&Token::presented(&value.token)).await?))
 }
 
 /// Sets the first password by a set-up link and signs in.
 #[utoipa::path(post, path = "/api/v1/setup", tag = "sign-in", request_body = SetUp,
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn set_up(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     origin: Origin,
     Json { value, .. }: Json<SetUp>,
 ) -> Result<Response, Problem> {
-    Ok(signed_in(&origin, desk.store.set_up(&Token::presented(&value.token), &value.password).await?))
+    Ok(signed_in(&origin, api.store.set_up(&Token::presented(&value.token), &value.password).await?))
 }
 
 fn signed_in(origin: &Origin, (token, signed_in): (Token, SignedIn)) -> Response {

@@ -13,7 +13,7 @@ use belay_protocol::invite::Invite;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::request::{Json, Named, Paging, Params, once};
-use super::{Desk, Page};
+use super::{Api, Page};
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
 use crate::store::{DESCRIPTION_MAX_BYTES, Event, EventId, Line, NewTicket, Ticket, TicketChange, TicketFilter};
@@ -108,7 +108,7 @@ pub(crate) struct MintedInvite {
 #[utoipa::path(get, path = "/api/v1/tickets", tag = "tickets", params(Filter, Paging),
     responses((status = 200, body = Page<Ticket>), (status = 422, body = Problem)))]
 pub(crate) async fn list(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Params(filter): Params<Filter>,
     Params(paging): Params<Paging>,
 ) -> Result<Answer<Page<Ticket>>, Problem> {
@@ -117,7 +117,7 @@ pub(crate) async fn list(
     let states = states.map_err(|_| Problem::field("state", "state lists states of tickets, separated by commas."))?;
     let (limit, before) = (paging.limit()?, paging.number()?);
     let filter = TicketFilter { states, owner: filter.owner, customer: filter.customer, before };
-    let tickets = desk.store.list_tickets(&filter, limit as u64 + 1).await?;
+    let tickets = api.store.list_tickets(&filter, limit as u64 + 1).await?;
     Ok(Answer(Page::cut(tickets, limit, |ticket| ticket.number.serial())))
 }
 
@@ -126,7 +126,7 @@ pub(crate) async fn list(
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless")),
     responses((status = 201, body = Ticket), (status = 422, body = Problem)))]
 pub(crate) async fn open(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
     Json { value, bytes }: Json<OpenTicket>,
@@ -145,7 +145,7 @@ pub(crate) async fn open(
         impact: value.impact.unwrap_or(Level::Medium),
         urgency: value.urgency.unwrap_or(Level::Medium),
     };
-    let ticket = desk.store.open_ticket(&caller.actor, new, once.as_ref()).await??;
+    let ticket = api.store.open_ticket(&caller.actor, new, once.as_ref()).await??;
     let location = format!("/api/v1/tickets/{}", ticket.number);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], tagged(ticket)).into_response())
 }
@@ -153,8 +153,8 @@ pub(crate) async fn open(
 /// Shows a ticket; its `ETag` is what `If-Match` takes.
 #[utoipa::path(get, path = "/api/v1/tickets/{number}", tag = "tickets", params(("number" = String, Path)),
     responses((status = 200, body = Ticket), (status = 404, body = Problem)))]
-pub(crate) async fn show(State(desk): State<Desk>, Named(number): Named<TicketNumber>) -> Result<Response, Problem> {
-    desk.store.ticket(number).await?.map(tagged).ok_or_else(Problem::not_found)
+pub(crate) async fn show(State(api): State<Api>, Named(number): Named<TicketNumber>) -> Result<Response, Problem> {
+    api.store.ticket(number).await?.map(tagged).ok_or_else(Problem::not_found)
 }
 
 /// Changes a ticket that nobody changed since it was read.
@@ -163,7 +163,7 @@ pub(crate) async fn show(State(desk): State<Desk>, Named(number): Named<TicketNu
     responses((status = 200, body = Ticket), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 412, body = Problem), (status = 422, body = Problem), (status = 428, body = Problem)))]
 pub(crate) async fn change(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Named(number): Named<TicketNumber>,
     caller: Caller,
     headers: HeaderMap,
@@ -179,7 +179,7 @@ pub(crate) async fn change(
         urgency: value.urgency,
         owner: value.owner,
     };
-    Ok(tagged(desk.store.change_ticket(&caller.actor, number, version, change).await?))
+    Ok(tagged(api.store.change_ticket(&caller.actor, number, version, change).await?))
 }
 
 /// Mints a code for a ticket; the ticket's earlier code stops working.
@@ -188,17 +188,17 @@ pub(crate) async fn change(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless")),
     responses((status = 201, body = MintedInvite), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn mint_invite(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Named(number): Named<TicketNumber>,
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let once = once(&headers, &caller.actor, &format!("invites/{number}"), b"")?;
-    let minted = desk.store.mint_invite(&caller.actor, number, once.as_ref()).await?;
-    let help = &desk.profile.help_host;
-    let link = desk.profile.relays.first().map(|relay| {
+    let minted = api.store.mint_invite(&caller.actor, number, once.as_ref()).await?;
+    let help = &api.profile.help_host;
+    let link = api.profile.relays.first().map(|relay| {
         let relay = relay.clone();
-        let organization = desk.profile.organization;
+        let organization = api.profile.organization;
         Invite { relay, code: minted.code, desk: help.clone(), organization, secret: minted.secret.clone() }.to_string()
     });
     let invite = MintedInvite {
@@ -217,19 +217,19 @@ pub(crate) async fn mint_invite(
     params(("number" = String, Path), Paging),
     responses((status = 200, body = Page<Event>), (status = 404, body = Problem)))]
 pub(crate) async fn events(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Named(number): Named<TicketNumber>,
     Params(paging): Params<Paging>,
 ) -> Result<Answer<Page<Event>>, Problem> {
-    known(&desk, number).await?;
+    known(&api, number).await?;
     let (limit, after) = (paging.limit()?, EventId(paging.id()?.unwrap_or(0)));
-    let events = desk.store.list_events(Some(number), after, limit as u64 + 1).await?;
+    let events = api.store.list_events(Some(number), after, limit as u64 + 1).await?;
     Ok(Answer(Page::cut(events, limit, |event| event.id.0)))
 }
 
 /// Answers 404 for a ticket that is not there.
-pub(super) async fn known(desk: &Desk, number: TicketNumber) -> Result<(), Problem> {
-    desk.store.ticket(number).await?.map(|_| ()).ok_or_else(Problem::not_found)
+pub(super) async fn known(api: &Api, number: TicketNumber) -> Result<(), Problem> {
+    api.store.ticket(number).await?.map(|_| ()).ok_or_else(Problem::not_found)
 }
 
 fn tagged(ticket: Ticket) -> Response {

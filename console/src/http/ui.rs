@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Desk;
+use super::Api;
 use super::problem::Problem;
 
 /// A file of the web console.
@@ -24,15 +24,15 @@ pub struct Asset {
 pub type AssetSource = fn(&str) -> Option<Asset>;
 
 /// Answers what no route answers.
-pub(super) async fn serve(State(desk): State<Desk>, request: Request) -> Response {
+pub(super) async fn serve(State(api): State<Api>, request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/');
     // The API and well-known places never fall back to the page: a misspelt route must not look like a success.
     if path == "api" || path.starts_with("api/") || path.starts_with(".well-known/") {
         return Problem::not_found().into_response();
     }
     let has_extension = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
-    let asset = match (desk.assets)(path) {
-        None if !has_extension => (desk.assets)("index.html"),
+    let asset = match (api.assets)(path) {
+        None if !has_extension => (api.assets)("index.html"),
         found => found,
     };
     let Some(asset) = asset else {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::request::{Json, Paging, Params};
-use super::{Desk, Page};
+use super::{Api, Page};
 use crate::clock::UnixMillis;
 use crate::policy::Role;
 use crate::store::{Line, User};
@@ -37,8 +37,8 @@ pub(crate) struct WellKnownRelay {
 
 /// Says who the desk is and where to meet it. Agents read it over HTTPS.
 #[utoipa::path(get, path = "/.well-known/belay", tag = "desk", responses((status = 200, body = WellKnown)))]
-pub(crate) async fn well_known(State(desk): State<Desk>) -> impl IntoResponse {
-    let profile = &desk.profile;
+pub(crate) async fn well_known(State(api): State<Api>) -> impl IntoResponse {
+    let profile = &api.profile;
     let relay = |relay: &belay_protocol::invite::RelayAddress| WellKnownRelay {
         address: relay.host_port(),
         key: relay.key.to_string(),
@@ -62,8 +62,8 @@ pub(crate) struct Health {
 /// Answers when the console and its database work.
 #[utoipa::path(get, path = "/api/v1/health", tag = "desk",
     responses((status = 200, body = Health), (status = 503, body = Problem)))]
-pub(crate) async fn health(State(desk): State<Desk>) -> Result<Answer<Health>, Problem> {
-    desk.store.newest_event().await?;
+pub(crate) async fn health(State(api): State<Api>) -> Result<Answer<Health>, Problem> {
+    api.store.newest_event().await?;
     Ok(Answer(Health { status: "ok" }))
 }
 
@@ -91,20 +91,20 @@ pub(crate) struct AddedUser {
 
 /// Lists the users by name.
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", responses((status = 200, body = Page<User>)))]
-pub(crate) async fn users(State(desk): State<Desk>) -> Result<Answer<Page<User>>, Problem> {
-    Ok(Answer(Page { items: desk.store.list_users().await?, next_cursor: None }))
+pub(crate) async fn users(State(api): State<Api>) -> Result<Answer<Page<User>>, Problem> {
+    Ok(Answer(Page { items: api.store.list_users().await?, next_cursor: None }))
 }
 
 /// Creates a user and their one-time set-up link.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = AddUser,
     responses((status = 201, body = AddedUser), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn add_user(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     caller: Caller,
     Json { value, .. }: Json<AddUser>,
 ) -> Result<Response, Problem> {
-    let minted = desk.store.add_user(&caller.actor, &value.name, value.role).await?;
-    let link = desk.profile.set_up_link(&minted.token);
+    let minted = api.store.add_user(&caller.actor, &value.name, value.role).await?;
+    let link = api.profile.set_up_link(&minted.token);
     let added = AddedUser { user: minted.user, link, expires_at_ms: minted.expires_at };
     Ok((StatusCode::CREATED, Answer(added)).into_response())
 }
@@ -127,11 +127,11 @@ pub(crate) struct AuditText {
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(Paging),
     responses((status = 200, body = Page<AuditText>)))]
 pub(crate) async fn audit(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Params(paging): Params<Paging>,
 ) -> Result<Answer<Page<AuditText>>, Problem> {
     let (limit, after) = (paging.limit()?, paging.id()?.unwrap_or(0));
-    let lines = desk.store.audit_lines_after(after, limit as u64).await?;
+    let lines = api.store.audit_lines_after(after, limit as u64).await?;
     let next_cursor = (lines.len() == limit).then(|| (after + limit as i64).to_string());
     Ok(Answer(Page { items: lines.into_iter().map(|text| AuditText { text }).collect(), next_cursor }))
 }
@@ -139,6 +139,6 @@ pub(crate) async fn audit(
 /// Checks the audit's chain from its first line to its sealed end; names the first bad line.
 #[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit",
     responses((status = 200, body = AuditVerified), (status = 409, body = Problem)))]
-pub(crate) async fn verify_audit(State(desk): State<Desk>) -> Result<Answer<AuditVerified>, Problem> {
-    Ok(Answer(AuditVerified { lines: desk.store.verify_audit().await? }))
+pub(crate) async fn verify_audit(State(api): State<Api>) -> Result<Answer<AuditVerified>, Problem> {
+    Ok(Answer(AuditVerified { lines: api.store.verify_audit().await? }))
 }

@@ -1,0 +1,197 @@
+//! The desk as customers' machines meet it: its word for itself, its presence at the relays, and its sessions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use belay_protocol::DeviceKey;
+use belay_protocol::bounded::Name;
+use belay_protocol::delegation::Delegation;
+use belay_protocol::invite::RelayAddress;
+use belay_protocol::message::Introduction;
+use belay_relay::client::{Arriving, Client, ClientOptions, Notice, Registration, RelayError, Role, StartError};
+use belay_relay::identity::Identity;
+use belay_relay::net::Net;
+use belay_relay::transport::Congestion;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::session;
+use crate::store::Store;
+
+/// How a desk introduces itself, and where it can be met.
+#[derive(Debug)]
+pub struct DeskSettings {
+    /// The console's own key.
+    pub identity: Arc<Identity>,
+    /// The organization's word for that key.
+    pub delegation: Delegation,
+    /// The desk's name for itself.
+    pub name: Name,
+    /// The host whose `.well-known/belay` holds the organization key, with its port unless that is 443.
+    pub host: Name,
+    /// The relays to be present at.
+    pub relays: Vec<RelayAddress>,
+    /// Where sockets come from.
+    pub net: Arc<dyn Net>,
+}
+
+/// Whether the desk can be reached through a relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// Not registered yet, or not any more; the reason of the last failure.
+    Absent(Option<String>),
+    /// Registered.
+    Present,
+}
+
+/// A desk that is present at its relays.
+#[derive(Debug)]
+pub struct Desk {
+    shared: Arc<Shared>,
+    registrations: Vec<(Registration, watch::Sender<Presence>)>,
+    presence: Vec<(RelayAddress, watch::Receiver<Presence>)>,
+}
+
+/// What every session needs.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) introduction: Introduction,
+    client: Client,
+    sources: Mutex<HashMap<DeviceKey, [u8; 16]>>,
+}
+
+impl Shared {
+    /// Where a device comes from, as its relay attests it.
+    pub(crate) fn source_of(&self, device: &DeviceKey) -> Option<[u8; 16]> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).get(device).copied()
+    }
+
+    fn note_source(&self, device: DeviceKey, source: Option<[u8; 16]>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        match source {
+            Some(source) if sources.len() < SOURCES_MAX => {
+                sources.insert(device, source);
+            }
+            _ => {
+                sources.remove(&device);
+            }
+        }
+    }
+}
+
+/// Sources remembered at once; each belongs to an open pair, and a relay holds no more pairs.
+const SOURCES_MAX: usize = 100_000;
+
+/// Sessions at once, with those that have not shown a code yet.
+const SESSIONS_MAX: usize = 1_024;
+
+impl Desk {
+    /// Opens the socket and begins to register with every relay.
+    pub fn start(store: Store, settings: DeskSettings) -> Result<Self, StartError> {
+        let options = ClientOptions {
+            net: settings.net,
+            congestion: Congestion::default(),
+            accepts_sessions: true,
+            keep_alive: CONTROL_KEEP_ALIVE,
+        };
+        let client = Client::start(settings.identity, options)?;
+        let role = Role::Desk(settings.delegation);
+        let (mut registrations, mut presence) = (Vec::new(), Vec::new());
+        for relay in settings.relays {
+            let (state, watched) = watch::channel(Presence::Absent(None));
+            registrations.push((client.register(relay.clone(), role), state));
+            presence.push((relay, watched));
+        }
+        let introduction =
+            Introduction { delegation: settings.delegation, desk_name: settings.name, desk_host: settings.host };
+        let shared = Arc::new(Shared { store, introduction, client, sources: Mutex::default() });
+        Ok(Self { shared, registrations, presence })
+    }
+
+    /// Where the desk can be reached, relay by relay; the receivers follow changes.
+    pub fn presence(&self) -> Vec<(RelayAddress, watch::Receiver<Presence>)> {
+        self.presence.clone()
+    }
+
+    /// Takes sessions until `stop`, then ends them and waits for their last writes.
+    pub async fn run(self, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        for (registration, state) in self.registrations {
+            tasks.spawn(follow(registration, state, Arc::clone(&self.shared), stop.clone()));
+        }
+        let places = Arc::new(Semaphore::new(SESSIONS_MAX));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                arriving = self.shared.client.accept() => {
+                    let Some(arriving) = arriving else { break };
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                        tracing::warn!("a session was turned away: {SESSIONS_MAX} are open");
+                        continue;
+                    };
+                    let (shared, stop) = (Arc::clone(&self.shared), stop.clone());
+                    tasks.spawn(async move {
+                        serve(arriving, &shared, &stop).await;
+                        drop(place);
+                    });
+                }
+            }
+        }
+        tasks.close();
+        tasks.wait().await;
+        self.shared.client.close().await;
+    }
+}
+
+async fn serve(arriving: Arriving, shared: &Shared, stop: &CancellationToken) {
+    let Some(link) = arriving.handshake().await else { return };
+    let device = DeviceKey(link.peer_key());
+    let span = tracing::info_span!("session", device = device.short(), ticket = tracing::field::Empty);
+    session::serve(shared, link, stop).instrument(span).await;
+}
+
+/// Follows one registration: who comes from where, and whether the desk can be reached.
+async fn follow(
+    mut registration: Registration,
+    state: watch::Sender<Presence>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    loop {
+        let notice = tokio::select! {
+            () = stop.cancelled() => return,
+            notice = registration.notice() => notice,
+        };
+        match notice {
+            Some(Notice::Up) => {
+                tracing::info!("registered with the relay");
+                state.send_replace(Presence::Present);
+            }
+            Some(Notice::Down(error)) => {
+                report_down(&state, &error);
+                state.send_replace(Presence::Absent(Some(error.to_string())));
+            }
+            Some(Notice::Opened { peer, source }) => shared.note_source(DeviceKey(peer.key), source),
+            Some(Notice::Gone(peer)) => shared.note_source(DeviceKey(peer.key), None),
+            Some(Notice::Slowed(peer)) => {
+                tracing::warn!(device = DeviceKey(peer.key).short(), "slowed by the relay's budget");
+            }
+            Some(Notice::Refused(_)) => {}
+            None => return,
+        }
+    }
+}
+
+/// Says once, and not at every try, that a relay cannot be reached.
+fn report_down(state: &watch::Sender<Presence>, error: &RelayError) {
+    let is_news = !matches!(&*state.borrow(), Presence::Absent(Some(known)) if *known == error.to_string());
+    if is_news {
+        tracing::warn!(%error, "customers cannot reach the desk through this relay; trying again");
+    }
+}
+
+/// A desk has one control connection a relay, so that it can afford to notice a restart within seconds.
+const CONTROL_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(5);

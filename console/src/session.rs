@@ -1,0 +1,384 @@
+//! One session with one device, from the greeting to the end.
+//!
+//! The order of things is [`ConsoleSession`]'s; this module moves messages and bytes and keeps the store in step. A
+//! report is acknowledged when the store has it on the disk, and not before.
+
+use std::time::Duration;
+
+use belay_protocol::bounded::{BoundedVec, Name, Text};
+use belay_protocol::consent::Capability;
+use belay_protocol::finding;
+use belay_protocol::limits::{FRAME_MAX_BYTES, HANDSHAKE_DEADLINE};
+use belay_protocol::message::{
+    self, Admitted, AgentMessage, Consent, ConsoleMessage, Redeem, Refusal, ReportOffer, StreamHeader,
+};
+use belay_protocol::report::Report;
+use belay_protocol::session::{ConsoleEvent, ConsoleSession, Violation};
+use belay_protocol::{DeviceKey, codec};
+use belay_relay::client::{Link, RecvStream};
+use belay_relay::close::Close;
+use belay_relay::stream::{self, Sender, StreamError};
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::clock::UnixMillis;
+use crate::desk::Shared;
+use crate::store::{
+    Actor, EndReason, FileError, NewConsent, NewFinding, RedeemError, Redeemed, SessionError, SessionId, Severity,
+    StoreError,
+};
+use crate::ticket::TicketState;
+
+/// Time in which the bytes of a consented report must arrive; a session that is stuck longer is better begun again.
+const REPORT_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Time for the last message of a session to reach the device.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// Why a session ended other than by agreement.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// The link is gone; the device may come back.
+    #[error("the connection was lost")]
+    Lost,
+    /// The device did what it must not.
+    #[error("the device broke the protocol: {0}")]
+    Protocol(String),
+    /// The store failed; nothing was acknowledged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<StreamError> for Broken {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Lost => Self::Lost,
+            error => Self::Protocol(error.to_string()),
+        }
+    }
+}
+
+impl From<Violation> for Broken {
+    fn from(violation: Violation) -> Self {
+        Self::Protocol(violation.to_string())
+    }
+}
+
+impl From<SessionError> for Broken {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Store(error) => error.into(),
+            // Somebody ended it in the meantime; what the device says now has no place any more.
+            SessionError::NoSession | SessionError::Ended => Self::Protocol(error.to_string()),
+        }
+    }
+}
+
+/// Serves one session until its end.
+pub(crate) async fn serve(shared: &Shared, link: Link, stop: &CancellationToken) {
+    let device = DeviceKey(link.peer_key());
+    let mut talk = match timeout(HANDSHAKE_DEADLINE, Talk::begin(shared, &link)).await {
+        Ok(Ok(talk)) => talk,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no session");
+            link.close(if matches!(error, StreamError::Version(_)) { Close::Version } else { Close::Violation });
+            return;
+        }
+        Err(_) => {
+            link.close(Close::TooSlow);
+            return;
+        }
+    };
+    let redeemed = match talk.redeem(shared, &device).await {
+        Ok(Some(redeemed)) => redeemed,
+        Ok(None) => {
+            talk.finish(&link, Close::NotAdmitted).await;
+            return;
+        }
+        Err(broken) => {
+            talk.break_off(&link, &broken).await;
+            return;
+        }
+    };
+    tracing::Span::current().record("ticket", redeemed.ticket.number.to_string());
+    tracing::info!(resumed = redeemed.resumed, "admitted");
+    let ended = talk.converse(shared, &link, &redeemed, stop).await;
+    let (id, actor) = (redeemed.session, Actor::Device(device));
+    let recorded = match &ended {
+        Ok(Ended::By(reason)) => shared.store.end_session(&actor, id, *reason).await,
+        Ok(Ended::Elsewhere | Ended::Stopping) => Ok(()),
+        Err(Broken::Protocol(_)) => shared.store.end_session(&actor, id, EndReason::Protocol).await,
+        Err(Broken::Lost | Broken::Store(_)) => shared.store.interrupt_session(id).await,
+    };
+    if let Err(error) = recorded {
+        tracing::error!(%error, "the end of a session could not be recorded");
+    }
+    match ended {
+        Ok(_) => talk.finish(&link, Close::Done).await,
+        Err(broken) => talk.break_off(&link, &broken).await,
+    }
+}
+
+/// How a session ended by agreement.
+#[derive(Debug)]
+enum Ended {
+    /// By the device's word, for this reason.
+    By(EndReason),
+    /// The store knows already: a technician ended it or closed the ticket.
+    Elsewhere,
+    /// The console stops; the device may come back.
+    Stopping,
+}
+
+/// The conversation on the session's first stream.
+struct Talk {
+    session: ConsoleSession,
+    sender: Sender<ConsoleMessage>,
+    arrivals: mpsc::Receiver<Result<Option<AgentMessage>, StreamError>>,
+    _reader: AbortOnDropHandle<()>,
+}
+
+impl Talk {
+    async fn begin(shared: &Shared, link: &Link) -> Result<Self, StreamError> {
+        let (send, recv) = link.accept_bi().await?;
+        let (mut sender, mut receiver) = stream::welcome::<ConsoleMessage, AgentMessage>(send, recv).await?;
+        let mut session = ConsoleSession::default();
+        let introduction =
+            session.introduce(shared.introduction.clone()).expect("a new session begins with the introduction");
+        sender.send(&introduction).await?;
+        // Receiving is not cancel-safe, so that it has a task of its own.
+        let (queue, arrivals) = mpsc::channel(1);
+        let reader = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                let message = receiver.receive().await;
+                let is_last = !matches!(message, Ok(Some(_)));
+                if queue.send(message).await.is_err() || is_last {
+                    return;
+                }
+            }
+        }));
+        Ok(Self { session, sender, arrivals, _reader: reader })
+    }
+
+    /// Takes the code and answers it; `None` when it was not good.
+    async fn redeem(&mut self, shared: &Shared, device: &DeviceKey) -> Result<Option<Redeemed>, Broken> {
+        let event = timeout(HANDSHAKE_DEADLINE, self.next_event()).await.map_err(|_| Broken::Lost)??;
+        let ConsoleEvent::Redeem(Redeem { code, secret, .. }) = event else {
+            return Err(Broken::Protocol("a code was expected".to_owned()));
+        };
+        if secret.is_none() {
+            tokio::time::sleep(shared.store.guess_pace().await?).await;
+        }
+        let source = shared.source_of(device);
+        let refusal = match shared.store.redeem_invite(device, code, secret.as_ref(), source).await {
+            Ok(redeemed) => {
+                let admitted = self.session.admit(admitted(&redeemed)).map_err(|_| Broken::Lost)?;
+                self.sender.send(&admitted).await?;
+                return Ok(Some(redeemed));
+            }
+            Err(RedeemError::NotValid) => Refusal::NotValid,
+            Err(RedeemError::SlowDown { retry_after }) => {
+                Refusal::SlowDown { retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX) }
+            }
+            Err(RedeemError::Store(error)) => {
+                tracing::error!(%error, "a code could not be looked up");
+                Refusal::Unavailable
+            }
+        };
+        let refused = self.session.refuse(refusal).map_err(|_| Broken::Lost)?;
+        self.sender.send(&refused).await?;
+        Ok(None)
+    }
+
+    /// From the customer's answer to the end.
+    async fn converse(
+        &mut self,
+        shared: &Shared,
+        link: &Link,
+        redeemed: &Redeemed,
+        stop: &CancellationToken,
+    ) -> Result<Ended, Broken> {
+        let mut events = shared.store.live_events();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => {
+                    self.end(message::EndReason::DeskStops).await;
+                    return Ok(Ended::Stopping);
+                }
+                reason = ended_elsewhere(shared, &mut events, redeemed) => {
+                    self.end(reason).await;
+                    return Ok(Ended::Elsewhere);
+                }
+                event = self.next_event() => match event? {
+                    ConsoleEvent::Consented(consent) => {
+                        let id = redeemed.session;
+                        shared.store.record_consent(id, answer(redeemed, &consent)).await?;
+                        if consent.report.is_some() {
+                            let received = timeout(REPORT_DEADLINE, self.receive_report(link)).await;
+                            let (offer, bytes) = received.map_err(|_| Broken::Lost)??;
+                            self.file(shared, id, offer, bytes).await?;
+                        }
+                    }
+                    ConsoleEvent::Declined => {
+                        let nothing = Consent { grants: BoundedVec::new(), report: None };
+                        shared.store.record_consent(redeemed.session, answer(redeemed, &nothing)).await?;
+                        return Ok(Ended::By(EndReason::Customer));
+                    }
+                    ConsoleEvent::Left => return Ok(Ended::By(EndReason::Done)),
+                    ConsoleEvent::Redeem(_) => return Err(Broken::Protocol("a second code".to_owned())),
+                }
+            }
+        }
+    }
+
+    /// The report's bytes, from a stream of their own.
+    async fn receive_report(&mut self, link: &Link) -> Result<(ReportOffer, Vec<u8>), Broken> {
+        let mut stream: RecvStream = link.accept_uni().await?;
+        let header = stream::read_frame(&mut stream, FRAME_MAX_BYTES).await?.ok_or(StreamError::Ended)?;
+        let StreamHeader::Report(id) = codec::decode(&header, FRAME_MAX_BYTES).map_err(StreamError::from)?;
+        self.session.awaits_report(id)?;
+        loop {
+            match stream.read_chunk(FRAME_MAX_BYTES, true).await {
+                Ok(Some(chunk)) => self.session.receive_report(&chunk.bytes)?,
+                Ok(None) => return Ok(self.session.finish_report()?),
+                Err(_) => return Err(Broken::Lost),
+            }
+        }
+    }
+
+    async fn file(&mut self, shared: &Shared, id: SessionId, offer: ReportOffer, bytes: Vec<u8>) -> Result<(), Broken> {
+        let report = Report::decode(&bytes).map_err(|error| Broken::Protocol(error.to_string()))?;
+        let findings = report.findings().map(|findings| findings.found.iter().map(new_finding).collect());
+        let filed = shared
+            .store
+            .file_report(id, offer.id.0, bytes.into(), offer.sha256, findings.unwrap_or_default())
+            .await
+            .map_err(|error| match error {
+                FileError::Session(error) => error.into(),
+                other => Broken::Protocol(other.to_string()),
+            })?;
+        tracing::info!(new = filed.new, bytes = offer.size_bytes, "report filed");
+        let acknowledged = self.session.filed().map_err(|_| Broken::Lost)?;
+        Ok(self.sender.send(&acknowledged).await?)
+    }
+
+    async fn next_event(&mut self) -> Result<ConsoleEvent, Broken> {
+        match self.arrivals.recv().await {
+            Some(Ok(Some(message))) => Ok(self.session.receive(message)?),
+            Some(Err(error)) => Err(error.into()),
+            // An end without a word is a lost agent.
+            Some(Ok(None)) | None => Err(Broken::Lost),
+        }
+    }
+
+    /// Tells the device that the session is over.
+    async fn end(&mut self, reason: message::EndReason) {
+        if let Some(word) = self.session.end(reason) {
+            let _ = timeout(LAST_WORD, self.sender.send(&word)).await;
+        }
+    }
+
+    /// Waits until the device has everything, then closes.
+    async fn finish(self, link: &Link, close: Close) {
+        let _ = timeout(LAST_WORD, self.sender.finish()).await;
+        link.close(close);
+    }
+
+    async fn break_off(mut self, link: &Link, broken: &Broken) {
+        let (reason, close) = match broken {
+            Broken::Lost => {
+                tracing::info!("interrupted");
+                link.close(Close::Done);
+                return;
+            }
+            Broken::Protocol(why) => {
+                tracing::warn!(why, "the device broke the protocol");
+                (message::EndReason::Violation, Close::Violation)
+            }
+            Broken::Store(error) => {
+                tracing::error!(%error, "a session's data could not be stored");
+                (message::EndReason::CannotStore, Close::Done)
+            }
+        };
+        // The session may have closed itself at the violation; the device is told all the same.
+        let word = self.session.end(reason).unwrap_or(ConsoleMessage::Ended(reason));
+        let _ = timeout(LAST_WORD, self.sender.send(&word)).await;
+        self.finish(link, close).await;
+    }
+}
+
+/// Waits until a technician ends the session or closes its ticket.
+async fn ended_elsewhere(
+    shared: &Shared,
+    events: &mut broadcast::Receiver<crate::store::Event>,
+    redeemed: &Redeemed,
+) -> message::EndReason {
+    loop {
+        match events.recv().await {
+            Ok(event) if event.ticket == redeemed.ticket.number => {}
+            Ok(_) => continue,
+            // Events were missed: what the store says now covers them.
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+        if let Some(reason) = end_by_store(shared, redeemed).await {
+            return reason;
+        }
+    }
+}
+
+async fn end_by_store(shared: &Shared, redeemed: &Redeemed) -> Option<message::EndReason> {
+    let ticket = shared.store.ticket(redeemed.ticket.number).await.ok()??;
+    if matches!(ticket.state, TicketState::Closed | TicketState::Merged) {
+        if let Err(error) = shared.store.end_session(&Actor::System, redeemed.session, EndReason::Done).await {
+            tracing::error!(%error, "the end of a session could not be recorded");
+        }
+        return Some(message::EndReason::TicketClosed);
+    }
+    let session = shared.store.session(redeemed.session).await.ok()??;
+    (session.state == crate::store::SessionState::Ended).then_some(message::EndReason::ByTechnician)
+}
+
+fn admitted(redeemed: &Redeemed) -> Admitted {
+    let mut session = [0; 16];
+    session[8..].copy_from_slice(&redeemed.session.0.to_be_bytes());
+    Admitted {
+        session: message::SessionId(session),
+        ticket: Name::truncating(redeemed.ticket.number.to_string()),
+        title: Text::truncating(redeemed.ticket.title.clone()),
+        technician: Name::truncating(redeemed.ticket.owner.clone().unwrap_or_default()),
+        requested: BoundedVec::truncating(redeemed.requested.iter().copied()).0,
+    }
+}
+
+fn answer(redeemed: &Redeemed, consent: &Consent) -> NewConsent {
+    let granted: Vec<Capability> = consent.grants.iter().map(|grant| grant.capability).collect();
+    NewConsent {
+        refused: redeemed.requested.iter().copied().filter(|capability| !granted.contains(capability)).collect(),
+        granted,
+        grant_ends_at: consent.grants.iter().map(|grant| UnixMillis(grant.until_unix_ms)).max(),
+        shown_sha256: consent.report.map(|offer| offer.sha256),
+    }
+}
+
+fn new_finding(finding: &finding::Finding) -> NewFinding {
+    NewFinding {
+        rule_id: finding.rule.to_string(),
+        subject: finding.subject.to_string(),
+        severity: match finding.severity {
+            finding::Severity::Ok => Severity::Ok,
+            finding::Severity::Info => Severity::Info,
+            finding::Severity::Warn => Severity::Warn,
+            finding::Severity::Crit => Severity::Crit,
+            finding::Severity::Unknown => Severity::Unknown,
+        },
+        title_en: finding.title.en.to_string(),
+        title_zh: finding.title.zh.to_string(),
+        remedy_en: finding.remedy.en.to_string(),
+        remedy_zh: finding.remedy.zh.to_string(),
+        evidence: serde_json::to_value(&finding.evidence).unwrap_or_default(),
+        fingerprint: finding.fingerprint.to_string(),
+    }
+}

@@ -1,0 +1,243 @@
+//! Judgements on facts: what is wrong, how badly, on what evidence, and what to do about it.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::bounded::{BoundedVec, Name, Text};
+use crate::lang::{Language, Phrase};
+use crate::limits;
+use crate::report::Why;
+
+/// What the rules made of a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// The packs that were applied.
+    pub packs: BoundedVec<PackId, 8>,
+    /// The findings: worst first, then by rule and subject.
+    pub found: BoundedVec<Finding, { limits::SECTION_MAX_ITEMS }>,
+}
+
+impl Findings {
+    /// How many findings have `severity`.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.found.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+/// Which rules were applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackId {
+    /// The pack's name.
+    pub id: Name,
+    /// Its version; a higher one replaces a lower one.
+    pub version: u32,
+}
+
+/// A judgement on one subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The rule that made it.
+    pub rule: Name,
+    /// What it is about, such as a mount point; empty for the machine as a whole.
+    pub subject: Text<512>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub title: Bilingual,
+    /// What to do.
+    pub remedy: Bilingual,
+    /// The figures it stands on.
+    pub evidence: BoundedVec<Evidence, 8>,
+    /// Why the facts could not be had; only when the severity is unknown.
+    pub why: Option<Why>,
+    /// The same for the same rule and subject, whatever the figures and the time.
+    pub fingerprint: Fingerprint,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Looked at and in order.
+    Ok,
+    /// Worth knowing.
+    Info,
+    /// Will hurt when nobody acts.
+    Warn,
+    /// Hurts now.
+    Crit,
+    /// Could not be looked at; neither good nor bad.
+    Unknown,
+}
+
+impl Severity {
+    /// Place in a list that puts first what needs a person first.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Crit => 0,
+            Self::Warn => 1,
+            Self::Unknown => 2,
+            Self::Info => 3,
+            Self::Ok => 4,
+        }
+    }
+
+    /// The severity as people read it.
+    pub const fn phrase(self) -> Phrase {
+        match self {
+            Self::Ok => Phrase { en: "fine", zh: "正常" },
+            Self::Info => Phrase { en: "note", zh: "提示" },
+            Self::Warn => Phrase { en: "warning", zh: "警告" },
+            Self::Crit => Phrase { en: "critical", zh: "严重" },
+            Self::Unknown => Phrase { en: "unknown", zh: "未知" },
+        }
+    }
+}
+
+/// A sentence in every language, as it travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bilingual {
+    /// English.
+    pub en: Text<1024>,
+    /// Simplified Chinese.
+    pub zh: Text<1024>,
+}
+
+impl Bilingual {
+    /// The sentence in `language`.
+    pub fn text(&self, language: Language) -> &str {
+        match language {
+            Language::English => &self.en,
+            Language::Chinese => &self.zh,
+        }
+    }
+}
+
+/// One figure that a finding stands on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The figure's name in the rule.
+    pub name: Name,
+    /// What the figure is, for people.
+    pub label: Bilingual,
+    /// The value as text.
+    pub value: Name,
+    /// The unit; empty for words.
+    pub unit: Text<32>,
+    /// The limit it was compared with, in the same unit.
+    pub threshold: Option<Name>,
+    /// Where the limit comes from.
+    pub source: Text<512>,
+}
+
+/// Tells findings about the same thing from others, across reports of one device.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; 16]);
+
+impl Fingerprint {
+    /// The first 16 bytes of SHA-256(rule, zero byte, subject).
+    pub fn derive(rule: &str, subject: &str) -> Self {
+        let digest = Sha256::new().chain_update(rule).chain_update([0]).chain_update(subject).finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return <[u8; 16]>::deserialize(deserializer).map(Self);
+        }
+        let text = Text::<32>::deserialize(deserializer)?;
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| serde::de::Error::custom("not a fingerprint: expected 32 hexadecimal digits"))
+    }
+}
+
+/// Bytes in the largest binary unit that leaves a figure before the point, such as `1.4 GiB`.
+pub fn bytes_for_people(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let exponent = (63 - bytes.leading_zeros()) / 10;
+    let value = bytes as f64 / 1024f64.powi(exponent as i32);
+    format!("{value:.1} {}", UNITS[exponent as usize - 1])
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn sample() -> Findings {
+        let bilingual = |en: &str, zh: &str| Bilingual { en: Text::truncating(en), zh: Text::truncating(zh) };
+        let evidence = Evidence {
+            name: Name::truncating("used"),
+            label: bilingual("used", "已用"),
+            value: Name::truncating("96"),
+            unit: Text::truncating("%"),
+            threshold: Some(Name::truncating("95")),
+            source: Text::truncating("ours"),
+        };
+        let finding = Finding {
+            rule: Name::truncating("disk-space"),
+            subject: Text::truncating("/"),
+            severity: Severity::Warn,
+            title: bilingual("/ is 96 % full", "/ 已用 96 %"),
+            remedy: bilingual("Delete files.", "请删除文件。"),
+            evidence: BoundedVec::truncating([evidence]).0,
+            why: None,
+            fingerprint: Fingerprint::derive("disk-space", "/"),
+        };
+        let pack = PackId { id: Name::truncating("base"), version: 1 };
+        Findings { packs: BoundedVec::truncating([pack]).0, found: BoundedVec::truncating([finding]).0 }
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_rule_and_subject_alone() {
+        let one = Fingerprint::derive("disk-space", "/");
+        assert_eq!(one, Fingerprint::derive("disk-space", "/"));
+        assert_ne!(one, Fingerprint::derive("disk-space", "/home"));
+        assert_ne!(Fingerprint::derive("a", "bc"), Fingerprint::derive("ab", "c"));
+    }
+
+    #[test]
+    fn bytes_are_told_in_their_unit() {
+        for (bytes, told) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1 << 40, "1.0 TiB"), (u64::MAX, "16.0 EiB")]
+        {
+            assert_eq!(bytes_for_people(bytes), told);
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_hexadecimal_in_json_and_16_bytes_on_the_wire() {
+        let one = Fingerprint::derive("disk-space", "/");
+        let json = serde_json::to_string(&one).unwrap();
+        assert_eq!(json.len(), 34);
+        assert_eq!(serde_json::from_str::<Fingerprint>(&json).unwrap(), one);
+        assert_eq!(crate::codec::encode(&one, 16).unwrap(), one.0);
+    }
+}

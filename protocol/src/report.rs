@@ -1,0 +1,430 @@
+//! What is known about a device at one moment: typed facts in sections, as they travel from an agent to a console.
+//!
+//! Every fact that a machine may not offer is a [`Fact`]: known, or unknown with the reason. Facts exist in two
+//! [`Stage`]s with one set of types: [`Raw`] as read on the device, which cannot be serialized, and [`Shared`] after
+//! redaction, which is the only form that has bytes.
+//!
+//! Enums here are append-only: the index of a variant is its meaning on the wire and never changes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounded::{BoundedVec, Name, Text};
+use crate::codec::{self, DecodeError, EncodeError};
+use crate::finding::Findings;
+use crate::lang::{Language, Phrase};
+use crate::limits;
+
+mod disk;
+mod drivers;
+mod memory;
+mod network;
+mod privacy;
+mod system;
+
+pub use disk::{Access, DeviceKind, Disk, Inodes, Mount, Response, Space};
+pub use drivers::{Bus, Device, Drivers, Module, TAINT_FLAGS, Taint};
+pub use memory::{Memory, Pressure, Ram, Stall, Swap};
+pub use network::{
+    Counters, DnsOutcome, DnsProbe, DnsServer, Family, Interface, InterfaceKind, LinkState, Network, Reachability,
+    RelayPath, Route, Transport,
+};
+pub use privacy::{
+    Address, Host, Masked, Private, PrivateKind, Raw, Serial, Shared, Stage, User, UserPath, Wire, Words,
+};
+pub use system::{Clock, CpuUse, Kernel, Load, Os, Process, Synchronisation, System};
+
+/// The version of the report's layout; a reader refuses any other.
+pub const SCHEMA_VERSION: u16 = 1;
+
+/// Everything one survey found out, in sections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Who looked, when and how.
+    pub header: Header,
+    /// The facts by subject; each kind of section at most once.
+    pub sections: BoundedVec<Section, { limits::REPORT_MAX_SECTIONS }>,
+}
+
+impl Report {
+    /// The bytes that travel, at most [`limits::REPORT_MAX_BYTES`] of them.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        codec::encode(self, limits::REPORT_MAX_BYTES)
+    }
+
+    /// Reads a report that came from elsewhere. Refuses another schema, and a section that appears twice.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let report: Self = codec::decode(bytes, limits::REPORT_MAX_BYTES)?;
+        if report.header.schema != SCHEMA_VERSION {
+            return Err(DecodeError::Malformed(format!("report schema {} is not known", report.header.schema)));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        if !report.sections.iter().all(|section| seen.insert(section.name())) {
+            return Err(DecodeError::Malformed("a section appears twice".to_owned()));
+        }
+        Ok(report)
+    }
+
+    /// The findings in this report; none when that section was withheld.
+    pub fn findings(&self) -> Option<&Findings> {
+        self.sections.iter().find_map(|section| match section {
+            Section::Findings(findings) => Some(findings),
+            _ => None,
+        })
+    }
+}
+
+/// Who looked, when and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Always [`SCHEMA_VERSION`].
+    pub schema: u16,
+    /// The version of the agent that looked.
+    pub agent_version: Name,
+    /// When the survey began, by the device's own clock: milliseconds since 1970 UTC.
+    pub taken_at_unix_ms: i64,
+    /// How long the survey took.
+    pub took_ms: u32,
+    /// The language of the person at the device.
+    pub language: Language,
+    /// What redaction replaced, and how often.
+    pub replaced: BoundedVec<Replacement, 16>,
+}
+
+/// How often redaction replaced one kind of personal data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// What was replaced.
+    pub kind: PrivateKind,
+    /// Different values.
+    pub distinct: u32,
+    /// Places where one of them stood.
+    pub times: u32,
+}
+
+/// The facts about one subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Section {
+    /// Operating system, processor, clock and processes.
+    System(System<Shared>),
+    /// Mounted file systems.
+    Disk(Disk<Shared>),
+    /// Memory, swap and pressure.
+    Memory(Memory),
+    /// Kernel modules and devices.
+    Drivers(Drivers<Shared>),
+    /// Interfaces, routes, names and the way to the relay.
+    Network(Network<Shared>),
+    /// Judgements on the facts above.
+    Findings(Findings),
+    /// A section that was looked at and is not here.
+    Withheld(Withheld),
+}
+
+impl Section {
+    /// Which section this is; for a withheld one, the section that is missing.
+    pub fn name(&self) -> SectionName {
+        match self {
+            Self::System(_) => SectionName::System,
+            Self::Disk(_) => SectionName::Disk,
+            Self::Memory(_) => SectionName::Memory,
+            Self::Drivers(_) => SectionName::Drivers,
+            Self::Network(_) => SectionName::Network,
+            Self::Findings(_) => SectionName::Findings,
+            Self::Withheld(withheld) => withheld.section,
+        }
+    }
+
+    /// Bytes of this section in the encoded report.
+    pub fn encoded_bytes(&self) -> usize {
+        codec::encode(self, limits::REPORT_MAX_BYTES).map_or(0, |bytes| bytes.len())
+    }
+}
+
+/// The name of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SectionName {
+    /// Operating system, processor, clock and processes.
+    System,
+    /// Mounted file systems.
+    Disk,
+    /// Memory, swap and pressure.
+    Memory,
+    /// Kernel modules and devices.
+    Drivers,
+    /// Interfaces, routes, names and the way to the relay.
+    Network,
+    /// Judgements on the facts.
+    Findings,
+}
+
+impl SectionName {
+    /// Every section in the order of a report.
+    pub const ALL: [Self; 6] = [Self::System, Self::Disk, Self::Memory, Self::Drivers, Self::Network, Self::Findings];
+
+    /// The name as files, JSON and rules write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Disk => "disk",
+            Self::Memory => "memory",
+            Self::Drivers => "drivers",
+            Self::Network => "network",
+            Self::Findings => "findings",
+        }
+    }
+
+    /// The name as people read it.
+    pub const fn phrase(self) -> Phrase {
+        match self {
+            Self::System => Phrase { en: "System", zh: "系统" },
+            Self::Disk => Phrase { en: "Disks", zh: "磁盘" },
+            Self::Memory => Phrase { en: "Memory", zh: "内存" },
+            Self::Drivers => Phrase { en: "Drivers and devices", zh: "驱动与设备" },
+            Self::Network => Phrase { en: "Network", zh: "网络" },
+            Self::Findings => Phrase { en: "Findings", zh: "检查结果" },
+        }
+    }
+}
+
+/// A section that was looked at and does not travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// The section that is missing.
+    pub section: SectionName,
+    /// Why it is missing.
+    pub reason: Withholding,
+}
+
+/// Why a section does not travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withholding {
+    /// The person at the device unticked it.
+    ByPerson,
+    /// Redaction could not vouch for it.
+    RedactionFailed,
+}
+
+/// A fact, or the reason why it could not be had. The two are never folded together: unknown is neither good nor bad.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact<T> {
+    /// The machine said so.
+    Known(T),
+    /// The machine could not be asked, or did not say.
+    Unknown(Why),
+}
+
+impl<T> Fact<T> {
+    /// The value when it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    /// The reason when it is not known.
+    pub fn why(&self) -> Option<&Why> {
+        match self {
+            Self::Known(_) => None,
+            Self::Unknown(why) => Some(why),
+        }
+    }
+
+    /// The same fact with its value changed.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Self::Known(value) => Fact::Known(change(value)),
+            Self::Unknown(why) => Fact::Unknown(why),
+        }
+    }
+}
+
+impl<T> From<Result<T, Why>> for Fact<T> {
+    fn from(result: Result<T, Why>) -> Self {
+        match result {
+            Ok(value) => Self::Known(value),
+            Err(why) => Self::Unknown(why),
+        }
+    }
+}
+
+/// Why a fact is unknown. It names the source in the agent's own words and carries the system's error as a number, so
+/// that no name from the machine can hide in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// The kind of reason.
+    pub kind: WhyKind,
+    /// What was asked, as `/proc/modules` or `statvfs`.
+    pub source: Text<128>,
+    /// The operating system's error number, when it gave one.
+    pub os_error: Option<i32>,
+}
+
+impl Why {
+    /// A reason about `source`, which is a constant of the program and never holds a name from the machine.
+    pub fn new(kind: WhyKind, source: &'static str) -> Self {
+        Self { kind, source: Text::truncating(source), os_error: None }
+    }
+
+    /// The same reason with the operating system's error number.
+    pub fn with_os_error(mut self, os_error: Option<i32>) -> Self {
+        self.os_error = os_error;
+        self
+    }
+}
+
+/// The kind of reason for which a fact is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyKind {
+    /// This machine has no such source.
+    NotOffered,
+    /// The agent may not read it.
+    PermissionDenied,
+    /// It did not answer before the deadline.
+    TimedOut,
+    /// It answered with something that does not make sense.
+    Malformed,
+    /// The question does not arise here. Rules take this for silence, not for a reason to worry.
+    NotApplicable,
+    /// The system gave an error.
+    Failed,
+    /// There is more of it than the agent reads.
+    TooLarge,
+    /// This version of the agent cannot look at it on this operating system.
+    NotSupported,
+    /// The person at the device, or redaction, kept it back.
+    Withheld,
+}
+
+impl WhyKind {
+    /// Every kind, in the order of the wire.
+    pub const ALL: [Self; 9] = [
+        Self::NotOffered,
+        Self::PermissionDenied,
+        Self::TimedOut,
+        Self::Malformed,
+        Self::NotApplicable,
+        Self::Failed,
+        Self::TooLarge,
+        Self::NotSupported,
+        Self::Withheld,
+    ];
+
+    /// The name as JSON and rules write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOffered => "not_offered",
+            Self::PermissionDenied => "permission_denied",
+            Self::TimedOut => "timed_out",
+            Self::Malformed => "malformed",
+            Self::NotApplicable => "not_applicable",
+            Self::Failed => "failed",
+            Self::TooLarge => "too_large",
+            Self::NotSupported => "not_supported",
+            Self::Withheld => "withheld",
+        }
+    }
+
+    /// The reason as people read it.
+    pub const fn phrase(self) -> Phrase {
+        match self {
+            Self::NotOffered => Phrase { en: "this machine does not offer it", zh: "本机不提供此信息" },
+            Self::PermissionDenied => Phrase { en: "not permitted to look", zh: "没有查看权限" },
+            Self::TimedOut => Phrase { en: "no answer in time", zh: "未在时限内应答" },
+            Self::Malformed => Phrase { en: "the answer made no sense", zh: "返回的内容无法识别" },
+            Self::NotApplicable => Phrase { en: "does not apply here", zh: "此处不适用" },
+            Self::Failed => Phrase { en: "the system reported an error", zh: "系统报告错误" },
+            Self::TooLarge => Phrase { en: "too large to read", zh: "内容过大，未读取" },
+            Self::NotSupported => {
+                Phrase { en: "not yet supported on this operating system", zh: "此操作系统暂不支持" }
+            }
+            Self::Withheld => Phrase { en: "kept back", zh: "未提供" },
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A small report with every section, as older releases wrote it.
+    pub(crate) fn sample() -> Report {
+        let header = Header {
+            schema: SCHEMA_VERSION,
+            agent_version: Name::truncating("0.1.0"),
+            taken_at_unix_ms: 1_700_000_000_000,
+            took_ms: 250,
+            language: Language::English,
+            replaced: vec![Replacement { kind: PrivateKind::Host, distinct: 1, times: 2 }].try_into().unwrap(),
+        };
+        let sections = vec![
+            Section::System(system::tests::sample()),
+            Section::Disk(disk::tests::sample()),
+            Section::Memory(memory::tests::sample()),
+            Section::Drivers(drivers::tests::sample()),
+            Section::Network(network::tests::sample()),
+            Section::Findings(crate::finding::tests::sample()),
+        ];
+        Report { header, sections: sections.try_into().unwrap() }
+    }
+
+    #[test]
+    fn a_report_comes_back_from_its_bytes() {
+        let bytes = sample().encode().unwrap();
+        assert_eq!(Report::decode(&bytes).unwrap(), sample());
+    }
+
+    #[test]
+    fn a_report_comes_back_from_json() {
+        let json = serde_json::to_string(&sample()).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), sample());
+        assert!(json.contains(r#""available_bytes":80"#), "{json}");
+        assert!(json.contains(r#""unknown":{"kind":"not_offered""#), "{json}");
+    }
+
+    #[test]
+    fn golden_bytes_of_a_small_report() {
+        let hex = data_encoding::HEXLOWER.encode(&sample().encode().unwrap());
+        assert_eq!(hex, include_str!("report/sample.hex").trim(), "a released layout must never change");
+    }
+
+    #[test]
+    fn a_section_twice_and_another_schema_are_refused() {
+        let mut report = sample();
+        report.sections.push(Section::Findings(Findings::default())).unwrap();
+        assert!(matches!(Report::decode(&report.encode().unwrap()), Err(DecodeError::Malformed(_))));
+        let mut report = sample();
+        report.header.schema = 2;
+        assert!(matches!(Report::decode(&report.encode().unwrap()), Err(DecodeError::Malformed(_))));
+    }
+
+    #[test]
+    fn names_match_their_serialized_form() {
+        for kind in WhyKind::ALL {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.as_str()));
+        }
+        for section in SectionName::ALL {
+            assert_eq!(serde_json::to_string(&section).unwrap(), format!("\"{}\"", section.as_str()));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn decoding_any_bytes_never_panics(bytes: Vec<u8>) {
+            let _ = Report::decode(&bytes);
+        }
+
+        #[test]
+        fn decoding_a_damaged_report_never_panics(at in 0usize..400, to: u8) {
+            let mut bytes = sample().encode().unwrap();
+            let at = at % bytes.len();
+            bytes[at] = to;
+            let _ = Report::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Operating system, processor, clock and processes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fact, Stage, Wire};
+use crate::bounded::{BoundedVec, Name};
+
+/// The machine as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "S: Wire")]
+pub struct System<S: Stage> {
+    /// The distribution or edition.
+    pub os: Fact<Os>,
+    /// The kernel.
+    pub kernel: Fact<Kernel>,
+    /// The machine's own name.
+    pub host: Fact<S::Host>,
+    /// Time since the system started.
+    pub uptime_seconds: Fact<u64>,
+    /// Processors the system may use.
+    pub cpu_count: Fact<u32>,
+    /// What the processors did while the survey watched.
+    pub cpu_use: Fact<CpuUse>,
+    /// Run queue averages.
+    pub load: Fact<Load>,
+    /// The clock and who keeps it right.
+    pub clock: Fact<Clock>,
+    /// Processes that exist.
+    pub process_count: Fact<u32>,
+    /// The processes with the most memory, largest first.
+    pub largest_processes: Fact<BoundedVec<Process<S>, 16>>,
+}
+
+/// The distribution or edition of the operating system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Os {
+    /// The name as its maker writes it, such as `Debian GNU/Linux 12 (bookworm)`.
+    pub name: Name,
+    /// A short lower-case name, such as `debian` or `windows`.
+    pub id: Name,
+    /// The version alone; empty for rolling releases.
+    pub version: Name,
+}
+
+/// The kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// What `uname -r` prints.
+    pub release: Name,
+    /// What the agent was built for, such as `x86_64`.
+    pub architecture: Name,
+}
+
+/// What the processors did between two samples, as shares of the time of all of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CpuUse {
+    /// Working for programs or the kernel: 0 to 100.
+    pub busy_percent: f64,
+    /// Idle because of unfinished input and output.
+    pub iowait_percent: f64,
+    /// Taken by the hypervisor for other machines.
+    pub steal_percent: f64,
+    /// Time between the two samples.
+    pub sampled_ms: u32,
+}
+
+/// Run queue averages as `uptime` prints them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Over one minute.
+    pub one_minute: f64,
+    /// Over five minutes.
+    pub five_minutes: f64,
+    /// Over fifteen minutes.
+    pub fifteen_minutes: f64,
+}
+
+/// The system clock as the kernel's discipline sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Whether the kernel believes that somebody keeps the clock right.
+    pub synchronisation: Synchronisation,
+    /// The largest error the kernel allows for; grows without end while nobody corrects the clock.
+    pub max_error_us: u64,
+}
+
+/// Whether somebody keeps the clock right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Synchronisation {
+    /// A time service corrects it.
+    Synchronised,
+    /// Nobody does.
+    Unsynchronised,
+}
+
+/// One process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "S: Wire")]
+pub struct Process<S: Stage> {
+    /// The name of its program; its arguments are not read.
+    pub name: S::Words,
+    /// Resident memory, shared pages counted in full.
+    pub resident_bytes: u64,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::report::{Masked, Shared, Why, WhyKind};
+
+    pub(crate) fn sample() -> System<Shared> {
+        System {
+            os: Fact::Known(Os {
+                name: Name::truncating("Debian GNU/Linux 12 (bookworm)"),
+                id: Name::truncating("debian"),
+                version: Name::truncating("12"),
+            }),
+            kernel: Fact::Known(Kernel {
+                release: Name::truncating("6.1.0"),
+                architecture: Name::truncating("x86_64"),
+            }),
+            host: Fact::Known(Masked::redacted("host-1")),
+            uptime_seconds: Fact::Known(3_600),
+            cpu_count: Fact::Known(2),
+            cpu_use: Fact::Known(CpuUse {
+                busy_percent: 12.5,
+                iowait_percent: 0.0,
+                steal_percent: 0.0,
+                sampled_ms: 200,
+            }),
+            load: Fact::Known(Load { one_minute: 0.5, five_minutes: 0.25, fifteen_minutes: 0.125 }),
+            clock: Fact::Known(Clock { synchronisation: Synchronisation::Synchronised, max_error_us: 1_000 }),
+            process_count: Fact::Unknown(Why::new(WhyKind::NotOffered, "/proc")),
+            largest_processes: Fact::Known(
+                vec![Process { name: Masked::redacted("postgres"), resident_bytes: 1 << 20 }].try_into().unwrap(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The one file that names cel: conditions over facts, with every way of going wrong turned into an error.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use cel::{Context, Env, Program, Value};
+
+use super::facts::Tree;
+
+/// Bytes of one condition. Long ones are better told as two rules.
+pub const EXPRESSION_MAX_BYTES: usize = 512;
+
+/// Why a condition cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    /// It is longer than [`EXPRESSION_MAX_BYTES`].
+    #[error("the condition is {0} bytes long and at most {EXPRESSION_MAX_BYTES} are allowed")]
+    TooLong(usize),
+    /// It is not CEL.
+    #[error("the condition {0:?} is not CEL: {1}")]
+    Unparsable(String, String),
+    /// It did not come to true or false on these facts.
+    #[error("the condition {0:?} has no outcome: {1}")]
+    NoOutcome(String, String),
+}
+
+/// A compiled condition or value.
+#[derive(Debug)]
+pub(crate) struct Expression {
+    source: String,
+    program: Program,
+}
+
+impl Expression {
+    pub(crate) fn compile(source: &str) -> Result<Self, ExpressionError> {
+        if source.len() > EXPRESSION_MAX_BYTES {
+            return Err(ExpressionError::TooLong(source.len()));
+        }
+        let program = ENVIRONMENT
+            .compile(source)
+            .map_err(|errors| ExpressionError::Unparsable(source.to_owned(), errors.to_string()))?;
+        Ok(Self { source: source.to_owned(), program })
+    }
+
+    /// Whether the condition holds; anything but true and false is an error.
+    pub(crate) fn holds(&self, scope: &Scope<'_>) -> Result<bool, ExpressionError> {
+        match self.program.execute(&scope.0) {
+            Ok(Value::Bool(holds)) => Ok(holds),
+            Ok(other) => {
+                Err(ExpressionError::NoOutcome(self.source.clone(), format!("{} is not a truth", other.type_of())))
+            }
+            Err(e) => Err(ExpressionError::NoOutcome(self.source.clone(), e.to_string())),
+        }
+    }
+
+    /// The value as text, or nothing when it has none.
+    pub(crate) fn text(&self, scope: &Scope<'_>) -> Option<String> {
+        self.program.execute(&scope.0).ok().map(|value| Tree::of(&value).to_text())
+    }
+}
+
+/// The variables that a condition can see.
+pub(crate) struct Scope<'p>(Context<'p, 'static>);
+
+impl Scope<'static> {
+    pub(crate) fn new(variables: impl IntoIterator<Item = (String, Value)>) -> Self {
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        for (name, value) in variables {
+            context.add_variable_from_value(name, value);
+        }
+        Self(context)
+    }
+}
+
+impl Scope<'_> {
+    /// The same variables and one more.
+    pub(crate) fn with<'p>(&'p self, name: &str, item: &Tree) -> Scope<'p> {
+        let mut inner = self.0.new_inner_scope();
+        if let Some(value) = item.value() {
+            inner.add_variable_from_value(name, value);
+        }
+        Scope(inner)
+    }
+}
+
+/// CEL's standard functions and nothing of our own.
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// A value of cel in the form of [`Tree`] and back. Unknown facts have no value: they are left out, so that a condition
+/// that reads one has no outcome.
+impl Tree {
+    pub(crate) fn of(value: &Value) -> Self {
+        match value {
+            Value::Int(number) => Self::Integer(*number),
+            // Facts beyond 2^63 bytes or packets are not facts of this world.
+            Value::UInt(number) => Self::Integer(i64::try_from(*number).unwrap_or(i64::MAX)),
+            Value::Float(number) => Self::Decimal(*number),
+            Value::Bool(truth) => Self::Truth(*truth),
+            Value::String(text) => Self::Text(text.as_str().to_owned()),
+            Value::List(items) => Self::List(items.iter().map(Self::of).collect()),
+            Value::Map(map) => Self::of_fields(map.map.iter().map(|(key, value)| (key.to_string(), Self::of(value)))),
+            _ => Self::Nothing,
+        }
+    }
+
+    pub(crate) fn value(&self) -> Option<Value> {
+        Some(match self {
+            Self::Unknown(_) => return None,
+            Self::Nothing => Value::Null,
+            Self::Integer(number) => Value::Int(*number),
+            Self::Decimal(number) => Value::Float(*number),
+            Self::Truth(truth) => Value::Bool(*truth),
+            Self::Text(text) => Value::String(Arc::new(text.clone())),
+            Self::List(items) => Value::List(Arc::new(items.iter().filter_map(Self::value).collect())),
+            Self::Fields(fields) => {
+                let known = fields.iter().filter_map(|(name, field)| Some((name.clone(), field.value()?)));
+                Value::from(known.collect::<HashMap<String, Value>>())
+            }
+        })
+    }
+}
+
+/// Any serializable facts as a tree.
+pub(crate) fn tree_of(facts: &impl serde::Serialize) -> Option<Tree> {
+    cel::to_value(facts).ok().map(|value| Tree::of(&value))
+}

@@ -1,0 +1,177 @@
+use super::*;
+use crate::finding::bytes_for_people;
+use crate::report::tests::sample;
+use crate::report::{Section, SectionName, Withheld, Withholding};
+
+const RULE: &str = r#"
+[pack]
+id = "test"
+version = 1
+[[rule]]
+id = "full"
+each = "disk.mounts"
+as = "mount"
+subject = "mount.mount_point"
+needs = ["mount.space.used_percent"]
+raise.crit = "mount.space.used_percent >= 20"
+clear = "mount.space.used_percent < 10"
+source = "ours"
+checks = { en = "space of {subject}", zh = "{subject} 的空间" }
+title = { en = "{subject}: {left} left of {used} %", zh = "{subject}：剩余 {left}" }
+remedy = { en = "delete", zh = "删除" }
+[[rule.evidence]]
+name = "left"
+label = { en = "left", zh = "剩余" }
+value = "mount.space.available_bytes"
+unit = "bytes"
+threshold.crit = "1"
+[[rule.evidence]]
+name = "used"
+label = { en = "used", zh = "已用" }
+value = "mount.space.used_percent + 1"
+unit = "%"
+"#;
+
+#[test]
+fn the_base_pack_parses_and_its_rows_hold() {
+    let pack = Pack::parse(include_str!("base.toml")).unwrap();
+    assert!(pack.rules().len() >= 14);
+    assert_eq!(pack.run_tests(), Vec::<String>::new());
+    for rule in pack.rules() {
+        assert!(
+            !rule.source().is_empty() && !rule.checks().zh.is_empty() && !rule.checks().en.is_empty(),
+            "{}",
+            rule.id()
+        );
+        assert!(!rule.title.zh.is_empty() && !rule.remedy.zh.is_empty(), "{} is not translated", rule.id());
+    }
+}
+
+#[test]
+fn a_healthy_sample_is_silent() {
+    let findings = Pack::base().judge(&sample(), &Standing::new());
+    assert_eq!(findings.count(Severity::Crit), 0, "{findings:#?}");
+    let warned: Vec<_> = findings.found.iter().filter(|f| f.severity == Severity::Warn).collect();
+    assert_eq!(warned.len(), 1, "only the resolver that does not answer: {warned:#?}");
+}
+
+#[test]
+fn a_finding_carries_its_evidence_and_its_sentences() {
+    let findings = Pack::parse(RULE).unwrap().judge(&sample(), &Standing::new());
+    let [finding] = &*findings.found else { panic!("{findings:?}") };
+    assert_eq!(finding.severity, Severity::Crit);
+    assert_eq!(finding.title.en.as_str(), format!("/: {} left of 21 %", bytes_for_people(80)));
+    assert_eq!(finding.title.zh.as_str(), "/：剩余 80 B");
+    let evidence = &finding.evidence[0];
+    assert_eq!((evidence.value.as_str(), evidence.unit.as_str()), ("80", "bytes"));
+    assert_eq!((evidence.threshold.as_deref(), evidence.source.as_str()), (Some("1"), "ours"));
+    assert_eq!(finding.fingerprint, Fingerprint::derive("full", "/"));
+}
+
+#[test]
+fn the_same_facts_give_the_same_findings() {
+    let bytes = |findings: &Findings| crate::codec::encode(findings, 1 << 20).unwrap();
+    let one = Pack::base().judge(&sample(), &Standing::new());
+    assert_eq!(bytes(&one), bytes(&Pack::base().judge(&sample(), &Standing::new())));
+    let ranks: Vec<_> = one.found.iter().map(|f| (f.severity.rank(), f.rule.clone())).collect();
+    assert!(ranks.is_sorted());
+}
+
+fn used(percent: u8) -> Report {
+    let mut report = sample();
+    let mut sections = report.sections.into_vec();
+    for section in &mut sections {
+        if let Section::Disk(disk) = section
+            && let crate::report::Fact::Known(mounts) = &mut disk.mounts
+        {
+            let mut all = std::mem::take(mounts).into_vec();
+            all[0].space = crate::report::Fact::Known(crate::report::Space {
+                size_bytes: 100,
+                used_bytes: u64::from(percent),
+                available_bytes: 100 - u64::from(percent),
+                used_percent: percent,
+            });
+            *mounts = all.try_into().unwrap();
+        }
+    }
+    report.sections = sections.try_into().unwrap();
+    report
+}
+
+#[test]
+fn a_standing_finding_stays_until_its_clear_condition_is_met() {
+    let pack = Pack::parse(RULE).unwrap();
+    let standing = Standing::from([(Fingerprint::derive("full", "/"), Severity::Crit)]);
+    assert_eq!(pack.judge(&used(15), &Standing::new()).found.len(), 0);
+    assert_eq!(pack.judge(&used(15), &standing).found.len(), 1);
+    assert_eq!(pack.judge(&used(9), &standing).found.len(), 0);
+}
+
+#[test]
+fn an_unknown_fact_is_unknown_with_its_reason_and_never_fine_or_bad() {
+    let findings = Pack::base().judge(&sample(), &Standing::new());
+    let finding = findings.found.iter().find(|f| &*f.rule == "memory-pressure").unwrap();
+    assert_eq!(finding.severity, Severity::Unknown);
+    assert_eq!(finding.why.as_ref().unwrap().kind, WhyKind::NotOffered);
+    assert_eq!(finding.title.en.as_str(), "Could not check how long programs wait for memory");
+}
+
+#[test]
+fn a_withheld_section_raises_nothing() {
+    let mut report = sample();
+    let withhold =
+        |section: Section| Section::Withheld(Withheld { section: section.name(), reason: Withholding::ByPerson });
+    let sections: Vec<_> = report.sections.into_vec().into_iter().map(withhold).collect();
+    report.sections = sections.try_into().unwrap();
+    assert_eq!(report.sections[1].name(), SectionName::Disk);
+    assert_eq!(Pack::base().judge(&report, &Standing::new()).found.len(), 0);
+}
+
+#[test]
+fn a_rule_is_silent_when_its_cause_is_raised() {
+    let silent = RULE.replace("source = \"ours\"", "source = \"ours\"\nsilent_when = [\"cause\"]")
+        + &RULE[RULE.find("[[rule]]").unwrap()..].replace("\"full\"", "\"cause\"");
+    let findings = Pack::parse(&silent).unwrap().judge(&sample(), &Standing::new());
+    let rules: Vec<_> = findings.found.iter().map(|f| f.rule.as_str()).collect();
+    assert_eq!(rules, ["cause"]);
+}
+
+#[test]
+fn mistaken_packs_are_refused_by_name() {
+    let check = |from: &str, to: &str, expected: &str| {
+        let error = Pack::parse(&RULE.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check("mount.space.used_percent >= 20", "mount.space.used_percent >=", "not CEL");
+    check("mount.space.used_percent >= 20", &"1 + ".repeat(200), "at most 512");
+    check("mount.space.used_percent >= 20", &"(".repeat(500), "not CEL");
+    check("source = \"ours\"", "source = \"ours\"\nsilent_when = [\"none\"]", "does not exist");
+    check("source = \"ours\"", "source = \"ours\"\nsilent_when = [\"full\"]", "circle");
+    check("source = \"ours\"", "source = \"ours\"\nsorce = 1", "unknown field");
+    check("as = \"mount\"", "", "belong together");
+    check("id = \"full\"", "id = \"Full\"", "lower-case");
+    assert!(matches!(Pack::parse(&" ".repeat(PACK_MAX_BYTES + 1)), Err(PackError::TooLarge(_))));
+}
+
+#[test]
+fn a_condition_without_an_outcome_is_unknown() {
+    for condition in ["mount.nothing > 1", "1 / 0 == 1", "mount.mount_point > 3", "9223372036854775807 + 1 > 0", "3"] {
+        let pack = Pack::parse(&RULE.replace("mount.space.used_percent >= 20", condition)).unwrap();
+        let findings = pack.judge(&sample(), &Standing::new());
+        assert_eq!(findings.found[0].severity, Severity::Unknown, "{condition}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn judging_a_hostile_report_never_panics(damage in proptest::collection::vec((0usize..1000, 0u8..), 1..8)) {
+        let mut bytes = sample().encode().unwrap();
+        for (at, to) in damage {
+            let at = at % bytes.len();
+            bytes[at] = to;
+        }
+        if let Ok(report) = Report::decode(&bytes) {
+            Pack::base().judge(&report, &Standing::new());
+        }
+    }
+}

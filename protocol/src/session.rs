@@ -1,0 +1,322 @@
+//! The session as two state machines without clock, socket or async: what each side may send and accept, and when.
+//!
+//! | agent is | and may | console is | and may |
+//! |---|---|---|---|
+//! | `Greeted` | learn who the desk is | `Introducing` | say who the desk is |
+//! | `Introduced` | send the code | `Waiting` | receive a code |
+//! | `Redeeming` | learn whether it was right | `Checking` | admit or refuse |
+//! | `Deciding` | consent or decline | `Admitted` | receive the customer's answer |
+//! | `Sending` | send the approved report | `Receiving` | receive exactly the offered bytes |
+//! | | learn that it is on disk | `Filing` | acknowledge, once it is on disk |
+//! | `Open` | leave | `Open` | end the session |
+//! | `Closed` | nothing | `Closed` | nothing |
+//!
+//! Invariants: no code is sent before the desk's introduction; no report is offered without a grant for the survey, and
+//! none is accepted without an offer; nothing follows an end. There is no way to ask for anything that was not granted,
+//! because grants are held by the agent.
+
+use sha2::{Digest, Sha256};
+
+use crate::consent::{Capability, Grant};
+use crate::limits::REPORT_MAX_BYTES;
+use crate::message::{
+    Admitted, AgentMessage, Consent, ConsoleMessage, EndReason, Introduction, Redeem, Refusal, ReportId, ReportOffer,
+};
+
+/// The peer did something that the table does not allow. The connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A message out of its turn.
+    #[error("the other side sent a message out of its turn")]
+    OutOfTurn,
+    /// A report is offered without a grant for it, or larger than allowed.
+    #[error("the other side offered a report that was not granted or is too large")]
+    Offer,
+    /// The report's bytes are not the ones that were offered.
+    #[error("the report that arrived is not the one that the customer approved")]
+    OtherReport,
+}
+
+/// Our own program asked for a step that the table does not allow now: the other side was faster, or a bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this step of the session is not possible now")]
+pub struct NotNow;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AgentState {
+    Greeted,
+    Introduced,
+    Redeeming,
+    Deciding,
+    Sending(ReportId),
+    Open,
+    Closed,
+}
+
+/// The agent's side of a session.
+#[derive(Debug)]
+pub struct AgentSession {
+    state: AgentState,
+    grants: Vec<Grant>,
+}
+
+/// What a message from the console means for the agent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum AgentEvent {
+    /// Check the delegation, then send the code.
+    DeskIntroduced(Introduction),
+    /// Ask the customer.
+    Asked(Admitted),
+    /// Tell the customer; the session is over.
+    Refused(Refusal),
+    /// The report is on disk at the desk.
+    Filed,
+    /// The session is over.
+    Ended(EndReason),
+}
+
+impl Default for AgentSession {
+    fn default() -> Self {
+        Self { state: AgentState::Greeted, grants: Vec::new() }
+    }
+}
+
+impl AgentSession {
+    /// Takes a message of the console.
+    pub fn receive(&mut self, message: ConsoleMessage) -> Result<AgentEvent, Violation> {
+        let (state, event) = match (self.state, message) {
+            (AgentState::Greeted, ConsoleMessage::Introduction(desk)) => {
+                (AgentState::Introduced, AgentEvent::DeskIntroduced(desk))
+            }
+            (AgentState::Redeeming, ConsoleMessage::Admitted(asked)) => {
+                (AgentState::Deciding, AgentEvent::Asked(asked))
+            }
+            (AgentState::Redeeming, ConsoleMessage::Refused(why)) => (AgentState::Closed, AgentEvent::Refused(why)),
+            (AgentState::Sending(sent), ConsoleMessage::Filed(filed)) if sent == filed => {
+                (AgentState::Open, AgentEvent::Filed)
+            }
+            (state, ConsoleMessage::Ended(why)) if state != AgentState::Closed => {
+                (AgentState::Closed, AgentEvent::Ended(why))
+            }
+            _ => {
+                self.close();
+                return Err(Violation::OutOfTurn);
+            }
+        };
+        if state == AgentState::Closed {
+            self.close();
+        }
+        self.state = state;
+        Ok(event)
+    }
+
+    /// Sends the code. The caller has checked the desk's delegation.
+    pub fn redeem(&mut self, redeem: Redeem) -> Result<AgentMessage, NotNow> {
+        if self.state != AgentState::Introduced {
+            return Err(NotNow);
+        }
+        self.state = AgentState::Redeeming;
+        Ok(AgentMessage::Redeem(redeem))
+    }
+
+    /// Sends the customer's yes. An offer without a grant for the survey is not possible.
+    pub fn consent(&mut self, consent: Consent) -> Result<AgentMessage, NotNow> {
+        if self.state != AgentState::Deciding || !offer_is_granted(&consent) {
+            return Err(NotNow);
+        }
+        self.state = consent.report.map_or(AgentState::Open, |offer| AgentState::Sending(offer.id));
+        self.grants = consent.grants.to_vec();
+        Ok(AgentMessage::Consent(consent))
+    }
+
+    /// Sends the customer's no.
+    pub fn decline(&mut self) -> Result<AgentMessage, NotNow> {
+        if self.state != AgentState::Deciding {
+            return Err(NotNow);
+        }
+        self.close();
+        Ok(AgentMessage::Decline)
+    }
+
+    /// Leaves, whatever the state; `None` if the session is over already.
+    pub fn leave(&mut self) -> Option<AgentMessage> {
+        let was_open = self.state != AgentState::Closed;
+        self.close();
+        was_open.then_some(AgentMessage::Bye)
+    }
+
+    /// Says whether the customer allows `capability` at this moment. Nothing is allowed once the session is over.
+    pub fn permits(&self, capability: Capability, now_unix_ms: i64) -> bool {
+        self.grants.iter().any(|grant| grant.permits(capability, now_unix_ms))
+    }
+
+    /// Says whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.state == AgentState::Closed
+    }
+
+    fn close(&mut self) {
+        self.state = AgentState::Closed;
+        self.grants.clear();
+    }
+}
+
+#[derive(Debug)]
+enum ConsoleState {
+    Introducing,
+    Waiting,
+    Checking,
+    Admitted,
+    Receiving(Incoming),
+    Filing(ReportId),
+    Open,
+    Closed,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    offer: ReportOffer,
+    bytes: Vec<u8>,
+}
+
+/// The console's side of a session.
+#[derive(Debug)]
+pub struct ConsoleSession {
+    state: ConsoleState,
+}
+
+/// What a message from the agent means for the console.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ConsoleEvent {
+    /// Look the code up, then admit or refuse.
+    Redeem(Redeem),
+    /// The customer agreed; if a report is offered its bytes follow.
+    Consented(Consent),
+    /// The customer declined; the session is over.
+    Declined,
+    /// The agent left; the session is over.
+    Left,
+}
+
+impl Default for ConsoleSession {
+    fn default() -> Self {
+        Self { state: ConsoleState::Introducing }
+    }
+}
+
+impl ConsoleSession {
+    /// Says who the desk is.
+    pub fn introduce(&mut self, introduction: Introduction) -> Result<ConsoleMessage, NotNow> {
+        let ConsoleState::Introducing = self.state else { return Err(NotNow) };
+        self.state = ConsoleState::Waiting;
+        Ok(ConsoleMessage::Introduction(introduction))
+    }
+
+    /// Takes a message of the agent.
+    pub fn receive(&mut self, message: AgentMessage) -> Result<ConsoleEvent, Violation> {
+        let (state, event) = match (&self.state, message) {
+            (ConsoleState::Waiting, AgentMessage::Redeem(redeem)) => {
+                (ConsoleState::Checking, ConsoleEvent::Redeem(redeem))
+            }
+            (ConsoleState::Admitted, AgentMessage::Consent(consent)) => {
+                if !offer_is_granted(&consent) {
+                    self.state = ConsoleState::Closed;
+                    return Err(Violation::Offer);
+                }
+                let state = match consent.report {
+                    Some(offer) => ConsoleState::Receiving(Incoming { offer, bytes: Vec::new() }),
+                    None => ConsoleState::Open,
+                };
+                (state, ConsoleEvent::Consented(consent))
+            }
+            (ConsoleState::Admitted, AgentMessage::Decline) => (ConsoleState::Closed, ConsoleEvent::Declined),
+            (ConsoleState::Introducing | ConsoleState::Closed, _) => return Err(self.violated(Violation::OutOfTurn)),
+            (_, AgentMessage::Bye) => (ConsoleState::Closed, ConsoleEvent::Left),
+            _ => return Err(self.violated(Violation::OutOfTurn)),
+        };
+        self.state = state;
+        Ok(event)
+    }
+
+    /// Accepts the code.
+    pub fn admit(&mut self, admitted: Admitted) -> Result<ConsoleMessage, NotNow> {
+        let ConsoleState::Checking = self.state else { return Err(NotNow) };
+        self.state = ConsoleState::Admitted;
+        Ok(ConsoleMessage::Admitted(admitted))
+    }
+
+    /// Does not accept the code.
+    pub fn refuse(&mut self, refusal: Refusal) -> Result<ConsoleMessage, NotNow> {
+        let ConsoleState::Checking = self.state else { return Err(NotNow) };
+        self.state = ConsoleState::Closed;
+        Ok(ConsoleMessage::Refused(refusal))
+    }
+
+    /// Checks that a stream which claims to carry report `id` is awaited.
+    pub fn awaits_report(&self, id: ReportId) -> Result<(), Violation> {
+        match &self.state {
+            ConsoleState::Receiving(incoming) if incoming.offer.id == id && incoming.bytes.is_empty() => Ok(()),
+            _ => Err(Violation::OutOfTurn),
+        }
+    }
+
+    /// Takes the next bytes of the report; more than were offered are refused.
+    pub fn receive_report(&mut self, piece: &[u8]) -> Result<(), Violation> {
+        let ConsoleState::Receiving(incoming) = &mut self.state else {
+            return Err(self.violated(Violation::OutOfTurn));
+        };
+        if incoming.bytes.len() + piece.len() > incoming.offer.size_bytes as usize {
+            return Err(self.violated(Violation::OtherReport));
+        }
+        incoming.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The stream of the report has ended: its bytes, if they are the ones that were offered.
+    pub fn finish_report(&mut self) -> Result<(ReportOffer, Vec<u8>), Violation> {
+        let ConsoleState::Receiving(incoming) = &mut self.state else {
+            return Err(self.violated(Violation::OutOfTurn));
+        };
+        let (offer, bytes) = (incoming.offer, std::mem::take(&mut incoming.bytes));
+        if bytes.len() != offer.size_bytes as usize || Sha256::digest(&bytes).as_slice() != offer.sha256 {
+            return Err(self.violated(Violation::OtherReport));
+        }
+        self.state = ConsoleState::Filing(offer.id);
+        Ok((offer, bytes))
+    }
+
+    /// Acknowledges the report. The caller has it on disk.
+    pub fn filed(&mut self) -> Result<ConsoleMessage, NotNow> {
+        let ConsoleState::Filing(id) = self.state else { return Err(NotNow) };
+        self.state = ConsoleState::Open;
+        Ok(ConsoleMessage::Filed(id))
+    }
+
+    /// Ends the session, whatever the state; `None` if it is over already.
+    pub fn end(&mut self, reason: EndReason) -> Option<ConsoleMessage> {
+        match std::mem::replace(&mut self.state, ConsoleState::Closed) {
+            ConsoleState::Closed => None,
+            _ => Some(ConsoleMessage::Ended(reason)),
+        }
+    }
+
+    /// Says whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, ConsoleState::Closed)
+    }
+
+    fn violated(&mut self, violation: Violation) -> Violation {
+        self.state = ConsoleState::Closed;
+        violation
+    }
+}
+
+fn offer_is_granted(consent: &Consent) -> bool {
+    consent.report.is_none_or(|offer| {
+        offer.size_bytes as usize <= REPORT_MAX_BYTES
+            && consent.grants.iter().any(|grant| grant.capability == Capability::Survey)
+    })
+}
+
+#[cfg(test)]
+mod tests;

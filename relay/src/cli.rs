@@ -1,0 +1,162 @@
+//! The command line of `belay-relay`.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use belay_protocol::OrganizationKey;
+use clap::{Args, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::logging::{self, LogFormat};
+use crate::net::SystemNet;
+use crate::server::{Admission, Caps, Config, Relay};
+use crate::settings;
+
+/// Forwards end-to-end encrypted support sessions between agents and consoles, without being able to read them.
+#[derive(Debug, Parser)]
+#[command(name = "belay-relay", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// Which log lines appear, for example `debug` or `warn,belay_relay=trace`
+    #[arg(long, global = true, default_value = "info")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
+    Every option can also be set as BELAY_<OPTION> or as a key of the TOML file named by --config.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay until it is told to stop
+    #[command(
+        after_help = "Example:\n  belay-relay serve --listen '[::]:443' --data /var/lib/belay-relay \\\n      --organization aeb4...\n\nPrints the relay's address with its key, as consoles expect it after --relay."
+    )]
+    Serve(Serve),
+    /// Print the relay's key, and make it if there is none yet
+    #[command(after_help = "Example:\n  belay-relay key --data /var/lib/belay-relay")]
+    Key(Data),
+}
+
+#[derive(Debug, Args)]
+struct Data {
+    /// Directory of the relay's key
+    #[arg(long, default_value = "./belay-relay-data", value_name = "DIR")]
+    data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// UDP address to listen on
+    #[arg(long, default_value = "127.0.0.1:4433", value_name = "ADDR")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    data: Data,
+    /// Key of an organization to serve; may be given several times. On a loopback address none means all
+    #[arg(long, value_name = "KEY")]
+    organization: Vec<OrganizationKey>,
+    /// Serve every organization, also on a public address
+    #[arg(long, conflicts_with = "organization")]
+    any_organization: bool,
+    /// Ends that may be registered at once
+    #[arg(long, default_value_t = Caps::default().endpoints, value_name = "N")]
+    max_endpoints: usize,
+    /// Sessions that may be open at once
+    #[arg(long, default_value_t = Caps::default().pairs, value_name = "N")]
+    max_pairs: usize,
+    /// Bytes a second that each direction of a session may carry
+    #[arg(long, default_value_t = Caps::default().pair_bytes_per_second, value_name = "BYTES")]
+    pair_bytes_per_second: u64,
+}
+
+impl Cli {
+    /// Runs the command and says with which code to end the process.
+    pub fn run(self) -> ExitCode {
+        let started = logging::init(self.log_format, &self.log).map_err(anyhow::Error::msg);
+        let done = started.and_then(|()| match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Key(data) => data.print_key(),
+        });
+        match done {
+            Ok(code) => code,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "belay-relay: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Reads the command line, the environment and the configuration file, and runs.
+pub fn main() -> ExitCode {
+    match settings::parse::<Cli>(std::env::args_os(), Some("/etc/belay/relay.toml".as_ref())) {
+        Ok(cli) => cli.run(),
+        Err(error) => error.exit(),
+    }
+}
+
+impl Data {
+    fn print_key(&self) -> anyhow::Result<ExitCode> {
+        std::fs::create_dir_all(&self.data).with_context(|| format!("{} cannot be made", self.data.display()))?;
+        let keys = crate::server::RelayKeys::load_or_create(&self.data)?;
+        writeln!(std::io::stdout(), "{}", keys.identity.relay_key())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Serve {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let Some(admission) = self.admission() else {
+            writeln!(
+                std::io::stderr(),
+                "belay-relay: {} can be reached by others, so please say whom to serve: --organization KEY \
+                 (printed by `belay-console init`), or --any-organization",
+                self.listen
+            )?;
+            return Ok(ExitCode::from(2));
+        };
+        let config = Config {
+            listen: self.listen,
+            data: self.data.data,
+            admission,
+            caps: Caps {
+                endpoints: self.max_endpoints,
+                pairs: self.max_pairs,
+                pair_bytes_per_second: self.pair_bytes_per_second,
+                ..Caps::default()
+            },
+            net: Arc::new(SystemNet),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let relay = Relay::bind(&config)?;
+            let address = relay.local_addr()?;
+            writeln!(std::io::stdout(), "{address}#{}", relay.key())?;
+            std::io::stdout().flush()?;
+            tracing::info!(%address, key = %relay.key(), "listening");
+            let stop = CancellationToken::new();
+            let served = tokio::spawn(relay.run(stop.clone()));
+            crate::shutdown::requested().await;
+            tracing::info!("stopping");
+            stop.cancel();
+            served.await?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+
+    /// Whom to serve; `None` when that must be said and was not.
+    fn admission(&self) -> Option<Admission> {
+        if !self.organization.is_empty() {
+            return Some(Admission::Listed(self.organization.iter().copied().collect::<BTreeSet<_>>()));
+        }
+        (self.any_organization || self.listen.ip().is_loopback()).then_some(Admission::Any)
+    }
+}

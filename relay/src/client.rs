@@ -1,0 +1,254 @@
+//! The client side that agents and consoles share: two QUIC endpoints over one path socket, the control connection to
+//! each relay, and the sessions that travel through it.
+
+mod link;
+mod registration;
+mod socket;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_protocol::invite::RelayAddress;
+use belay_protocol::limits;
+use belay_protocol::message::PeerRoute;
+use belay_protocol::{RouteId, RouteSalt};
+use quinn::{ClientConfig, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use rand::Rng;
+
+use crate::close::Close;
+use crate::identity::Identity;
+use crate::net::{self, Net};
+use crate::packet::SESSION_CID_BYTES;
+use crate::transport::Congestion;
+use crate::{tls, transport};
+
+pub use link::{DialError, Link};
+pub use quinn::{RecvStream, SendStream};
+pub use registration::{Notice, Registration, RelayError, Role};
+use socket::{PathSocket, Plane};
+
+/// How a client behaves.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// Where its socket comes from.
+    pub net: Arc<dyn Net>,
+    /// Congestion controller of its sessions.
+    pub congestion: Congestion,
+    /// Whether sessions may come in: true for consoles.
+    pub accepts_sessions: bool,
+    /// Silence on a control connection after which it is probed. Short where somebody waits, because this is how the
+    /// restart of a relay is noticed.
+    pub keep_alive: Duration,
+}
+
+/// One agent's or one console's presence on the network.
+///
+/// Clones share it. It ends when [`Client::close`] is called or the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Client {
+    ends: Arc<Ends>,
+}
+
+#[derive(Debug)]
+struct Ends {
+    identity: Arc<Identity>,
+    salt: RouteSalt,
+    socket: Arc<PathSocket>,
+    control: Endpoint,
+    session: Endpoint,
+    options: ClientOptions,
+}
+
+/// Why a client could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No socket.
+    #[error("no UDP socket could be opened: {0}")]
+    Socket(#[from] io::Error),
+    /// The identity cannot be used for TLS.
+    #[error("the key of this program cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Client {
+    /// Binds a socket and draws a fresh route id. Needs a tokio runtime.
+    pub fn start(identity: Arc<Identity>, options: ClientOptions) -> Result<Self, StartError> {
+        let mut salt = RouteSalt([0; 16]);
+        rand::rng().fill_bytes(&mut salt.0);
+        let route = RouteId::derive(identity.public_key(), &salt);
+        let socket = PathSocket::new(net::bind_anywhere(options.net.as_ref())?, route);
+        let control = Endpoint::new_with_abstract_socket(
+            with_ids(move || ControlIds { not: route }),
+            None,
+            socket.face(Plane::Control),
+            Arc::new(TokioRuntime),
+        )?;
+        let server = options.accepts_sessions.then(|| session_server(&identity, options.congestion)).transpose()?;
+        let session = Endpoint::new_with_abstract_socket(
+            with_ids(move || SessionIds { route }),
+            server,
+            socket.face(Plane::Session),
+            Arc::new(TokioRuntime),
+        )?;
+        Ok(Self { ends: Arc::new(Ends { identity, salt, socket, control, session, options }) })
+    }
+
+    /// Registers with a relay and stays registered, through restarts and outages, until the registration is dropped.
+    pub fn register(&self, relay: RelayAddress, role: Role) -> Registration {
+        Registration::spawn(self.clone(), relay, role)
+    }
+
+    /// Opens a session with a peer that a relay has paired us with. The peer's key is the one that the relay told: that
+    /// it speaks for the right organization is for the caller to check before anything else is said.
+    pub async fn dial(&self, peer: &PeerRoute) -> Result<Link, DialError> {
+        let tls = tls::client(&self.ends.identity, tls::SESSION_ALPN, Some(peer.key)).map_err(DialError::Tls)?;
+        let mut config = ClientConfig::new(Arc::new(tls));
+        config.transport_config(transport::session(self.ends.options.congestion, jitter()));
+        let route = peer.route();
+        config.initial_dst_cid_provider(Arc::new(move || SessionIds { route }.generate_cid()));
+        let connecting = self.ends.session.connect_with(config, self.ends.socket.virtual_peer(), tls::SERVER_NAME)?;
+        let connection = tokio::time::timeout(limits::HANDSHAKE_DEADLINE, connecting)
+            .await
+            .map_err(|_| DialError::NoAnswer)?
+            .map_err(DialError::from)?;
+        Link::new(connection).ok_or(DialError::NoAnswer)
+    }
+
+    /// The next session that an agent wants to open; `None` once the client is closed.
+    pub async fn accept(&self) -> Option<Arriving> {
+        loop {
+            if let Ok(connecting) = self.ends.session.accept().await?.accept() {
+                return Some(Arriving { connecting });
+            }
+        }
+    }
+
+    /// Closes every connection and waits until the peers have been told, for at most a second.
+    pub async fn close(&self) {
+        self.ends.session.close(Close::Stopping.code(), b"");
+        self.ends.control.close(Close::Stopping.code(), b"");
+        let told = async { tokio::join!(self.ends.session.wait_idle(), self.ends.control.wait_idle()) };
+        let _ = tokio::time::timeout(Duration::from_secs(1), told).await;
+    }
+
+    /// This end's public key with the salt of its route id.
+    pub fn route(&self) -> PeerRoute {
+        PeerRoute { key: *self.ends.identity.public_key(), salt: self.ends.salt }
+    }
+
+    /// Packets that had no path or could not be sent since the start.
+    pub fn dropped_packets(&self) -> u64 {
+        self.ends.socket.dropped()
+    }
+
+    fn set_path(&self, peer: &PeerRoute, relay: SocketAddr) {
+        self.ends.socket.set_path(peer.route(), relay);
+    }
+
+    fn forget_path(&self, peer: &PeerRoute) {
+        self.ends.socket.forget_path(&peer.route());
+    }
+}
+
+/// A session whose handshake is still to come. The caller runs each in a task of its own, so that a slow one does not
+/// hold up the next, and bounds their number.
+#[derive(Debug)]
+pub struct Arriving {
+    connecting: quinn::Connecting,
+}
+
+impl Arriving {
+    /// Finishes the handshake; `None` if it fails or takes too long. Nobody is trusted afterwards: only the agent's key
+    /// is proved.
+    pub async fn handshake(self) -> Option<Link> {
+        match tokio::time::timeout(limits::HANDSHAKE_DEADLINE, self.connecting).await {
+            Ok(Ok(connection)) => Link::new(connection),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a session's handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("a session's handshake took too long");
+                None
+            }
+        }
+    }
+}
+
+fn session_server(identity: &Identity, congestion: Congestion) -> Result<ServerConfig, rustls::Error> {
+    let mut server = ServerConfig::with_crypto(Arc::new(tls::server(identity, tls::SESSION_ALPN)?));
+    server
+        .transport_config(transport::session(congestion, jitter()))
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BUFFER_BYTES)
+        .incoming_buffer_size_total(INCOMING_BUFFER_BYTES * INCOMING_MAX as u64)
+        // The path socket hides every change of path.
+        .migration(false);
+    Ok(server)
+}
+
+/// Handshakes that may wait at once.
+const INCOMING_MAX: usize = 256;
+
+/// Bytes kept of a handshake that waits.
+const INCOMING_BUFFER_BYTES: u64 = 16 * 1024;
+
+fn with_ids<G: ConnectionIdGenerator + 'static>(ids: impl Fn() -> G + Send + Sync + 'static) -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.cid_generator(move || Box::new(ids()));
+    config
+}
+
+/// A number between 0 and 1 that spreads the timers of ends that started together.
+fn jitter() -> f64 {
+    f64::from(rand::rng().next_u32()) / f64::from(u32::MAX)
+}
+
+/// Ids of session connections: the route id, then random bytes.
+struct SessionIds {
+    route: RouteId,
+}
+
+impl ConnectionIdGenerator for SessionIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; SESSION_CID_BYTES];
+        id[..RouteId::LEN].copy_from_slice(&self.route.0);
+        rand::rng().fill_bytes(&mut id[RouteId::LEN..]);
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        SESSION_CID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Ids of control connections: random, and never our own route id.
+struct ControlIds {
+    not: RouteId,
+}
+
+impl ConnectionIdGenerator for ControlIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        loop {
+            let mut id = [0; RouteId::LEN];
+            rand::rng().fill_bytes(&mut id);
+            if id != self.not.0 {
+                return ConnectionId::new(&id);
+            }
+        }
+    }
+
+    fn cid_len(&self) -> usize {
+        RouteId::LEN
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,139 @@
+//! Messages over a QUIC stream: the greeting, then frames.
+
+use std::marker::PhantomData;
+
+use quinn::{RecvStream, SendStream};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use belay_protocol::codec::{self, DecodeError, EncodeError};
+use belay_protocol::frame::{self, FrameError, PREFIX_BYTES};
+use belay_protocol::hello::{Hello, NotBelay, Welcome};
+use belay_protocol::limits::{FRAME_MAX_BYTES, HELLO_MAX_BYTES};
+use belay_protocol::version::Version;
+
+/// Why no message could be exchanged.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The connection is gone; the reason is the connection's.
+    #[error("the connection was lost")]
+    Lost,
+    /// The stream ended where a message was expected.
+    #[error("the other side ended the conversation")]
+    Ended,
+    /// A frame was too large or cut off.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The other side does not speak Belay.
+    #[error(transparent)]
+    NotBelay(#[from] NotBelay),
+    /// No version is common.
+    #[error("the other side speaks version {0} at most, which this version does not: update the older of the two")]
+    Version(Version),
+    /// A message could not be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A message could not be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// The sending half of a conversation in messages of type `T`.
+#[derive(Debug)]
+pub struct Sender<T> {
+    stream: SendStream,
+    message: PhantomData<fn(T)>,
+}
+
+/// The receiving half of a conversation in messages of type `T`. Not cancel-safe: a `receive` that was dropped midway
+/// loses the conversation's place, so that one task owns it.
+#[derive(Debug)]
+pub struct Receiver<T> {
+    stream: RecvStream,
+    message: PhantomData<fn() -> T>,
+}
+
+/// Greets as the side that opened the stream.
+pub async fn greet<Out, In>(
+    mut send: SendStream,
+    mut recv: RecvStream,
+) -> Result<(Sender<Out>, Receiver<In>), StreamError> {
+    write_frame(&mut send, &Hello::ours().encode(), HELLO_MAX_BYTES).await?;
+    let welcome = read_frame(&mut recv, HELLO_MAX_BYTES).await?.ok_or(StreamError::Ended)?;
+    match Welcome::decode(&welcome)? {
+        Welcome::Agreed(_) => Ok(halves(send, recv)),
+        Welcome::NoCommonVersion(newest) => Err(StreamError::Version(newest)),
+    }
+}
+
+/// Answers the greeting as the side that accepted the stream.
+pub async fn welcome<Out, In>(
+    mut send: SendStream,
+    mut recv: RecvStream,
+) -> Result<(Sender<Out>, Receiver<In>), StreamError> {
+    let hello = read_frame(&mut recv, HELLO_MAX_BYTES).await?.ok_or(StreamError::Ended)?;
+    let hello = Hello::decode(&hello)?;
+    let answer = Welcome::to(&hello);
+    write_frame(&mut send, &answer.encode(), HELLO_MAX_BYTES).await?;
+    match answer {
+        Welcome::Agreed(_) => Ok(halves(send, recv)),
+        Welcome::NoCommonVersion(_) => {
+            let _ = send.finish();
+            // The answer must arrive before the connection is closed.
+            let _ = send.stopped().await;
+            Err(StreamError::Version(hello.versions.iter().copied().max().unwrap_or(Version(0))))
+        }
+    }
+}
+
+fn halves<Out, In>(send: SendStream, recv: RecvStream) -> (Sender<Out>, Receiver<In>) {
+    (Sender { stream: send, message: PhantomData }, Receiver { stream: recv, message: PhantomData })
+}
+
+impl<T: Serialize> Sender<T> {
+    /// Sends one message.
+    pub async fn send(&mut self, message: &T) -> Result<(), StreamError> {
+        let payload = codec::encode(message, FRAME_MAX_BYTES)?;
+        write_frame(&mut self.stream, &payload, FRAME_MAX_BYTES).await
+    }
+
+    /// Ends this half and waits until the other side has everything, or is gone.
+    pub async fn finish(mut self) {
+        let _ = self.stream.finish();
+        let _ = self.stream.stopped().await;
+    }
+}
+
+impl<T: DeserializeOwned> Receiver<T> {
+    /// The next message; `None` when the other side has ended its half.
+    pub async fn receive(&mut self) -> Result<Option<T>, StreamError> {
+        let Some(payload) = read_frame(&mut self.stream, FRAME_MAX_BYTES).await? else { return Ok(None) };
+        Ok(Some(codec::decode(&payload, FRAME_MAX_BYTES)?))
+    }
+}
+
+/// Writes one frame.
+pub async fn write_frame(stream: &mut SendStream, payload: &[u8], max_bytes: usize) -> Result<(), StreamError> {
+    let frame = frame::wrap(payload, max_bytes)?;
+    stream.write_all(&frame).await.map_err(|_| StreamError::Lost)
+}
+
+/// Reads one frame; `None` at a proper end of the stream.
+pub async fn read_frame(stream: &mut RecvStream, max_bytes: usize) -> Result<Option<Vec<u8>>, StreamError> {
+    let mut prefix = [0; PREFIX_BYTES];
+    match stream.read_exact(&mut prefix).await {
+        Ok(()) => {}
+        Err(quinn::ReadExactError::FinishedEarly(0)) => return Ok(None),
+        Err(error) => return Err(cut_off_or_lost(&error)),
+    }
+    let mut payload = vec![0; frame::length(prefix, max_bytes)?];
+    stream.read_exact(&mut payload).await.map_err(|error| cut_off_or_lost(&error))?;
+    Ok(Some(payload))
+}
+
+fn cut_off_or_lost(error: &quinn::ReadExactError) -> StreamError {
+    match error {
+        quinn::ReadExactError::FinishedEarly(_) => FrameError::CutOff.into(),
+        quinn::ReadExactError::ReadError(_) => StreamError::Lost,
+    }
+}

@@ -1,0 +1,75 @@
+//! Every limit of QUIC, set on purpose.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::{BbrConfig, CubicConfig};
+use quinn::{MtuDiscoveryConfig, TransportConfig, VarInt};
+
+use belay_protocol::limits;
+
+/// The congestion controller of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Congestion {
+    /// Keeps its rate at the small random loss of real paths; quinn marks it experimental.
+    #[default]
+    Bbr,
+    /// The conservative choice of RFC 9438.
+    Cubic,
+}
+
+/// Transport of a control connection: few, small, and idle nearly always.
+///
+/// `jitter`, between 0 and 1, spreads the keep-alives of many ends that started together.
+pub fn control(keep_alive: Duration, jitter: f64) -> Arc<TransportConfig> {
+    let mut config = base(keep_alive, jitter);
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(CONTROL_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONTROL_WINDOW_BYTES))
+        .send_window(u64::from(CONTROL_WINDOW_BYTES))
+        .mtu_discovery_config(None);
+    Arc::new(config)
+}
+
+/// Transport of a session: the windows allow 100 MB/s at 80 ms.
+pub fn session(congestion: Congestion, jitter: f64) -> Arc<TransportConfig> {
+    let mut config = base(limits::KEEP_ALIVE, jitter);
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(SESSION_STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(SESSION_STREAMS))
+        .stream_receive_window(VarInt::from_u32(SESSION_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(2 * SESSION_WINDOW_BYTES))
+        .send_window(u64::from(SESSION_WINDOW_BYTES))
+        .mtu_discovery_config(Some(MtuDiscoveryConfig::default()));
+    match congestion {
+        Congestion::Bbr => config.congestion_controller_factory(Arc::new(BbrConfig::default())),
+        Congestion::Cubic => config.congestion_controller_factory(Arc::new(CubicConfig::default())),
+    };
+    Arc::new(config)
+}
+
+fn base(keep_alive: Duration, jitter: f64) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    let idle = quinn::IdleTimeout::try_from(limits::IDLE_TIMEOUT).expect("two minutes fit in a QUIC idle timeout");
+    config
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(Some(keep_alive.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0)))
+        .crypto_buffer_size(CRYPTO_BUFFER_BYTES)
+        .datagram_receive_buffer_size(None)
+        .allow_spin(false);
+    config
+}
+
+/// A frame and a half: no message of the control plane is longer than a frame.
+const CONTROL_WINDOW_BYTES: u32 = 96 * 1024;
+
+/// Streams of each kind that a peer may have open in a session at once.
+const SESSION_STREAMS: u32 = 64;
+
+/// Bytes in flight on one stream.
+const SESSION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+
+/// A post-quantum handshake with a raw key needs under 4 KiB.
+const CRYPTO_BUFFER_BYTES: usize = 16 * 1024;

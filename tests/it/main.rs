@@ -1,0 +1,4 @@
+//! Tests that cross programs.
+
+mod links;
+mod simulated;

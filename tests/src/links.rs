@@ -1,0 +1,136 @@
+//! A relay, a desk and agents at the level of links, without a store or a survey: for what is about packets.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use belay_protocol::invite::RelayAddress;
+use belay_protocol::message::PeerRoute;
+use belay_relay::client::{Client, ClientOptions, Link, Notice, Registration, Role};
+use belay_relay::identity::Identity;
+use belay_relay::net::Net;
+use belay_relay::server::{Config, Counters, Relay};
+use belay_relay::transport::Congestion;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A relay that runs in this process.
+#[derive(Debug)]
+pub struct RunningRelay {
+    /// Where it is.
+    pub address: RelayAddress,
+    /// What its data plane has done.
+    pub counters: Arc<Counters>,
+    stop: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+impl RunningRelay {
+    /// Starts a relay with `config`.
+    pub fn start(config: &Config) -> anyhow::Result<Self> {
+        let relay = Relay::bind(config)?;
+        let socket = relay.local_addr()?;
+        let address = RelayAddress { host: socket.ip().to_string(), port: socket.port(), key: relay.key() };
+        let (stop, counters) = (CancellationToken::new(), relay.counters());
+        let task = AbortOnDropHandle::new(tokio::spawn(relay.run(stop.clone())));
+        Ok(Self { address, counters, stop, task })
+    }
+
+    /// Stops it as SIGTERM would.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+
+    /// Ends it as `kill -9` would: nobody is told.
+    pub async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+/// Options of a client on `net` that notices a relay's restart soon.
+pub fn client_options(net: Arc<dyn Net>, accepts_sessions: bool) -> ClientOptions {
+    ClientOptions { net, congestion: Congestion::Bbr, accepts_sessions, keep_alive: Duration::from_secs(2) }
+}
+
+/// A console at the level of links.
+#[derive(Debug)]
+pub struct Desk {
+    /// Its organization's key.
+    pub organization: Identity,
+    /// Its presence.
+    pub client: Client,
+    /// Its registration.
+    pub registration: Registration,
+}
+
+impl Desk {
+    /// A desk of a new organization, registered with `relay`.
+    pub async fn start(net: Arc<dyn Net>, relay: &RelayAddress) -> anyhow::Result<Self> {
+        let (organization, console) = (Identity::generate()?, Identity::generate()?);
+        let delegation = organization.delegate(console.console_key(), i64::MAX);
+        let client = Client::start(Arc::new(console), client_options(net, true))?;
+        let mut registration = client.register(relay.clone(), Role::Desk(delegation));
+        up(&mut registration).await?;
+        Ok(Self { organization, client, registration })
+    }
+
+    /// The next session.
+    pub async fn accept(&self) -> anyhow::Result<Link> {
+        let arriving = self.client.accept().await.context("the desk is closed")?;
+        arriving.handshake().await.context("no handshake")
+    }
+}
+
+/// An agent at the level of links.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its presence.
+    pub client: Client,
+    /// Its registration.
+    pub registration: Registration,
+}
+
+impl Agent {
+    /// A new device, registered with `relay`.
+    pub async fn start(net: Arc<dyn Net>, relay: &RelayAddress) -> anyhow::Result<Self> {
+        let client = Client::start(Arc::new(Identity::generate()?), client_options(net, false))?;
+        let mut registration = client.register(relay.clone(), Role::Agent);
+        up(&mut registration).await?;
+        Ok(Self { client, registration })
+    }
+
+    /// Reaches a desk.
+    pub async fn reach(&mut self, desk: &Desk) -> anyhow::Result<PeerRoute> {
+        self.registration.reach(desk.organization.organization_key()).await;
+        loop {
+            match self.registration.notice().await.context("the registration ended")? {
+                Notice::Opened { peer, .. } => return Ok(peer),
+                Notice::Refused(why) => bail!("refused: {why:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reaches a desk and opens a session; both ends of it.
+    pub async fn open(&mut self, desk: &Desk) -> anyhow::Result<(Link, Link)> {
+        let peer = self.reach(desk).await?;
+        let (ours, theirs) = tokio::join!(self.client.dial(&peer), desk.accept());
+        Ok((ours?, theirs?))
+    }
+}
+
+async fn up(registration: &mut Registration) -> anyhow::Result<()> {
+    match registration.notice().await.context("the registration ended")? {
+        Notice::Up => Ok(()),
+        other => bail!("{other:?}"),
+    }
+}
+
+/// A configuration of a relay on loopback that serves everybody.
+pub fn loopback_relay(data: &Path) -> Config {
+    Config::open(SocketAddr::from(([127, 0, 0, 1], 0)), data.to_owned())
+}
