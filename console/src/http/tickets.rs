@@ -87,7 +87,7 @@ pub(crate) struct Filter {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MintedInvite {
     /// The ticket.
-    #[schema(value_type = String, example = "BL-10001-6")]
+    #[schema(value_type = String, example = "BL-10001-4")]
     ticket: TicketNumber,
     /// The nine digits.
     #[schema(example = "418205977")]
