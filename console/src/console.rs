@@ -267,3 +267,129 @@ async fn reload_on_hangup(certificate: Certificate, stop: CancellationToken) {
 
 /// The port of plain HTTP unless somebody says otherwise.
 pub const DEFAULT_HTTP_PORT: u16 = 8080;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use belay_relay::net::SystemNet;
+    use hyper::Method;
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::data::DeskName;
+    use crate::local::{Local, LocalError, LocalRequest};
+    use crate::policy::Role;
+    use crate::store::Actor;
+
+    struct Place {
+        data: DataDirectory,
+        _parent: tempfile::TempDir,
+    }
+
+    fn new_desk() -> Place {
+        let parent = tempfile::tempdir().unwrap();
+        let data = DataDirectory::at(parent.path().join("data"));
+        let desk = DeskName { name: Name::truncating("Nordwind"), help_host: None };
+        data.initialize(&desk, Clock::System.now()).unwrap();
+        Place { data, _parent: parent }
+    }
+
+    fn config(place: &Place) -> Config {
+        Config {
+            data: place.data.clone(),
+            database: None,
+            http: "127.0.0.1:0".parse().unwrap(),
+            https: None,
+            trusted_proxies: Vec::new(),
+            relays: Vec::new(),
+            assets: |_| None,
+            net: Arc::new(SystemNet),
+            clock: Clock::System,
+        }
+    }
+
+    async fn open_ticket(place: &Place) -> Result<Value, LocalError> {
+        let body = json!({ "title": "Disk is full", "customer": "Nordwind" });
+        let request = LocalRequest::new(Method::POST, "/api/v1/tickets", Some(body));
+        let local = Local::reach(&place.data, None, Clock::System).await?;
+        Ok(local.ask(&[request]).await?.remove(0))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_command_speaks_to_the_server_or_takes_its_place() {
+        let place = new_desk();
+        let first = open_ticket(&place).await.unwrap();
+        let console = Console::open(config(&place)).await.unwrap();
+        let mut events = console.store().live_events();
+        let socket = place.data.socket();
+        assert_eq!(fs_err::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(console.run(stop.clone()));
+        let second = open_ticket(&place).await.unwrap();
+        assert_ne!(first["number"], second["number"]);
+        // The server saw it happen: the command did not write behind its back.
+        assert_eq!(json!(events.recv().await.unwrap().ticket), second["number"]);
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        assert!(!socket.exists());
+        assert_ne!(open_ticket(&place).await.unwrap()["number"], second["number"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_socket_left_by_a_killed_server_confuses_nobody() {
+        let place = new_desk();
+        drop(tokio::net::UnixListener::bind(place.data.socket()).unwrap());
+        assert!(place.data.socket().exists());
+        open_ticket(&place).await.unwrap();
+        Console::open(config(&place)).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_process_holds_the_directory() {
+        let place = new_desk();
+        let held = place.data.open(Clock::System.now()).unwrap();
+        assert!(matches!(Console::open(config(&place)).await, Err(OpenError::Data(DataError::InUse(_)))));
+        assert!(matches!(open_ticket(&place).await, Err(LocalError::Silent(_))));
+        drop(held);
+        assert!(open_ticket(&place).await.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn plain_http_stays_on_this_machine_unless_a_proxy_is_named() {
+        let place = new_desk();
+        let mut config = config(&place);
+        config.http = "0.0.0.0:0".parse().unwrap();
+        assert!(matches!(Console::open(config.clone()).await, Err(OpenError::PlainHttp(_))));
+        config.trusted_proxies = vec!["192.0.2.1".parse().unwrap()];
+        assert!(Console::open(config).await.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn http_answers_and_a_stop_ends_open_streams() {
+        let place = new_desk();
+        let console = Console::open(config(&place)).await.unwrap();
+        let address = console.addresses()[0];
+        let store = console.store().clone();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(console.run(stop.clone()));
+        store.add_user(&Actor::Local, &Name::truncating("ada"), Role::Admin).await.unwrap();
+        let link = store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
+        let (token, _) = store.sign_in_by_link(&link.token).await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "GET /api/v1/events?after=0 HTTP/1.1\r\nhost: localhost\r\ncookie: belay={}\r\n\r\n",
+            token.reveal()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut start = [0; 15];
+        stream.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(String::from_utf8(rest).unwrap().contains("text/event-stream"));
+    }
+}

@@ -69,6 +69,7 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/sessions", Action::ReadDesk),
     (Method::GET, "/api/v1/sessions/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/reports/{id}", Action::ReadDesk),
+    (Method::GET, "/api/v1/reports/{id}/facts", Action::ReadDesk),
     (Method::GET, "/api/v1/devices", Action::ReadDesk),
     (Method::GET, "/api/v1/devices/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/events", Action::ReadDesk),
@@ -179,6 +180,7 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(work::sessions))
         .routes(routes!(work::session))
         .routes(routes!(work::report))
+        .routes(routes!(work::facts))
         .routes(routes!(work::devices))
         .routes(routes!(work::device))
         .routes(routes!(live::events))

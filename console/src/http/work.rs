@@ -2,10 +2,13 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
+use axum::http::StatusCode;
 
 use super::problem::Problem;
 use super::request::{Named, Paging, Params};
 use super::{Api, Page, tickets};
+use belay_protocol::report::Report as Facts;
+
 use crate::number::TicketNumber;
 use crate::store::{Device, DeviceId, Report, Session, SessionId, StoredReportId};
 
@@ -69,6 +72,17 @@ pub(crate) async fn reports_of_ticket(
     responses((status = 200, body = Report), (status = 404, body = Problem)))]
 pub(crate) async fn report(State(api): State<Api>, Named(id): Named<i64>) -> Result<Answer<Report>, Problem> {
     api.store.report(StoredReportId(id)).await?.map(Answer).ok_or_else(Problem::not_found)
+}
+
+/// Shows what a report says: its facts as the device shared them, decoded from the stored bytes.
+#[utoipa::path(get, path = "/api/v1/reports/{id}/facts", tag = "reports", params(("id" = i64, Path)),
+    responses((status = 200, body = serde_json::Value), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn facts(State(api): State<Api>, Named(id): Named<i64>) -> Result<Answer<Facts>, Problem> {
+    let bytes = api.store.report_bytes(StoredReportId(id)).await?.ok_or_else(Problem::not_found)?;
+    Facts::decode(&bytes).map(Answer).map_err(|error| {
+        let detail = format!("This version of the console cannot read the report: {error}.");
+        Problem::new(StatusCode::CONFLICT, "report_unreadable", detail)
+    })
 }
 
 /// Lists the known devices, newest first.
