@@ -1,10 +1,8 @@
-//! The agent's program; everything it does is in its library.
+//! `belay-agent`: see [`belay_agent::cli`].
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    belay_agent::cli::run(belay_agent::cli::Cli::parse()).await.into()
+    belay_agent::cli::main().await
 }
