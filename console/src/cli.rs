@@ -277,8 +277,7 @@ impl Serve {
             https,
             trusted_proxies: self.trusted_proxy,
             relays: self.relay,
-            // The web console is a crate of its own; without its files the API and its documentation are served.
-            assets: |_| None,
+            assets: crate::ASSETS,
             net: Arc::new(SystemNet),
             clock: Clock::System,
         };

@@ -18,3 +18,6 @@ pub mod secret;
 mod session;
 pub mod store;
 pub mod ticket;
+
+/// The files of the web console.
+pub const ASSETS: http::AssetSource = |_| None;

@@ -1,4 +1,5 @@
 //! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
 
+pub mod demo;
 pub mod links;
 pub mod net;

@@ -74,7 +74,13 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Inbox {
-    queue: Mutex<(VecDeque<(SocketAddr, Vec<u8>)>, Option<Waker>)>,
+    arrived: Mutex<Arrived>,
+}
+
+#[derive(Debug, Default)]
+struct Arrived {
+    packets: VecDeque<(SocketAddr, Vec<u8>)>,
+    reader: Option<Waker>,
 }
 
 /// Packets that wait at one socket; more are dropped, as by a kernel.
@@ -166,11 +172,11 @@ impl MemoryNet {
         }
         let Some(inbox) = state.inboxes.get(&to).cloned() else { return };
         drop(state);
-        let mut queue = inbox.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.0.len() < INBOX_MAX {
-            queue.0.push_back((from, bytes));
+        let mut arrived = inbox.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        if arrived.packets.len() < INBOX_MAX {
+            arrived.packets.push_back((from, bytes));
         }
-        if let Some(waker) = queue.1.take() {
+        if let Some(waker) = arrived.reader.take() {
             waker.wake();
         }
     }
@@ -239,10 +245,10 @@ impl AsyncUdpSocket for MemorySocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let mut queue = self.inbox.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arrived = self.inbox.arrived.lock().unwrap_or_else(PoisonError::into_inner);
         let mut received = 0;
         while received < bufs.len().min(meta.len()) {
-            let Some((from, bytes)) = queue.0.pop_front() else { break };
+            let Some((from, bytes)) = arrived.packets.pop_front() else { break };
             let Some(room) = bufs[received].get_mut(..bytes.len()) else { continue };
             room.copy_from_slice(&bytes);
             meta[received] = RecvMeta { addr: from, len: bytes.len(), stride: bytes.len(), ecn: None, dst_ip: None };
@@ -251,7 +257,7 @@ impl AsyncUdpSocket for MemorySocket {
         if received > 0 {
             return Poll::Ready(Ok(received));
         }
-        queue.1 = Some(cx.waker().clone());
+        arrived.reader = Some(cx.waker().clone());
         Poll::Pending
     }
 

@@ -1,2 +1,7 @@
-//! Demo.
-fn main() {}
+//! `cargo demo`: see [`belay_tests::demo`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    belay_tests::demo::main()
+}
