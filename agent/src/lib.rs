@@ -1,1 +1,13 @@
-//! Placeholder of the first build.
+//! Belay's agent: looks at this machine, shows what would be sent, and sends it only when its owner agrees.
+//!
+//! Each step changes the type: [`survey::Survey`] cannot be serialized, only [`redact`] makes a [`redact::Redacted`],
+//! and only [`consent`] makes a [`consent::Approved`].
+
+pub mod cli;
+pub mod consent;
+pub mod page;
+pub mod paths;
+pub mod probe;
+pub mod redact;
+pub mod survey;
+pub mod terminal;

@@ -24,6 +24,7 @@ pub mod report;
 pub mod rules;
 pub mod session;
 pub mod version;
+pub mod well_known;
 
 pub use bounded::{BoundedVec, Text};
 pub use id::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RouteId, RouteSalt};

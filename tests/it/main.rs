@@ -1,4 +1,5 @@
 //! Tests that cross programs.
 
+mod layout;
 mod links;
 mod simulated;

@@ -53,6 +53,8 @@ pub enum InterfaceKind {
     Tunnel,
     /// A bridge, bond, pair or other software.
     Virtual,
+    /// The system does not say.
+    Unclear,
 }
 
 /// Whether an interface has a link.

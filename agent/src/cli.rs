@@ -1,0 +1,196 @@
+//! The command line of the agent.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use belay_protocol::finding::Severity;
+use belay_protocol::{Language, Phrase};
+
+use crate::page;
+use crate::redact::{Redacted, redact};
+use crate::survey::{Look, Progress, look};
+use crate::terminal::Colour;
+
+/// How a command ended, as the shell sees it. Mistakes on the command line give 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// It did not work.
+    Failed = 1,
+    /// The customer refused.
+    Refused = 3,
+    /// `survey --check` found something critical.
+    Critical = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The agent's command line.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "belay-agent",
+    version,
+    about = "Looks at this machine and says what is wrong with it; sends nothing unless you agree.",
+    after_help = EXIT_CODES
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by you, 4 something critical found (survey --check)";
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Look at this machine and show what was found; contacts no support desk
+    #[command(after_help = SURVEY_EXAMPLE)]
+    Survey(SurveyArgs),
+}
+
+const SURVEY_EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n\nThe name servers of this machine are asked one public question each; nothing about you is in it.";
+
+/// Options of `survey`.
+#[derive(Debug, Default, clap::Args)]
+pub struct SurveyArgs {
+    /// Print the report as JSON, with private names replaced
+    #[arg(long)]
+    pub json: bool,
+    /// Look at a captured tree of /proc and /sys instead of this machine
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Exit with 4 when something critical is found
+    #[arg(long)]
+    pub check: bool,
+    /// Language: en or zh; the system's when not given
+    #[arg(long, value_name = "LANGUAGE")]
+    pub lang: Option<String>,
+}
+
+/// Runs a command and says how it ended; mistakes are told on standard error.
+pub async fn run(cli: Cli) -> Exit {
+    let outcome = match cli.command {
+        Command::Survey(options) => survey(options).await,
+    };
+    outcome.unwrap_or_else(|error| {
+        // A pipe that was closed early, as by `head`, is the reader's good right.
+        let closed = |cause: &(dyn std::error::Error + 'static)| {
+            cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+        };
+        if error.chain().any(closed) {
+            return Exit::Done;
+        }
+        let _ = writeln!(io::stderr(), "belay-agent: {error:#}");
+        Exit::Failed
+    })
+}
+
+/// The language that was asked for, or the system's.
+pub fn language(asked: Option<&str>) -> Language {
+    if let Some(asked) = asked {
+        return Language::from_locale(asked);
+    }
+    let variables = ["LC_ALL", "LC_MESSAGES", "LANG"];
+    let locale = variables.into_iter().filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty());
+    Language::from_locale(&locale.unwrap_or_default())
+}
+
+async fn survey(options: SurveyArgs) -> anyhow::Result<Exit> {
+    let language = language(options.lang.as_deref());
+    let watch = Look { root: options.root, language, ..Look::default() };
+    let progress = ProgressLine::new(language);
+    let survey = look(&watch, |step| progress.show(step)).await;
+    progress.clear();
+    let redacted = redact(survey?)?;
+    let report = redacted.report()?;
+    let mut out = io::stdout().lock();
+    if options.json {
+        serde_json::to_writer_pretty(&mut out, &report).context("cannot write the report")?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", shown(&redacted, language, Colour::of(&io::stdout()))?)?;
+    }
+    out.flush()?;
+    let critical = report.findings().is_some_and(|findings| findings.count(Severity::Crit) > 0);
+    Ok(if options.check && critical { Exit::Critical } else { Exit::Done })
+}
+
+/// The page about `redacted` with the real names, for the person at this machine.
+pub fn shown(redacted: &Redacted, language: Language, colour: Colour) -> anyhow::Result<String> {
+    Ok(page::survey(&redacted.report()?, language, colour, &|text: &str| redacted.reveal(text)))
+}
+
+/// One line on standard error that says how far the survey is; nothing where nobody watches.
+#[derive(Debug)]
+pub struct ProgressLine {
+    language: Language,
+    watched: bool,
+}
+
+impl ProgressLine {
+    /// A line for whoever watches standard error.
+    pub fn new(language: Language) -> Self {
+        Self { language, watched: io::stderr().is_terminal() }
+    }
+
+    /// Shows a step in place of the one before.
+    pub fn show(&self, step: Progress) {
+        if self.watched {
+            let (done, total) = (step.done.to_string(), step.total.to_string());
+            let values = [("done", done.as_str()), ("total", &total), ("subject", step.subject.text(self.language))];
+            let _ = write!(io::stderr(), "\r\u{1b}[K{}", LOOKING.fill(self.language, &values));
+        }
+    }
+
+    /// Takes the line away.
+    pub fn clear(&self) {
+        if self.watched {
+            let _ = write!(io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}
+
+const LOOKING: Phrase = Phrase {
+    en: "Looking at this machine ({done} of {total}): {subject}",
+    zh: "正在查看本机（{done}/{total}）：{subject}",
+};
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+        let help = Cli::command().find_subcommand_mut("survey").unwrap().render_long_help().to_string();
+        assert!(help.contains("Example:"), "{help}");
+    }
+
+    #[test]
+    fn a_language_is_asked_for_by_tag_or_locale() {
+        assert_eq!(language(Some("zh")), Language::Chinese);
+        assert_eq!(language(Some("en")), Language::English);
+    }
+
+    #[tokio::test]
+    async fn a_tree_with_something_critical_fails_the_check_and_only_the_check() {
+        let (dir, _root) = crate::probe::tests::tree(&crate::redact::tests::files());
+        let options = |check| SurveyArgs { json: true, root: Some(dir.path().to_owned()), check, lang: None };
+        assert_eq!(survey(options(true)).await.unwrap(), Exit::Critical);
+        assert_eq!(survey(options(false)).await.unwrap(), Exit::Done);
+        let missing = SurveyArgs { root: Some("/no/such/tree".into()), ..SurveyArgs::default() };
+        let cli = Cli { command: Command::Survey(missing) };
+        assert_eq!(run(cli).await, Exit::Failed);
+    }
+}

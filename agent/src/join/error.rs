@@ -1,0 +1,234 @@
+//! What can go wrong on the way to a desk, each as one sentence that says what happened and what to do.
+
+use belay_protocol::Language;
+use belay_protocol::invite::{InviteError, NotACode};
+use belay_protocol::lang::Phrase;
+use belay_protocol::message::{EndReason, RelayRefusal};
+use belay_relay::client::{DialError, RelayError};
+use belay_relay::stream::StreamError;
+
+use crate::desk::WellKnownError;
+
+/// Why joining did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The link is not an invite.
+    #[error("the link is not an invite: {0}")]
+    Invite(#[from] InviteError),
+    /// The code is not one.
+    #[error("the code is not one: {0}")]
+    Code(#[from] NotACode),
+    /// Neither a link nor a help address with a code.
+    #[error("neither a link nor a help address with a code")]
+    NoInvite,
+    /// The help address does not answer as a desk.
+    #[error("{host} does not answer as a desk: {source}")]
+    HelpHost {
+        /// The address as typed.
+        host: String,
+        /// What happened.
+        source: WellKnownError,
+    },
+    /// The help address lists no relay that this agent understands.
+    #[error("{0} lists no relay")]
+    NoRelay(String),
+    /// The domain names another organization key than the invite.
+    #[error("{0} is not the desk of this invite")]
+    Impostor(String),
+    /// The relay could not be reached or used.
+    #[error("the relay {relay} cannot be used: {source}")]
+    Relay {
+        /// `HOST:PORT`.
+        relay: String,
+        /// What happened.
+        source: RelayError,
+    },
+    /// The relay is there, but does not connect us to the desk.
+    #[error("the relay does not connect to the desk: {0:?}")]
+    NotConnected(RelayRefusal),
+    /// The desk does not answer through the relay.
+    #[error("the desk does not answer: {0}")]
+    Dial(#[from] DialError),
+    /// Whoever answers does not speak for the organization of the invite.
+    #[error("whoever answers is not the desk of this invite")]
+    NotTheDesk,
+    /// Not valid or expired.
+    #[error("the code is not valid or has expired")]
+    CodeRefused,
+    /// Too many wrong codes.
+    #[error("too many wrong codes")]
+    SlowDown {
+        /// Seconds to wait.
+        seconds: u32,
+    },
+    /// The desk cannot work now.
+    #[error("the desk cannot work now")]
+    DeskUnavailable,
+    /// The desk ended the session.
+    #[error("the desk ended the session: {0:?}")]
+    Ended(EndReason),
+    /// The desk does not speak properly.
+    #[error("the desk broke the protocol: {0}")]
+    Protocol(String),
+    /// The conversation was lost, and every try to pick it up again failed.
+    #[error("the connection to the desk was lost: {0}")]
+    Lost(String),
+    /// The report was sent and its arrival not confirmed.
+    #[error("the desk did not confirm the report")]
+    NotConfirmed,
+    /// Something on this machine.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl JoinError {
+    /// Says whether a second try, without the customer, may help: the way was broken, not the invite.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Lost(_) | Self::Dial(_) | Self::DeskUnavailable => true,
+            Self::NotConnected(refusal) => {
+                matches!(refusal, RelayRefusal::DeskOffline | RelayRefusal::Full { .. })
+            }
+            Self::Relay { source, .. } => {
+                !matches!(source, RelayError::WrongKey | RelayError::Refused(_) | RelayError::Resolve(_))
+            }
+            Self::Ended(reason) => matches!(reason, EndReason::DeskStops),
+            _ => false,
+        }
+    }
+
+    /// The error as the customer reads it.
+    pub fn sentence(&self, language: Language) -> String {
+        let fill = |phrase: &Phrase, values: &[(&str, &str)]| phrase.fill(language, values);
+        match self {
+            Self::Invite(error) => fill(&INVITE, &[("why", &error.to_string())]),
+            Self::Code(NotACode::Check) => fill(&CODE_TYPO, &[]),
+            Self::Code(NotACode::Length) => fill(&CODE_LENGTH, &[]),
+            Self::NoInvite => fill(&NO_INVITE, &[]),
+            Self::HelpHost { host, source } => fill(&HELP_HOST, &[("host", host), ("why", &source.to_string())]),
+            Self::NoRelay(host) => fill(&NO_RELAY, &[("host", host)]),
+            Self::Impostor(host) => fill(&IMPOSTOR, &[("host", host)]),
+            Self::Relay { relay, source: RelayError::WrongKey } => fill(&RELAY_KEY, &[("relay", relay)]),
+            Self::Relay { relay, source: RelayError::Resolve(_) } => fill(&RELAY_NAME, &[("relay", relay)]),
+            Self::Relay { relay, source: RelayError::Refused(_) } => fill(&RELAY_REFUSED, &[("relay", relay)]),
+            Self::Relay { relay, source: RelayError::Protocol(StreamError::Version(_)) } => {
+                fill(&VERSION, &[("who", relay)])
+            }
+            Self::Relay { relay, .. } => fill(&RELAY_SILENT, &[("relay", relay)]),
+            Self::NotConnected(RelayRefusal::UnknownOrganization) => fill(&UNKNOWN_DESK, &[]),
+            Self::NotConnected(RelayRefusal::Full { .. }) => fill(&RELAY_FULL, &[]),
+            Self::NotConnected(_) => fill(&DESK_OFFLINE, &[]),
+            Self::Dial(_) => fill(&DESK_SILENT, &[]),
+            Self::NotTheDesk => fill(&NOT_THE_DESK, &[]),
+            Self::CodeRefused => fill(&CODE_REFUSED, &[]),
+            Self::SlowDown { seconds } => fill(&SLOW_DOWN, &[("seconds", &seconds.to_string())]),
+            Self::DeskUnavailable | Self::Ended(EndReason::CannotStore) => fill(&DESK_UNAVAILABLE, &[]),
+            Self::Ended(EndReason::ByTechnician) => fill(&ENDED, &[]),
+            Self::Ended(EndReason::TicketClosed) => fill(&TICKET_CLOSED, &[]),
+            Self::Ended(EndReason::DeskStops) | Self::Lost(_) => fill(&LOST, &[]),
+            Self::Ended(EndReason::Violation) | Self::Protocol(_) => fill(&PROTOCOL, &[]),
+            Self::NotConfirmed => fill(&NOT_CONFIRMED, &[]),
+            Self::Local(why) => why.clone(),
+        }
+    }
+}
+
+const INVITE: Phrase = Phrase {
+    en: "This is not a complete invite ({why}). Please copy the whole link again, or ask support for a new one.",
+    zh: "邀请不完整（{why}）。请重新复制整个链接，或向客服索取新的邀请。",
+};
+const CODE_TYPO: Phrase = Phrase {
+    en: "This code has a typing mistake. Please compare it digit by digit with the one from support.",
+    zh: "验证码输入有误。请与客服提供的验证码逐位核对。",
+};
+const CODE_LENGTH: Phrase =
+    Phrase { en: "A code has nine digits. Please type all of them.", zh: "验证码为九位数字，请完整输入。" };
+const NO_INVITE: Phrase = Phrase {
+    en: "Please give the invite link (belay://...), or the help address and the nine-digit code.",
+    zh: "请提供邀请链接（belay://...），或帮助地址加九位验证码。",
+};
+const HELP_HOST: Phrase = Phrase {
+    en: "The support desk at {host} cannot be asked ({why}). Please check the address and your network.",
+    zh: "无法连接支持台 {host}（{why}）。请检查地址和网络。",
+};
+const NO_RELAY: Phrase = Phrase {
+    en: "The support desk at {host} lists no relay. Please tell support.",
+    zh: "支持台 {host} 没有提供中继服务器。请告知客服。",
+};
+const IMPOSTOR: Phrase = Phrase {
+    en: "Stopped: this invite claims to come from {host}, but {host} says otherwise. Nothing was sent. Please call \
+         support by a number you know.",
+    zh: "已停止：该邀请声称来自 {host}，但 {host} 予以否认。未发送任何内容。请拨打您已知的客服电话核实。",
+};
+const RELAY_KEY: Phrase = Phrase {
+    en: "Stopped: the relay {relay} is not the one in your invite. Nothing was sent. Please ask support for a new invite.",
+    zh: "已停止：中继服务器 {relay} 与邀请不符。未发送任何内容。请向客服索取新的邀请。",
+};
+const RELAY_NAME: Phrase = Phrase {
+    en: "The relay {relay} cannot be found. Please check your internet connection, then try again.",
+    zh: "找不到中继服务器 {relay}。请检查网络连接后重试。",
+};
+const RELAY_SILENT: Phrase = Phrase {
+    en: "The relay {relay} does not answer. Please check your internet connection, then try again.",
+    zh: "中继服务器 {relay} 没有响应。请检查网络连接后重试。",
+};
+const RELAY_REFUSED: Phrase = Phrase {
+    en: "The relay {relay} turned this machine away. Please tell support.",
+    zh: "中继服务器 {relay} 拒绝了本机的连接。请告知客服。",
+};
+const RELAY_FULL: Phrase = Phrase {
+    en: "The relay is full at the moment. Please try again in a minute.",
+    zh: "中继服务器当前已满。请一分钟后重试。",
+};
+const VERSION: Phrase = Phrase {
+    en: "This agent and {who} do not understand each other's version. Please update the agent.",
+    zh: "本程序与 {who} 的版本不兼容。请更新本程序。",
+};
+const UNKNOWN_DESK: Phrase = Phrase {
+    en: "The relay does not know this support desk. Please ask support for a new invite.",
+    zh: "中继服务器不认识该支持台。请向客服索取新的邀请。",
+};
+const DESK_OFFLINE: Phrase = Phrase {
+    en: "The support desk is not online at the moment. Please tell support, then try again.",
+    zh: "支持台当前不在线。请告知客服后重试。",
+};
+const DESK_SILENT: Phrase = Phrase {
+    en: "The support desk does not answer. Please tell support, then try again.",
+    zh: "支持台没有响应。请告知客服后重试。",
+};
+const NOT_THE_DESK: Phrase = Phrase {
+    en: "Stopped: whoever answers is not the support desk of your invite. Nothing was sent. Please call support by a \
+         number you know.",
+    zh: "已停止：应答方不是您邀请中的支持台。未发送任何内容。请拨打您已知的客服电话核实。",
+};
+const CODE_REFUSED: Phrase = Phrase {
+    en: "This code is not valid or has expired. Please ask support for a new one.",
+    zh: "验证码无效或已过期。请向客服索取新的验证码。",
+};
+const SLOW_DOWN: Phrase = Phrase {
+    en: "Too many wrong codes. Please wait {seconds} seconds, then try again.",
+    zh: "错误次数过多。请等待 {seconds} 秒后重试。",
+};
+const DESK_UNAVAILABLE: Phrase = Phrase {
+    en: "The support desk cannot save anything at the moment. Please tell support, then try again.",
+    zh: "支持台暂时无法保存数据。请告知客服后重试。",
+};
+const ENDED: Phrase = Phrase { en: "Support has ended this session.", zh: "客服已结束本次会话。" };
+const TICKET_CLOSED: Phrase = Phrase {
+    en: "Support has closed this ticket. Please ask for a new invite if you still need help.",
+    zh: "客服已关闭该工单。如仍需帮助，请索取新的邀请。",
+};
+const LOST: Phrase = Phrase {
+    en: "The connection to the support desk was lost. Please run the same command again; within 15 minutes the same \
+         code works.",
+    zh: "与支持台的连接已中断。请重新运行同一命令；15 分钟内验证码仍然有效。",
+};
+const PROTOCOL: Phrase = Phrase {
+    en: "The support desk does not speak as expected. Please update the agent, or tell support.",
+    zh: "支持台的响应不符合预期。请更新本程序，或告知客服。",
+};
+const NOT_CONFIRMED: Phrase = Phrase {
+    en: "The support desk did not confirm that it has your report. Please run the same command again; within 15 minutes \
+         the same code works, and the report is not stored twice.",
+    zh: "支持台未确认收到报告。请重新运行同一命令；15 分钟内验证码仍然有效，报告不会重复保存。",
+};

@@ -1,0 +1,252 @@
+//! Meeting a desk: through a relay to the console, and making sure that it is the right one.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use belay_protocol::bounded::Name;
+use belay_protocol::consent::Capability;
+use belay_protocol::invite::{Code, InviteSecret, RelayAddress};
+use belay_protocol::limits::HANDSHAKE_DEADLINE;
+use belay_protocol::message::{
+    Admitted, AgentMessage, ConsoleMessage, Introduction, PeerRoute, Redeem, Refusal, RelayRefusal,
+};
+use belay_protocol::session::{AgentEvent, AgentSession};
+use belay_protocol::{ConsoleKey, Language, OrganizationKey};
+use belay_relay::client::{Client, Link, Notice, Registration, RelayError, Role};
+use belay_relay::close::Close;
+use belay_relay::identity::verify_delegation;
+use belay_relay::stream::{self, Arrivals, Sender, StreamError};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::JoinError;
+
+/// What an invite comes down to, in either of its forms.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// Where to meet.
+    pub relay: RelayAddress,
+    /// Whom to meet.
+    pub organization: OrganizationKey,
+    /// The code.
+    pub code: Code,
+    /// The secret beside it, in a link.
+    pub secret: Option<InviteSecret>,
+    /// The host that vouches for the organization key.
+    pub host: String,
+}
+
+/// A way to a desk: registered with the relay, on the lookout for the desk.
+pub(super) struct Way {
+    client: Client,
+    registration: Registration,
+    relay: String,
+    desk: Option<PeerRoute>,
+}
+
+impl Way {
+    /// Registers with the relay of the invitation and asks for the desk. The first failure of the relay is an error;
+    /// later ones are waited out.
+    pub(super) async fn open(client: Client, invitation: &Invitation) -> Result<Self, JoinError> {
+        let relay = invitation.relay.host_port();
+        let mut registration = client.register(invitation.relay.clone(), Role::Agent);
+        match registration.notice().await {
+            Some(Notice::Up) => {}
+            Some(Notice::Down(source)) => return Err(JoinError::Relay { relay, source }),
+            _ => return Err(JoinError::Lost("the registration ended".to_owned())),
+        }
+        registration.reach(invitation.organization).await;
+        Ok(Self { client, registration, relay, desk: None })
+    }
+
+    /// Waits until the relay has connected us to a console of the desk. With `patience` the desk may come back in the
+    /// meantime; without, its absence is the answer.
+    pub(super) async fn desk(&mut self, patience: Option<Instant>) -> Result<PeerRoute, JoinError> {
+        if let Some(desk) = self.desk {
+            return Ok(desk);
+        }
+        let mut last = JoinError::NotConnected(RelayRefusal::DeskOffline);
+        let deadline = patience.unwrap_or_else(|| Instant::now() + HANDSHAKE_DEADLINE);
+        loop {
+            match timeout_at(deadline, self.registration.notice()).await {
+                Err(_) => return Err(last),
+                Ok(None) => return Err(JoinError::Lost("the registration ended".to_owned())),
+                Ok(Some(notice)) => {
+                    self.note(&notice);
+                    last = match notice {
+                        Notice::Opened { peer, .. } => return Ok(peer),
+                        Notice::Refused(refusal) => JoinError::NotConnected(refusal),
+                        Notice::Down(source) => JoinError::Relay { relay: self.relay.clone(), source },
+                        _ => continue,
+                    };
+                    if patience.is_none() || !last.is_passing() {
+                        return Err(last);
+                    }
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Opened { peer, .. } => self.desk = Some(*peer),
+            Notice::Gone(peer) if self.desk == Some(*peer) => self.desk = None,
+            _ => {}
+        }
+    }
+
+    /// The next notice that the console we talk to has gone; never returns otherwise.
+    pub(super) async fn desk_gone(&mut self, desk: &PeerRoute) {
+        loop {
+            let Some(notice) = self.registration.notice().await else { std::future::pending().await };
+            self.note(&notice);
+            match notice {
+                Notice::Gone(peer) if peer == *desk => return,
+                // The same organization under a new route: the console was restarted.
+                Notice::Opened { peer, .. } if peer != *desk => return,
+                Notice::Slowed(_) => tracing::warn!("slowed by the relay's budget"),
+                Notice::Down(error) => tracing::warn!(%error, "the relay was lost; trying again"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Opens a session with the console and makes sure that it speaks for the organization of the invitation.
+    pub(super) async fn meet(&mut self, desk: &PeerRoute, invitation: &Invitation) -> Result<Meeting, JoinError> {
+        let dialled = self.client.dial(desk).await;
+        if dialled.is_err() {
+            // The console may have been restarted: ask the relay again.
+            self.desk = None;
+            self.registration.reach(invitation.organization).await;
+        }
+        let link = dialled?;
+        let met = timeout(HANDSHAKE_DEADLINE, Meeting::begin(link.clone(), invitation)).await;
+        let met = met.unwrap_or_else(|_| Err(JoinError::Lost("no greeting in time".to_owned())));
+        if met.is_err() {
+            link.close(Close::Done);
+        }
+        met
+    }
+
+    /// Tells the relay that the session is over, and closes every connection.
+    pub(super) async fn close(self) {
+        if let Some(desk) = self.desk {
+            self.registration.leave(desk).await;
+        }
+        self.client.close().await;
+    }
+}
+
+/// A conversation with a desk that has proved to be the right one.
+pub(super) struct Meeting {
+    pub(super) link: Link,
+    pub(super) introduction: Introduction,
+    talk: Talk,
+}
+
+impl Meeting {
+    async fn begin(link: Link, invitation: &Invitation) -> Result<Self, JoinError> {
+        let (send, recv) = link.open_bi().await.map_err(lost)?;
+        let (sender, receiver) = stream::greet::<AgentMessage, ConsoleMessage>(send, recv).await.map_err(lost)?;
+        let mut talk = Talk { session: AgentSession::default(), sender, arrivals: receiver.arrivals() };
+        let AgentEvent::DeskIntroduced(introduction) = talk.next().await? else {
+            return Err(JoinError::Protocol("an introduction was expected".to_owned()));
+        };
+        // The relay has told which console this is; only the organization's signature makes it the desk.
+        let console = ConsoleKey(link.peer_key());
+        verify_delegation(&introduction.delegation, &invitation.organization, &console, unix_ms())
+            .map_err(|error| {
+                tracing::warn!(%error, "the desk's delegation is not good");
+                JoinError::NotTheDesk
+            })?;
+        Ok(Self { link, introduction, talk })
+    }
+
+    /// Presents the code.
+    pub(super) async fn redeem(
+        self,
+        invitation: &Invitation,
+        language: Language,
+    ) -> Result<(Talk, Link, Admitted), JoinError> {
+        let Self { link, mut talk, .. } = self;
+        let redeem = Redeem {
+            code: invitation.code,
+            secret: invitation.secret.clone(),
+            agent_version: Name::truncating(env!("CARGO_PKG_VERSION")),
+            platform: Name::truncating(concat_platform()),
+            language,
+        };
+        let message = talk.session.redeem(redeem).map_err(|_| JoinError::Protocol("out of turn".to_owned()))?;
+        talk.send(&message).await?;
+        let answer = timeout(CODE_DEADLINE, talk.next()).await;
+        match answer.map_err(|_| JoinError::Lost("no answer to the code".to_owned()))?? {
+            AgentEvent::Asked(admitted) => Ok((talk, link, admitted)),
+            AgentEvent::Refused(Refusal::NotValid) => Err(JoinError::CodeRefused),
+            AgentEvent::Refused(Refusal::SlowDown { retry_after_ms }) => {
+                Err(JoinError::SlowDown { seconds: retry_after_ms.div_ceil(1000) })
+            }
+            AgentEvent::Refused(Refusal::Unavailable) => Err(JoinError::DeskUnavailable),
+            AgentEvent::Ended(reason) => Err(JoinError::Ended(reason)),
+            _ => Err(JoinError::Protocol("an answer to the code was expected".to_owned())),
+        }
+    }
+}
+
+/// The messages of a session with the machine that checks their order.
+pub(super) struct Talk {
+    pub(super) session: AgentSession,
+    sender: Sender<AgentMessage>,
+    arrivals: Arrivals<ConsoleMessage>,
+}
+
+impl Talk {
+    pub(super) async fn send(&mut self, message: &AgentMessage) -> Result<(), JoinError> {
+        self.sender.send(message).await.map_err(lost)
+    }
+
+    /// The next event. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<AgentEvent, JoinError> {
+        let message = self.arrivals.next().await.map_err(lost)?;
+        let message = message.ok_or_else(|| JoinError::Lost("the desk ended the conversation".to_owned()))?;
+        self.session.receive(message).map_err(|violation| JoinError::Protocol(violation.to_string()))
+    }
+
+    /// Says goodbye and waits until the desk has heard it.
+    pub(super) async fn leave(mut self, link: &Link) {
+        if let Some(bye) = self.session.leave() {
+            let _ = self.sender.send(&bye).await;
+        }
+        let _ = timeout(GOODBYE, self.sender.finish()).await;
+        // The desk closes once it has recorded the end.
+        let _ = timeout(GOODBYE, link.closed()).await;
+        link.close(Close::Done);
+    }
+
+    /// Says whether the desk could still allow `capability`; used before each action.
+    pub(super) fn permits(&self, capability: Capability) -> bool {
+        self.session.permits(capability, unix_ms())
+    }
+}
+
+/// Time for the desk to look a code up, with the pause it makes while it is being guessed at.
+const CODE_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Time for a goodbye to be heard.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+fn lost(error: StreamError) -> JoinError {
+    match error {
+        StreamError::Lost | StreamError::Ended => JoinError::Lost(error.to_string()),
+        StreamError::Version(_) => {
+            JoinError::Relay { relay: "the desk".to_owned(), source: RelayError::Protocol(error) }
+        }
+        error => JoinError::Protocol(error.to_string()),
+    }
+}
+
+fn concat_platform() -> String {
+    format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+pub(super) fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,488 @@
+//! What `survey` shows: what is wrong, what to do, what was looked at, what could not be looked at.
+
+use belay_protocol::finding::{Finding, Severity, bytes_for_people};
+use belay_protocol::report::{
+    Access, Disk, DnsOutcome, DnsProbe, Drivers, Fact, Interface, LinkState, Memory, Mount, Network, Reachability,
+    Report, Section, Stall, Synchronisation, System, WhyKind,
+};
+use belay_protocol::{Language, Phrase};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::terminal::{Colour, Style, plain};
+
+/// Puts real names in place of aliases, or leaves them.
+pub type Reveal<'a> = &'a dyn Fn(&str) -> String;
+
+/// The whole page for the person at this machine.
+pub fn survey(report: &Report, language: Language, colour: Colour, reveal: Reveal<'_>) -> String {
+    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new() };
+    page.judgement(report);
+    page.facts(report);
+    page.unseen();
+    page.text
+}
+
+/// The facts alone.
+pub fn facts(report: &Report, language: Language, colour: Colour, reveal: Reveal<'_>) -> String {
+    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new() };
+    page.facts(report);
+    page.unseen();
+    page.text
+}
+
+struct Page<'a> {
+    language: Language,
+    colour: Colour,
+    reveal: Reveal<'a>,
+    text: String,
+    /// What could not be looked at, with the reason.
+    unseen: Vec<(String, WhyKind)>,
+}
+
+impl Page<'_> {
+    fn judgement(&mut self, report: &Report) {
+        let Some(findings) = report.findings() else { return };
+        let wrong: Vec<&Finding> = findings
+            .found
+            .iter()
+            .filter(|finding| matches!(finding.severity, Severity::Crit | Severity::Warn | Severity::Info))
+            .collect();
+        let serious = wrong.iter().filter(|finding| finding.severity != Severity::Info).count();
+        match serious {
+            0 => self.heading(&NOTHING_WRONG, Style::Green, &[]),
+            1 => self.heading(&ONE_WRONG, Style::Bold, &[]),
+            count => self.heading(&SOME_WRONG, Style::Bold, &[("count", &count.to_string())]),
+        }
+        for finding in wrong {
+            self.finding(finding);
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        let style = match finding.severity {
+            Severity::Crit => Style::Red,
+            Severity::Warn => Style::Yellow,
+            _ => Style::Blue,
+        };
+        let severity = finding.severity.phrase().text(self.language);
+        let title = self.own(finding.title.text(self.language));
+        let mark = self.colour.paint(style, format!("[{severity}]"));
+        self.line(&format!("  {mark} {}", self.colour.paint(Style::Bold, title)));
+        let remedy = self.own(finding.remedy.text(self.language));
+        for line in wrap(&remedy, PAGE_COLUMNS - INDENT) {
+            self.line(&format!("{:INDENT$}{line}", ""));
+        }
+        let figures: Vec<String> = finding
+            .evidence
+            .iter()
+            .map(|evidence| {
+                let label = evidence.label.text(self.language);
+                let value = match (evidence.unit.as_str(), evidence.value.parse::<u64>()) {
+                    ("bytes", Ok(bytes)) => bytes_for_people(bytes),
+                    ("us", Ok(micros)) => micros_for_people(micros),
+                    ("", _) => self.own(&evidence.value),
+                    (unit, _) => format!("{} {unit}", self.own(&evidence.value)),
+                };
+                format!("{label}: {value}")
+            })
+            .collect();
+        if !figures.is_empty() {
+            let figures = plain(&figures.join(" · "));
+            self.line(&format!("{:INDENT$}{}", "", self.colour.paint(Style::Dim, figures)));
+        }
+    }
+
+    fn facts(&mut self, report: &Report) {
+        for section in &report.sections {
+            match section {
+                Section::System(system) => self.system(system),
+                Section::Disk(disk) => self.disk(disk),
+                Section::Memory(memory) => self.memory(memory),
+                Section::Drivers(drivers) => self.drivers(drivers),
+                Section::Network(network) => self.network(network),
+                Section::Withheld(withheld) => {
+                    self.unseen.push((withheld.section.phrase().text(self.language).to_owned(), WhyKind::Withheld));
+                }
+                Section::Findings(_) => {}
+            }
+        }
+    }
+
+    fn system(&mut self, system: &System<belay_protocol::report::Shared>) {
+        let language = self.language;
+        self.section(&Section::System(system.clone()));
+        self.fact(&OS, &system.os, |os| os.name.to_string());
+        self.fact(&KERNEL, &system.kernel, |kernel| format!("{} ({})", kernel.release, kernel.architecture));
+        self.fact(&HOST, &system.host, |host| host.to_string());
+        self.fact(&UPTIME, &system.uptime_seconds, |seconds| uptime(*seconds, language));
+        self.fact(&CPUS, &system.cpu_count, u32::to_string);
+        self.fact(&CPU_USE, &system.cpu_use, |used| format!("{:.0} %", used.busy_percent));
+        self.fact(&LOAD, &system.load, |load| {
+            format!("{:.2} / {:.2} / {:.2}", load.one_minute, load.five_minutes, load.fifteen_minutes)
+        });
+        self.fact(&CLOCK, &system.clock, |clock| {
+            let kept = match clock.synchronisation {
+                Synchronisation::Synchronised => &SYNCHRONISED,
+                Synchronisation::Unsynchronised => &UNSYNCHRONISED,
+            };
+            kept.text(language).to_owned()
+        });
+        self.fact(&PROCESSES, &system.process_count, u32::to_string);
+        self.fact(&LARGEST, &system.largest_processes, |processes| {
+            let shown = processes.iter().take(SHOWN_PROCESSES);
+            let shown = shown.map(|process| format!("{} {}", process.name, bytes_for_people(process.resident_bytes)));
+            shown.collect::<Vec<_>>().join(", ")
+        });
+    }
+
+    fn disk(&mut self, disk: &Disk<belay_protocol::report::Shared>) {
+        self.section(&Section::Disk(disk.clone()));
+        let mounts = match &disk.mounts {
+            Fact::Known(mounts) => mounts,
+            Fact::Unknown(why) => return self.unseen.push((MOUNTS.text(self.language).to_owned(), why.kind)),
+        };
+        for mount in mounts {
+            let value = self.mount(mount);
+            let label = self.own(mount.mount_point.as_str());
+            if let Some(why) = mount.space.why().filter(|why| why.kind != WhyKind::NotApplicable) {
+                self.unseen.push((label.clone(), why.kind));
+            }
+            self.row(&label, &value);
+        }
+    }
+
+    fn mount(&self, mount: &Mount<belay_protocol::report::Shared>) -> String {
+        let access = match mount.access {
+            Access::ReadWrite => String::new(),
+            Access::ReadOnly => format!(" · {}", READ_ONLY.text(self.language)),
+            Access::EmergencyReadOnly => format!(" · {}", STOPPED.text(self.language)),
+        };
+        match &mount.space {
+            Fact::Known(space) => {
+                let (used, size) = (space.used_percent.to_string(), bytes_for_people(space.size_bytes));
+                let space = SPACE.fill(self.language, &[("used", &used), ("size", &size)]);
+                format!("{space} · {}{access}", mount.fs_type)
+            }
+            Fact::Unknown(why) => format!("{} · {}{access}", why.kind.phrase().text(self.language), mount.fs_type),
+        }
+    }
+
+    fn memory(&mut self, memory: &Memory) {
+        let language = self.language;
+        self.section(&Section::Memory(memory.clone()));
+        self.fact(&RAM, &memory.ram, |ram| {
+            let (free, all) = (bytes_for_people(ram.available_bytes), bytes_for_people(ram.total_bytes));
+            FREE_OF.fill(language, &[("free", &free), ("all", &all)])
+        });
+        self.fact(&SWAP, &memory.swap, |swap| match swap.total_bytes {
+            0 => NONE.text(language).to_owned(),
+            total => {
+                let (used, size) = (format!("{:.0}", swap.used_percent), bytes_for_people(total));
+                SPACE.fill(language, &[("used", &used), ("size", &size)])
+            }
+        });
+        let share = |stall: &Stall| format!("{:.0} %", stall.some_avg60_percent);
+        self.fact(&WAITS_CPU, &memory.pressure.cpu, share);
+        self.fact(&WAITS_MEMORY, &memory.pressure.memory, share);
+        self.fact(&WAITS_IO, &memory.pressure.io, share);
+    }
+
+    fn drivers(&mut self, drivers: &Drivers<belay_protocol::report::Shared>) {
+        let language = self.language;
+        self.section(&Section::Drivers(drivers.clone()));
+        self.fact(&MODULES, &drivers.modules, |modules| modules.len().to_string());
+        self.fact(&TAINT, &drivers.taint, |taint| match taint.bits {
+            0 => NONE.text(language).to_owned(),
+            _ => taint.flags.iter().map(|flag| flag.as_str()).collect::<Vec<_>>().join(", "),
+        });
+        for (label, bus) in [(&PCI, &drivers.pci), (&USB, &drivers.usb)] {
+            self.fact(label, bus, |bus| {
+                let (all, without) = (bus.device_count.to_string(), bus.without_driver.len().to_string());
+                UNDRIVEN.fill(language, &[("all", &all), ("without", &without)])
+            });
+        }
+    }
+
+    fn network(&mut self, network: &Network<belay_protocol::report::Shared>) {
+        let language = self.language;
+        self.section(&Section::Network(network.clone()));
+        match &network.interfaces {
+            Fact::Known(interfaces) => {
+                for interface in interfaces.iter().filter(|interface| interface.link != LinkState::Down) {
+                    let value = self.interface(interface);
+                    let label = self.own(interface.name.as_str());
+                    self.row(&label, &value);
+                }
+            }
+            Fact::Unknown(why) => self.unseen.push((INTERFACES.text(language).to_owned(), why.kind)),
+        }
+        self.fact(&WAY_OUT, &network.default_routes, |routes| match routes.first() {
+            Some(route) => {
+                let gateway = route.gateway.as_ref().map(|gateway| format!(" {gateway}")).unwrap_or_default();
+                format!("{}{gateway}", route.interface)
+            }
+            None => NONE.text(language).to_owned(),
+        });
+        match &network.dns_servers {
+            Fact::Known(servers) => {
+                for server in servers {
+                    let address = self.own(server.address.as_str());
+                    let label = format!("{} {address}", NAME_SERVER.text(language));
+                    match &server.probe {
+                        Fact::Known(probe) => self.row(&label, &outcome(probe, language)),
+                        Fact::Unknown(why) => self.unseen.push((label, why.kind)),
+                    }
+                }
+            }
+            Fact::Unknown(why) => self.unseen.push((NAME_SERVERS.text(language).to_owned(), why.kind)),
+        }
+        self.fact(&NAMES, &network.system_resolver, |probe| outcome(probe, language));
+        self.fact(&RELAY, &network.relay, |relay| match relay.reachability {
+            Reachability::Reached => {
+                let rtt = relay.rtt_us.map(micros_for_people).unwrap_or_default();
+                format!("{} {rtt}", relay.relay)
+            }
+            Reachability::Unreachable => format!("{}: {}", relay.relay, UNREACHABLE.text(language)),
+        });
+    }
+
+    fn interface(&self, interface: &Interface<belay_protocol::report::Shared>) -> String {
+        let link = match interface.link {
+            LinkState::Up => &LINK_UP,
+            LinkState::NoCarrier => &LINK_NONE,
+            LinkState::Down => &LINK_DOWN,
+            LinkState::Unclear => &LINK_UNCLEAR,
+        };
+        let mut parts = vec![link.text(self.language).to_owned()];
+        if let Some(speed) = interface.speed_mbps.known() {
+            parts.push(format!("{speed} Mbit/s"));
+        }
+        if let Some(counters) = interface.counters.known() {
+            let errors = counters.rx_errors.saturating_add(counters.tx_errors).to_string();
+            let dropped = counters.rx_dropped.saturating_add(counters.tx_dropped).to_string();
+            parts.push(LOSSES.fill(self.language, &[("errors", &errors), ("dropped", &dropped)]));
+        }
+        parts.join(" · ")
+    }
+
+    /// What could not be looked at, one line for each reason.
+    fn unseen(&mut self) {
+        if self.unseen.is_empty() {
+            return;
+        }
+        self.line("");
+        self.heading(&UNSEEN, Style::Bold, &[]);
+        let unseen = std::mem::take(&mut self.unseen);
+        for kind in WhyKind::ALL {
+            let subjects: Vec<&str> =
+                unseen.iter().filter(|(_, why)| *why == kind).map(|(subject, _)| subject.as_str()).collect();
+            if !subjects.is_empty() {
+                let separator = if self.language == Language::Chinese { "、" } else { ", " };
+                let line = format!("{} ({})", subjects.join(separator), kind.phrase().text(self.language));
+                for (number, line) in wrap(&line, PAGE_COLUMNS - 4).into_iter().enumerate() {
+                    self.line(&format!("  {} {line}", if number == 0 { "-" } else { " " }));
+                }
+            }
+        }
+    }
+
+    fn section(&mut self, section: &Section) {
+        self.line("");
+        let name = section.name().phrase().text(self.language);
+        self.line(&self.colour.paint(Style::Bold, name));
+    }
+
+    fn heading(&mut self, phrase: &Phrase, style: Style, values: &[(&str, &str)]) {
+        self.line(&self.colour.paint(style, phrase.fill(self.language, values)));
+    }
+
+    /// A known fact as a row; an unknown one is kept for the end of the page, unless the question does not arise.
+    fn fact<T>(&mut self, label: &Phrase, fact: &Fact<T>, show: impl FnOnce(&T) -> String) {
+        let label = label.text(self.language);
+        match fact {
+            Fact::Known(value) => {
+                let value = self.own(&show(value));
+                self.row(label, &value);
+            }
+            Fact::Unknown(why) if why.kind == WhyKind::NotApplicable => {}
+            Fact::Unknown(why) => self.unseen.push((label.to_owned(), why.kind)),
+        }
+    }
+
+    fn row(&mut self, label: &str, value: &str) {
+        let padding = LABEL_COLUMNS.saturating_sub(label.width()).max(1);
+        let label = self.colour.paint(Style::Dim, plain(label));
+        self.line(&format!("  {label}{:padding$}{}", "", plain(value)));
+    }
+
+    fn own(&self, text: &str) -> String {
+        plain(&(self.reveal)(text))
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+}
+
+/// Columns of the page, of its labels, and of what stands under a finding.
+const PAGE_COLUMNS: usize = 100;
+const LABEL_COLUMNS: usize = 26;
+const INDENT: usize = 4;
+
+const SHOWN_PROCESSES: usize = 3;
+
+/// Breaks a text into lines of at most `columns`: between words, and after any wide character, because Chinese has no
+/// blanks to break at.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let (mut lines, mut line, mut word) = (Vec::new(), String::new(), String::new());
+    for c in text.chars().chain([' ']) {
+        let wide = c.width().unwrap_or(0) > 1;
+        if !wide && c != ' ' {
+            word.push(c);
+            continue;
+        }
+        if wide {
+            word.push(c);
+        }
+        // Punctuation that closes may stand past the edge rather than at the start of a line.
+        let closing = matches!(c, '，' | '。' | '；' | '、' | '）' | '：');
+        if !line.is_empty() && !closing && line.width() + word.width() > columns {
+            lines.push(std::mem::take(&mut line).trim_end().to_owned());
+        }
+        line.push_str(&word);
+        word.clear();
+        if !wide {
+            line.push(' ');
+        }
+    }
+    if !line.trim().is_empty() {
+        lines.push(line.trim_end().to_owned());
+    }
+    lines
+}
+
+fn outcome(probe: &DnsProbe, language: Language) -> String {
+    let phrase = match probe.outcome {
+        DnsOutcome::Resolved => Phrase { en: "answers in {time}", zh: "应答用时 {time}" },
+        DnsOutcome::Refused => Phrase {
+            en: "answers, but does not know public names ({time})",
+            zh: "有应答，但无法解析公网域名（{time}）",
+        },
+        DnsOutcome::Silent => Phrase { en: "no answer within {time}", zh: "{time} 内无应答" },
+        DnsOutcome::Unreachable => UNREACHABLE,
+        DnsOutcome::Malformed => Phrase { en: "answers nonsense", zh: "应答无法识别" },
+    };
+    phrase.fill(language, &[("time", &micros_for_people(probe.took_us))])
+}
+
+fn micros_for_people(micros: u64) -> String {
+    match micros {
+        0..1_000 => "< 1 ms".to_owned(),
+        1_000..10_000_000 => format!("{} ms", micros / 1_000),
+        _ => format!("{} s", micros / 1_000_000),
+    }
+}
+
+fn uptime(seconds: u64, language: Language) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let phrase = if days > 0 {
+        Phrase { en: "{days} d {hours} h", zh: "{days} 天 {hours} 小时" }
+    } else {
+        Phrase { en: "{hours} h {minutes} min", zh: "{hours} 小时 {minutes} 分钟" }
+    };
+    let (days, hours, minutes) = (days.to_string(), hours.to_string(), minutes.to_string());
+    phrase.fill(language, &[("days", &days), ("hours", &hours), ("minutes", &minutes)])
+}
+
+const NOTHING_WRONG: Phrase =
+    Phrase { en: "Nothing wrong was found on this machine.", zh: "未发现本机存在问题。" };
+const ONE_WRONG: Phrase = Phrase { en: "One thing needs attention:", zh: "有 1 项需要处理：" };
+const SOME_WRONG: Phrase = Phrase { en: "{count} things need attention:", zh: "有 {count} 项需要处理：" };
+const UNSEEN: Phrase = Phrase { en: "Could not look at", zh: "未能查看" };
+const OS: Phrase = Phrase { en: "operating system", zh: "操作系统" };
+const KERNEL: Phrase = Phrase { en: "kernel", zh: "内核" };
+const HOST: Phrase = Phrase { en: "name", zh: "主机名" };
+const UPTIME: Phrase = Phrase { en: "running for", zh: "已运行" };
+const CPUS: Phrase = Phrase { en: "processors", zh: "处理器数" };
+const CPU_USE: Phrase = Phrase { en: "processors busy", zh: "处理器使用率" };
+const LOAD: Phrase = Phrase { en: "load over 1 / 5 / 15 min", zh: "1 / 5 / 15 分钟负载" };
+const CLOCK: Phrase = Phrase { en: "clock", zh: "时钟" };
+const SYNCHRONISED: Phrase = Phrase { en: "kept right automatically", zh: "自动校准" };
+const UNSYNCHRONISED: Phrase = Phrase { en: "not kept right automatically", zh: "未自动校准" };
+const PROCESSES: Phrase = Phrase { en: "programs running", zh: "运行的进程" };
+const LARGEST: Phrase = Phrase { en: "largest in memory", zh: "占用内存最多" };
+const MOUNTS: Phrase = Phrase { en: "disks", zh: "磁盘" };
+const READ_ONLY: Phrase = Phrase { en: "read-only", zh: "只读" };
+const STOPPED: Phrase = Phrase { en: "STOPPED WRITING", zh: "已停止写入" };
+const SPACE: Phrase = Phrase { en: "{used} % of {size} used", zh: "已用 {used} %（共 {size}）" };
+const RAM: Phrase = Phrase { en: "memory", zh: "内存" };
+const FREE_OF: Phrase = Phrase { en: "{free} of {all} available", zh: "可用 {free}（共 {all}）" };
+const SWAP: Phrase = Phrase { en: "swap", zh: "交换空间" };
+const NONE: Phrase = Phrase { en: "none", zh: "无" };
+const WAITS_CPU: Phrase = Phrase { en: "waits for processors", zh: "等待处理器" };
+const WAITS_MEMORY: Phrase = Phrase { en: "waits for memory", zh: "等待内存" };
+const WAITS_IO: Phrase = Phrase { en: "waits for disks", zh: "等待磁盘" };
+const MODULES: Phrase = Phrase { en: "kernel modules", zh: "内核模块" };
+const TAINT: Phrase = Phrase { en: "kernel incidents", zh: "内核异常标记" };
+const PCI: Phrase = Phrase { en: "PCI devices", zh: "PCI 设备" };
+const USB: Phrase = Phrase { en: "USB devices", zh: "USB 设备" };
+const UNDRIVEN: Phrase =
+    Phrase { en: "{all}, {without} without a driver", zh: "{all} 个，其中 {without} 个没有驱动" };
+const INTERFACES: Phrase = Phrase { en: "network interfaces", zh: "网络接口" };
+const LINK_UP: Phrase = Phrase { en: "connected", zh: "已连接" };
+const LINK_NONE: Phrase = Phrase { en: "not connected", zh: "未连接" };
+const LINK_DOWN: Phrase = Phrase { en: "switched off", zh: "已关闭" };
+const LINK_UNCLEAR: Phrase = Phrase { en: "link unclear", zh: "连接状态不明" };
+const LOSSES: Phrase = Phrase { en: "{errors} errors, {dropped} dropped", zh: "错误 {errors}，丢弃 {dropped}" };
+const WAY_OUT: Phrase = Phrase { en: "way out", zh: "默认出口" };
+const NAME_SERVER: Phrase = Phrase { en: "name server", zh: "域名服务器" };
+const NAME_SERVERS: Phrase = Phrase { en: "name servers", zh: "域名服务器" };
+const NAMES: Phrase = Phrase { en: "looking up names", zh: "域名解析" };
+const RELAY: Phrase = Phrase { en: "relay", zh: "中继" };
+const UNREACHABLE: Phrase = Phrase { en: "cannot be reached", zh: "无法连接" };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::{redact, tests::survey as sample};
+
+    #[tokio::test]
+    async fn the_page_says_what_is_wrong_what_to_do_and_what_was_not_seen() {
+        let redacted = redact(sample().await).unwrap();
+        let report = redacted.report().unwrap();
+        let page = survey(&report, Language::English, Colour::None, &|text: &str| redacted.reveal(text));
+        for shown in [
+            "things need attention:",
+            "[critical] / can no longer be written to",
+            "Back up now",
+            "[critical] Only 2.0 % of the memory is left",
+            "/home/alice/nas",
+            "STOPPED WRITING",
+            "Could not look at",
+            "this machine does not offer it",
+        ] {
+            assert!(page.contains(shown), "{shown} is missing in\n{page}");
+        }
+        assert!(!page.contains('\u{1b}') && page.lines().all(|line| line.width() <= 120), "{page}");
+        let page = survey(&report, Language::Chinese, Colour::Ansi, &|text: &str| redacted.reveal(text));
+        assert!(page.contains("已不可写入") && page.contains("未能查看") && page.contains("\u{1b}[1;31m"), "{page}");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_wide_characters() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("请立即备份，并检查磁盘", 10), ["请立即备份，", "并检查磁盘"]);
+        assert_eq!(wrap("", 8), Vec::<String>::new());
+        assert_eq!(wrap("unbreakable-word", 4), ["unbreakable-word"]);
+    }
+
+    #[test]
+    fn times_are_told_in_their_unit() {
+        assert_eq!(micros_for_people(999), "< 1 ms");
+        assert_eq!(micros_for_people(1_500), "1 ms");
+        assert_eq!(micros_for_people(16_000_000), "16 s");
+        assert_eq!(uptime(90_000, Language::English), "1 d 1 h");
+        assert_eq!(uptime(3_660, Language::Chinese), "1 小时 1 分钟");
+    }
+}

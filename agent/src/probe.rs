@@ -1,0 +1,228 @@
+//! Code that looks at one subject each: `read_*` asks the system, `parse_*` understands the answer anywhere.
+//!
+//! Every probe runs on a thread of its own and is left behind at its deadline, so that a source that hangs costs its
+//! own deadline and nothing else. Nothing here starts a process.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use belay_protocol::Phrase;
+use belay_protocol::report::{Why, WhyKind};
+use tokio::sync::oneshot;
+
+pub mod clock;
+pub mod cpu;
+pub mod devices;
+pub mod dns;
+pub mod interfaces;
+pub mod kernel;
+pub mod memory;
+pub mod mounts;
+pub mod os;
+pub mod portable;
+pub mod processes;
+pub mod routes;
+
+/// A probe's name and the time it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// A short name for logs and reasons.
+    pub id: &'static str,
+    /// What it looks at, for the person who waits.
+    pub subject: Phrase,
+    /// Time after which it is left behind.
+    pub deadline: Duration,
+}
+
+impl Probe {
+    /// Runs `look` on a thread of its own and waits for it at most until the deadline.
+    pub async fn run<T: Send + 'static>(self, look: impl FnOnce() -> T + Send + 'static) -> Result<T, Why> {
+        let (done, outcome) = oneshot::channel();
+        let thread = std::thread::Builder::new().name(self.id.to_owned()).stack_size(THREAD_STACK_BYTES);
+        // The receiver is gone when the probe was left behind; what it found out then is of no use.
+        let started = thread.spawn(move || drop(done.send(look())));
+        if let Err(e) = started {
+            return Err(Why::new(WhyKind::Failed, self.id).with_os_error(e.raw_os_error()));
+        }
+        match tokio::time::timeout(self.deadline, outcome).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(_)) => Err(Why::new(WhyKind::Failed, self.id)),
+            Err(_) => Err(Why::new(WhyKind::TimedOut, self.id)),
+        }
+    }
+}
+
+/// Enough for parsers that hold one line at a time; the default of 2 MiB is address space for nothing.
+const THREAD_STACK_BYTES: usize = 512 * 1024;
+
+/// Where files are read: this machine, or a captured tree of another.
+#[derive(Clone, Debug, Default)]
+pub struct Root(Option<PathBuf>);
+
+impl Root {
+    /// This machine.
+    pub const fn live() -> Self {
+        Self(None)
+    }
+
+    /// A tree with `proc` and `sys` in it. Links that lead out of it are not followed.
+    pub fn captured(tree: &Path) -> io::Result<Self> {
+        fs::canonicalize(tree).map(|tree| Self(Some(tree)))
+    }
+
+    /// Whether this machine is looked at.
+    pub const fn is_live(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Refuses what can only be asked of a running machine.
+    pub fn live_only(&self, source: &'static str) -> Result<(), Why> {
+        if self.is_live() { Ok(()) } else { Err(Why::new(WhyKind::NotApplicable, source)) }
+    }
+
+    /// The text of a file that is named by a constant.
+    pub fn read(&self, path: &'static str) -> Result<String, Why> {
+        self.read_for(path, path)
+    }
+
+    /// The text of `path`; a reason speaks of `source`, because `path` may hold names from the machine. Bytes that are
+    /// not UTF-8 are replaced.
+    pub fn read_for(&self, path: &str, source: &'static str) -> Result<String, Why> {
+        let failed = |e: io::Error| why(&e, source);
+        let file = open(&self.resolve(path, source)?).map_err(failed)?;
+        let mut bytes = Vec::new();
+        file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > FILE_MAX_BYTES {
+            return Err(Why::new(WhyKind::TooLarge, source));
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The names in a directory, sorted. Names that are not UTF-8 are left out.
+    pub fn list(&self, path: &str, source: &'static str) -> Result<Vec<String>, Why> {
+        let entries = fs::read_dir(self.resolve(path, source)?).map_err(|e| why(&e, source))?;
+        let names = entries.take(DIRECTORY_MAX_ENTRIES).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Whether `path` exists, itself or as a link.
+    pub fn has(&self, path: &str) -> bool {
+        self.absolute(path).is_ok_and(|path| path.symlink_metadata().is_ok())
+    }
+
+    fn resolve(&self, path: &str, source: &'static str) -> Result<PathBuf, Why> {
+        let absolute = self.absolute(path).map_err(|kind| Why::new(kind, source))?;
+        let Some(tree) = &self.0 else { return Ok(absolute) };
+        let real = absolute.canonicalize().map_err(|e| why(&e, source))?;
+        if real.starts_with(tree) { Ok(real) } else { Err(Why::new(WhyKind::NotOffered, source)) }
+    }
+
+    fn absolute(&self, path: &str) -> Result<PathBuf, WhyKind> {
+        match &self.0 {
+            Some(tree) => Ok(tree.join(path.trim_start_matches('/'))),
+            None if cfg!(target_os = "linux") => Ok(PathBuf::from(path)),
+            None => Err(WhyKind::NotSupported),
+        }
+    }
+}
+
+/// The reason that an error of the system gives.
+pub fn why(error: &io::Error, source: &'static str) -> Why {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => WhyKind::NotOffered,
+        io::ErrorKind::PermissionDenied => WhyKind::PermissionDenied,
+        io::ErrorKind::TimedOut => WhyKind::TimedOut,
+        _ => WhyKind::Failed,
+    };
+    Why::new(kind, source).with_os_error(error.raw_os_error())
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    // A pipe in a captured tree would otherwise wait for a writer for ever.
+    OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
+}
+
+/// Bytes of one file. `/proc/mounts` of a machine with ten thousand containers has about 2 MB.
+const FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Entries of one directory: as many as Linux has processes by default.
+const DIRECTORY_MAX_ENTRIES: usize = 32_768;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A captured tree with these files.
+    pub(crate) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let root = Root::captured(dir.path()).unwrap();
+        (dir, root)
+    }
+
+    const PROBE: Probe =
+        Probe { id: "test", subject: Phrase { en: "test", zh: "测试" }, deadline: Duration::from_millis(20) };
+
+    #[tokio::test]
+    async fn a_hung_source_costs_only_its_deadline() {
+        let (_keep, never) = std::sync::mpsc::channel::<()>();
+        let found = PROBE.run(move || never.recv().is_ok()).await;
+        assert_eq!(found.unwrap_err().kind, WhyKind::TimedOut);
+        assert_eq!(PROBE.run(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_panics_is_data() {
+        let patient = Probe { deadline: Duration::from_secs(60), ..PROBE };
+        let found = patient.run(|| if PROBE.deadline.is_zero() { 0 } else { panic!("on purpose") }).await;
+        assert_eq!(found.unwrap_err().kind, WhyKind::Failed);
+    }
+
+    #[test]
+    fn a_file_that_is_absent_is_not_offered() {
+        let (_dir, root) = tree(&[("proc/uptime", "1 1\n")]);
+        assert_eq!(root.read("/proc/uptime").unwrap(), "1 1\n");
+        assert_eq!(root.read("/proc/modules").unwrap_err().kind, WhyKind::NotOffered);
+        assert_eq!(root.list("/proc/uptime", "x").unwrap_err().kind, WhyKind::NotOffered);
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let (_dir, root) = tree(&[("proc/uptime", &"1".repeat(FILE_MAX_BYTES as usize + 1))]);
+        assert_eq!(root.read("/proc/uptime").unwrap_err().kind, WhyKind::TooLarge);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_out_of_a_captured_tree_is_not_followed() {
+        let (dir, root) = tree(&[("proc/uptime", "1 1\n")]);
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("proc/modules")).unwrap();
+        std::os::unix::fs::symlink("uptime", dir.path().join("proc/loadavg")).unwrap();
+        assert_eq!(root.read("/proc/modules").unwrap_err().kind, WhyKind::NotOffered);
+        assert_eq!(root.read("/proc/loadavg").unwrap(), "1 1\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_a_captured_tree_does_not_hang() {
+        let (dir, root) = tree(&[("proc/uptime", "1 1\n")]);
+        let pipe = dir.path().join("proc/modules");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert_eq!(root.read("/proc/modules").unwrap(), "");
+    }
+}

@@ -1,0 +1,176 @@
+//! Name servers: which are configured, and whether they and the system's resolver answer.
+//!
+//! Each server is asked for the name servers of the root zone, so that the question gives no name away. The system is
+//! asked for [`PUBLIC_NAME`], which every machine on the internet may look up.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use belay_protocol::Phrase;
+use belay_protocol::report::{DnsOutcome, DnsProbe, Why};
+use tokio::net::UdpSocket;
+
+use super::{Probe, Root};
+
+/// What the system's resolver is asked for. A failure alone is never critical: closed networks have no public names.
+pub const PUBLIC_NAME: &str = "a.root-servers.net";
+
+/// The configured name servers; where the system's own stub is configured, also those behind it.
+pub fn read_servers(root: &Root) -> Result<Vec<IpAddr>, Why> {
+    let mut servers = parse_resolv_conf(&root.read("/etc/resolv.conf")?);
+    if servers.contains(&SYSTEMD_STUB) {
+        let behind = root.read("/run/systemd/resolve/resolv.conf").map(|text| parse_resolv_conf(&text));
+        servers.extend(behind.unwrap_or_default());
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    servers.retain(|server| seen.insert(*server));
+    servers.truncate(MAX_SERVERS);
+    Ok(servers)
+}
+
+const SYSTEMD_STUB: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53));
+
+/// glibc itself uses three; with those behind the stub, six are usual.
+const MAX_SERVERS: usize = 8;
+
+/// Understands resolv.conf(5). An empty file means a server on this machine, and so says the manual.
+pub fn parse_resolv_conf(text: &str) -> Vec<IpAddr> {
+    let server = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        words.next().filter(|word| *word == "nameserver")?;
+        let address = words.next()?;
+        address.split('%').next()?.parse().ok()
+    };
+    text.lines().filter_map(server).collect()
+}
+
+/// Asks `server` for the name servers of the root zone, twice if need be.
+pub async fn ask(server: SocketAddr, deadline: Duration) -> DnsProbe {
+    let started = Instant::now();
+    let outcome = match tokio::time::timeout(deadline, exchange(server, deadline / 3)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => DnsOutcome::Unreachable,
+        Err(_) => DnsOutcome::Silent,
+    };
+    DnsProbe { outcome, took_us: micros(started.elapsed()) }
+}
+
+async fn exchange(server: SocketAddr, resend_after: Duration) -> io::Result<DnsOutcome> {
+    let local: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((local, 0)).await?;
+    socket.connect(server).await?;
+    let question = question(rand::random());
+    let mut answer = [0; ANSWER_MAX_BYTES];
+    loop {
+        socket.send(&question).await?;
+        if let Ok(received) = tokio::time::timeout(resend_after, socket.recv(&mut answer)).await {
+            let outcome = parse_answer(&question, &answer[..received?]);
+            // An answer to another question is somebody's guess; the real one may still come.
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+        }
+    }
+}
+
+/// Answers to a question without EDNS are no longer than this (RFC 1035, section 2.3.4).
+const ANSWER_MAX_BYTES: usize = 512;
+
+/// A query for `. NS IN` with recursion desired (RFC 1035, section 4.1).
+fn question(id: u16) -> [u8; 17] {
+    let [high, low] = id.to_be_bytes();
+    [high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1]
+}
+
+/// What the header of an answer to `question` says; nothing when it answers another.
+fn parse_answer(question: &[u8; 17], answer: &[u8]) -> Option<DnsOutcome> {
+    if answer.get(..2)? != &question[..2] {
+        return None;
+    }
+    let Some(header) = answer.get(..12) else { return Some(DnsOutcome::Malformed) };
+    let (is_answer, code, count) =
+        (header[2] & 0x80 != 0, header[3] & 0x0f, u16::from_be_bytes([header[6], header[7]]));
+    Some(match (is_answer, code, count) {
+        (false, ..) => DnsOutcome::Malformed,
+        (true, 0, 1..) => DnsOutcome::Resolved,
+        (true, ..) => DnsOutcome::Refused,
+    })
+}
+
+/// Asks the system's resolver for [`PUBLIC_NAME`], as any program would.
+pub async fn ask_system(deadline: Duration) -> DnsProbe {
+    let started = Instant::now();
+    let probe = Probe { id: "getaddrinfo", subject: SUBJECT, deadline };
+    let outcome =
+        match probe.run(|| (PUBLIC_NAME, 53).to_socket_addrs().is_ok_and(|mut found| found.next().is_some())).await {
+            Ok(true) => DnsOutcome::Resolved,
+            Ok(false) => DnsOutcome::Refused,
+            Err(_) => DnsOutcome::Silent,
+        };
+    DnsProbe { outcome, took_us: micros(started.elapsed()) }
+}
+
+/// What the person who waits reads.
+pub const SUBJECT: Phrase = Phrase { en: "name servers", zh: "域名服务器" };
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tests::tree;
+
+    #[test]
+    fn servers_are_read_once_each_and_those_behind_the_stub_too() {
+        let (_dir, root) = tree(&[
+            ("etc/resolv.conf", "# x\nsearch lan\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\nnameserver x\n"),
+            ("run/systemd/resolve/resolv.conf", "nameserver 10.0.0.1\nnameserver fe80::1\n"),
+        ]);
+        let servers: Vec<_> = read_servers(&root).unwrap().iter().map(IpAddr::to_string).collect();
+        assert_eq!(servers, ["127.0.0.53", "fe80::1", "10.0.0.1"]);
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        let question = question(0x1234);
+        let answer = |flags: [u8; 2], count: u8| {
+            parse_answer(&question, &[0x12, 0x34, flags[0], flags[1], 0, 1, 0, count, 0, 0, 0, 0])
+        };
+        assert_eq!(answer([0x81, 0x80], 13), Some(DnsOutcome::Resolved));
+        assert_eq!(answer([0x81, 0x80], 0), Some(DnsOutcome::Refused));
+        assert_eq!(answer([0x81, 0x83], 0), Some(DnsOutcome::Refused));
+        assert_eq!(answer([0x01, 0x00], 0), Some(DnsOutcome::Malformed));
+        assert_eq!(parse_answer(&question, &[0x12, 0x34, 0x81]), Some(DnsOutcome::Malformed));
+        assert_eq!(parse_answer(&question, &[0x12, 0x35, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]), None);
+        assert_eq!(parse_answer(&question, &[]), None);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_and_one_that_does_not() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let serve = async {
+            let mut query = [0; 64];
+            let (length, from) = server.recv_from(&mut query).await.unwrap();
+            assert_eq!(length, 17);
+            query[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1]);
+            server.send_to(&query[..length], from).await.unwrap();
+        };
+        let (probe, ()) = tokio::join!(ask(address, Duration::from_secs(10)), serve);
+        assert_eq!(probe.outcome, DnsOutcome::Resolved);
+        assert_eq!(ask(address, Duration::from_millis(30)).await.outcome, DnsOutcome::Silent);
+        drop(server);
+        assert_eq!(ask(address, Duration::from_secs(10)).await.outcome, DnsOutcome::Unreachable);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parsing_anything_never_panics(text in ".*", bytes: Vec<u8>) {
+            parse_resolv_conf(&text);
+            parse_answer(&question(1), &bytes);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Mounted file systems, counted as `df` counts them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use belay_protocol::report::{
+    Access, DeviceKind, Disk, Fact, Inodes, Mount, Private, Raw, Response, Space, Why, WhyKind,
+};
+use belay_protocol::{BoundedVec, Phrase, bounded::Name};
+use tokio::task::JoinSet;
+
+use super::{Probe, Root};
+
+/// One line of `/proc/mounts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountLine {
+    /// What is mounted.
+    pub device: String,
+    /// Where.
+    pub mount_point: String,
+    /// The file system.
+    pub fs_type: String,
+    /// Its options.
+    pub options: Vec<String>,
+}
+
+/// The file systems of `root` and, on this machine, their space.
+pub async fn look(root: Root, deadline: Duration) -> Disk<Raw> {
+    let probe = Probe { id: "mounts", subject: SUBJECT, deadline };
+    let live = root.is_live();
+    let lines = match probe.run(move || read_mounts(&root)).await {
+        Ok(Ok(text)) => counted(parse_mounts(&text)),
+        Ok(Err(why)) | Err(why) => return Disk { mounts: Fact::Unknown(why), left_out: 0 },
+    };
+    let (lines, left_out) = BoundedVec::<_, 512>::truncating(lines);
+    let mut asked = JoinSet::new();
+    for (place, line) in lines.into_iter().enumerate() {
+        asked.spawn(async move {
+            let filled = if live { ask(&line, deadline).await } else { Asked::not_asked() };
+            (place, line, filled)
+        });
+    }
+    let mut mounts = BTreeMap::new();
+    while let Some(answer) = asked.join_next().await {
+        if let Ok((place, line, filled)) = answer {
+            mounts.insert(place, (line, filled));
+        }
+    }
+    // df leaves out what has no blocks at all: it is no storage.
+    let storage =
+        mounts.into_values().filter(|(_, asked)| asked.space.known().is_none_or(|space| space.size_bytes > 0));
+    let (mounts, _) = BoundedVec::truncating(storage.map(|(line, asked)| mount(line, asked)));
+    Disk { mounts: Fact::Known(mounts), left_out: u32::try_from(left_out).unwrap_or(u32::MAX) }
+}
+
+/// What the person who waits reads.
+pub const SUBJECT: Phrase = Phrase { en: "disks", zh: "磁盘" };
+
+fn read_mounts(root: &Root) -> Result<String, Why> {
+    root.read("/proc/self/mounts").or_else(|_| root.read("/proc/mounts"))
+}
+
+/// Understands `/proc/mounts` (proc_pid_mounts(5)); lines that do not fit are left out.
+pub fn parse_mounts(text: &str) -> Vec<MountLine> {
+    let line = |line: &str| {
+        let mut fields = line.split(' ').map(unescape);
+        let (device, mount_point, fs_type, options) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        mount_point.starts_with('/').then(|| MountLine {
+            device,
+            mount_point,
+            fs_type,
+            options: options.split(',').map(str::to_owned).collect(),
+        })
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// Undoes the `\040` form in which the kernel writes blanks.
+fn unescape(field: &str) -> String {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = after.get(..3).filter(|digits| byte == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
+        let code = code.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        match code {
+            Some(code) => {
+                bytes.push(code);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The lines that `df` would show: no kernel interfaces, of several mounts at one place the last, of several mounts of
+/// one device the one with the shortest path.
+fn counted(lines: Vec<MountLine>) -> Vec<MountLine> {
+    let mut by_place: BTreeMap<String, MountLine> = BTreeMap::new();
+    for line in lines {
+        by_place.insert(line.mount_point.clone(), line);
+    }
+    let mut by_device: BTreeMap<String, MountLine> = BTreeMap::new();
+    let mut counted = Vec::new();
+    for line in by_place.into_values().filter(|line| !KERNEL_INTERFACES.contains(&line.fs_type.as_str())) {
+        if !line.device.starts_with('/') {
+            counted.push(line);
+            continue;
+        }
+        let shorter = |known: &MountLine| known.mount_point.len() <= line.mount_point.len();
+        if !by_device.get(&line.device).is_some_and(shorter) {
+            by_device.insert(line.device.clone(), line);
+        }
+    }
+    counted.extend(by_device.into_values());
+    counted.sort_by(|a, b| a.mount_point.cmp(&b.mount_point));
+    counted
+}
+
+/// File systems that are windows into the kernel or into programs, not storage. Touching an autofs would mount it.
+const KERNEL_INTERFACES: [&str; 24] = [
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "efivarfs",
+    "fusectl",
+    "fuse.gvfsd-fuse",
+    "fuse.portal",
+    "hugetlbfs",
+    "mqueue",
+    "nfsd",
+    "nsfs",
+    "proc",
+    "pstore",
+    "ramfs",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "sysfs",
+    "tracefs",
+];
+
+fn mount(line: MountLine, asked: Asked) -> Mount<Raw> {
+    Mount {
+        device_kind: device_kind(&line),
+        access: access(&line.options),
+        mount_point: Private::new(line.mount_point),
+        device: Private::new(line.device),
+        fs_type: Name::truncating(line.fs_type),
+        response: asked.response,
+        space: asked.space,
+        inodes: asked.inodes,
+        options: BoundedVec::truncating(line.options.into_iter().map(Private::new)).0,
+    }
+}
+
+/// ext4 may have stopped writing (`emergency_ro`) while the mount, and statvfs, still call it writable.
+fn access(options: &[String]) -> Access {
+    let has = |wanted: &[&str]| options.iter().any(|option| wanted.contains(&option.as_str()));
+    match () {
+        () if has(&["emergency_ro", "shutdown"]) => Access::EmergencyReadOnly,
+        () if has(&["ro"]) => Access::ReadOnly,
+        () => Access::ReadWrite,
+    }
+}
+
+fn device_kind(line: &MountLine) -> DeviceKind {
+    match line.fs_type.as_str() {
+        "tmpfs" | "devtmpfs" => DeviceKind::Memory,
+        "overlay" | "aufs" | "unionfs" => DeviceKind::Overlay,
+        "squashfs" | "iso9660" | "udf" | "erofs" | "cramfs" | "romfs" => DeviceKind::Image,
+        "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "ceph" | "glusterfs" | "9p" | "afs" | "ncpfs" | "lustre"
+        | "fuse.sshfs" | "davfs" => DeviceKind::Network,
+        "fuseblk" => DeviceKind::Local,
+        fs_type if fs_type == "fuse" || fs_type.starts_with("fuse.") => DeviceKind::Fuse,
+        "virtiofs" => DeviceKind::Network,
+        _ => DeviceKind::Local,
+    }
+}
+
+#[derive(Debug)]
+struct Asked {
+    response: Response,
+    space: Fact<Space>,
+    inodes: Fact<Inodes>,
+}
+
+impl Asked {
+    fn not_asked() -> Self {
+        Self::failed(Response::NotAsked, Why::new(WhyKind::NotApplicable, "statvfs"))
+    }
+
+    fn failed(response: Response, why: Why) -> Self {
+        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why) }
+    }
+}
+
+/// Mount points that were asked and have not answered yet, perhaps never: they are not asked again meanwhile, so that
+/// repeated surveys leave one waiting thread for each dead server and not one for each survey.
+static WAITING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+fn waiting() -> std::sync::MutexGuard<'static, BTreeSet<String>> {
+    WAITING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+async fn ask(line: &MountLine, deadline: Duration) -> Asked {
+    let place = line.mount_point.clone();
+    if !waiting().insert(place.clone()) {
+        return Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, "statvfs"));
+    }
+    let probe = Probe { id: "statvfs", subject: SUBJECT, deadline };
+    let answer = probe.run(move || {
+        let answer = read_space(&place);
+        waiting().remove(&place);
+        answer
+    });
+    match answer.await {
+        Ok(Ok((space, inodes))) => Asked { response: Response::Answered, space, inodes },
+        Ok(Err(why)) => Asked::failed(Response::Answered, why),
+        Err(why) if why.kind == WhyKind::TimedOut => Asked::failed(Response::Hung, why),
+        Err(why) => Asked::failed(Response::NotAsked, why),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn read_space(mount_point: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
+    let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), "statvfs"))?;
+    Ok(parse_space(stat.f_frsize, [stat.f_blocks, stat.f_bfree, stat.f_bavail], [stat.f_files, stat.f_ffree]))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_space(_: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
+    Err(Why::new(WhyKind::NotSupported, "statvfs"))
+}
+
+fn parse_space(fragment_bytes: u64, blocks: [u64; 3], files: [u64; 2]) -> (Fact<Space>, Fact<Inodes>) {
+    let malformed = || Why::new(WhyKind::Malformed, "statvfs");
+    let [all, free, available] = blocks;
+    let space = Space::count(fragment_bytes, all, free, available).ok_or_else(malformed);
+    let inodes = match files {
+        [0, _] => Err(Why::new(WhyKind::NotApplicable, "statvfs")),
+        [total, free] => Inodes::count(total, free).ok_or_else(malformed),
+    };
+    (space.into(), inodes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tests::tree;
+
+    const MOUNTS: &str = "proc /proc proc rw 0 0\n\
+        /dev/sda1 / ext4 rw,relatime,emergency_ro 0 0\n\
+        /dev/sda1 /var/lib/containers/etc ext4 rw 0 0\n\
+        tmpfs /dev/shm tmpfs rw 0 0\n\
+        systemd-1 /net autofs rw 0 0\n\
+        nas:/home/alice /mnt/My\\040Files nfs4 ro,addr=10.0.0.9 0 0\n\
+        /dev/loop0 /snap/core squashfs ro 0 0\n\
+        broken line\n";
+
+    #[test]
+    fn lines_are_counted_as_df_counts_them() {
+        let places: Vec<_> = counted(parse_mounts(MOUNTS)).into_iter().map(|line| line.mount_point).collect();
+        assert_eq!(places, ["/", "/dev/shm", "/mnt/My Files", "/snap/core"]);
+    }
+
+    #[tokio::test]
+    async fn ext4_in_emergency_is_not_writable_whatever_the_mount_says() {
+        let (_dir, root) = tree(&[("proc/self/mounts", MOUNTS)]);
+        let disk = look(root, Duration::from_secs(5)).await;
+        let mounts = disk.mounts.known().unwrap();
+        let seen: Vec<_> = mounts.iter().map(|m| (m.access, m.device_kind)).collect();
+        assert_eq!(seen[0], (Access::EmergencyReadOnly, DeviceKind::Local));
+        assert_eq!(seen[2], (Access::ReadOnly, DeviceKind::Network));
+        assert_eq!(seen[3], (Access::ReadOnly, DeviceKind::Image));
+        let why = mounts[0].space.why().unwrap();
+        assert_eq!(why.kind, WhyKind::NotApplicable, "a captured tree has no space to ask for");
+    }
+
+    #[test]
+    fn contradicting_answers_are_unknown() {
+        let (space, inodes) = parse_space(4096, [10, 20, 5], [0, 0]);
+        assert_eq!(space.why().unwrap().kind, WhyKind::Malformed);
+        assert_eq!(inodes.why().unwrap().kind, WhyKind::NotApplicable);
+        let (space, inodes) = parse_space(4096, [1_000_000, 910_000, 285_000], [100, 50]);
+        assert_eq!((space.known().unwrap().used_percent, inodes.known().unwrap().used_percent), (24, 50));
+    }
+
+    #[tokio::test]
+    async fn a_mount_that_still_hangs_is_not_asked_again() {
+        let line = MountLine {
+            device: "nas:/x".into(),
+            mount_point: "/a test's mount".into(),
+            fs_type: "nfs".into(),
+            options: vec![],
+        };
+        waiting().insert(line.mount_point.clone());
+        let asked = ask(&line, Duration::from_secs(5)).await;
+        assert_eq!((asked.response, asked.space.why().unwrap().kind), (Response::Hung, WhyKind::TimedOut));
+        waiting().remove(&line.mount_point);
+    }
+
+    #[test]
+    fn octal_escapes_are_undone() {
+        for (field, plain) in [("a\\040b", "a b"), ("\\134", "\\"), ("\\04", "\\04"), ("\\999", "\\999"), ("\\", "\\")]
+        {
+            assert_eq!(unescape(field), plain);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parsing_anything_never_panics(text in ".*") {
+            counted(parse_mounts(&text));
+            unescape(&text);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! From what is known on this machine to what may leave it.
+//!
+//! Two passes: the machine's own names are learnt from the system first ([`Identity`]), then everything personal is
+//! replaced by an alias, longest name first, the same in giving the same out ([`Aliases`]). Fields that are personal by
+//! type cannot be forgotten: a fact has no serialized form until each has been turned into its masked form. The map from
+//! aliases to names stays on the device.
+
+use belay_protocol::bounded::{BoundedVec, Name};
+use belay_protocol::codec::{DecodeError, EncodeError};
+use belay_protocol::report::{Header, Report, SCHEMA_VERSION, Section, SectionName, Withheld, Withholding};
+use belay_protocol::rules::{Pack, Standing};
+use sha2::{Digest, Sha256};
+
+use crate::survey::Survey;
+
+mod aliases;
+mod facts;
+mod identity;
+mod scan;
+
+pub use aliases::{Aliases, CannotMask};
+pub use identity::Identity;
+
+/// A report without personal data: the very bytes that can be sent, and the map that stays.
+#[derive(Clone, Debug)]
+pub struct Redacted {
+    bytes: Vec<u8>,
+    sha256: [u8; 32],
+    aliases: Aliases,
+}
+
+/// Why there is no report. Each is a bug or a limit of this program.
+#[derive(Debug, thiserror::Error)]
+pub enum RedactError {
+    /// The report does not fit.
+    #[error("the report cannot be encoded")]
+    Encode(#[from] EncodeError),
+    /// The report does not read back.
+    #[error("the report cannot be read back")]
+    Decode(#[from] DecodeError),
+}
+
+/// Redacts `survey` and judges the redacted facts with the base rules. A section whose redaction fails is withheld.
+pub fn redact(survey: Survey) -> Result<Redacted, RedactError> {
+    redact_with(survey, aliases::MAX_ALIASES)
+}
+
+fn redact_with(survey: Survey, max_aliases: usize) -> Result<Redacted, RedactError> {
+    let mut aliases = Aliases::new(&survey.identity, max_aliases);
+    let header = Header {
+        schema: SCHEMA_VERSION,
+        agent_version: Name::truncating(env!("CARGO_PKG_VERSION")),
+        taken_at_unix_ms: survey.taken_at_unix_ms,
+        took_ms: survey.took_ms,
+        language: survey.language,
+        replaced: BoundedVec::new(),
+    };
+    let or_withheld = |section: Result<Section, CannotMask>, name| {
+        section.unwrap_or(Section::Withheld(Withheld { section: name, reason: Withholding::RedactionFailed }))
+    };
+    let sections = vec![
+        or_withheld(facts::system(&survey.system, &mut aliases).map(Section::System), SectionName::System),
+        or_withheld(facts::disk(&survey.disk, &mut aliases).map(Section::Disk), SectionName::Disk),
+        Section::Memory(survey.memory),
+        or_withheld(facts::drivers(&survey.drivers, &mut aliases).map(Section::Drivers), SectionName::Drivers),
+        or_withheld(facts::network(&survey.network, &mut aliases).map(Section::Network), SectionName::Network),
+    ];
+    seal(Report { header, sections: BoundedVec::truncating(sections).0 }, aliases)
+}
+
+impl Redacted {
+    /// The encoded report.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// SHA-256 of [`Self::bytes`].
+    pub const fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+
+    /// The report, decoded from the bytes.
+    pub fn report(&self) -> Result<Report, DecodeError> {
+        Report::decode(&self.bytes)
+    }
+
+    /// The same report without `sections`, judged again on what is left, so that no finding tells of what was kept back.
+    pub fn without(&self, sections: &[SectionName]) -> Result<Self, RedactError> {
+        let mut report = self.report()?;
+        let keep = |section: Section| match section.name() {
+            name if sections.contains(&name) => {
+                Section::Withheld(Withheld { section: name, reason: Withholding::ByPerson })
+            }
+            _ => section,
+        };
+        let kept = report.sections.into_vec().into_iter().map(keep);
+        let facts = kept.filter(|section| !matches!(section, Section::Findings(_)));
+        report.sections = BoundedVec::truncating(facts).0;
+        seal(report, self.aliases.clone())
+    }
+
+    /// Puts the real names back into text from the report, for the person at this machine.
+    pub fn reveal(&self, text: &str) -> String {
+        self.aliases.reveal(text)
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Adds findings, unless they were withheld, and the count of replacements, and encodes.
+fn seal(mut report: Report, aliases: Aliases) -> Result<Redacted, RedactError> {
+    if !report.sections.iter().any(|section| section.name() == SectionName::Findings) {
+        let findings = Section::Findings(Pack::base().judge(&report, &Standing::new()));
+        // Six kinds of sections never fill the room for sixty-four.
+        let _ = report.sections.push(findings);
+    }
+    report.header.replaced = BoundedVec::truncating(aliases.replaced()).0;
+    let bytes = report.encode()?;
+    let sha256 = Sha256::digest(&bytes).into();
+    Ok(Redacted { bytes, sha256, aliases })
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,90 @@
+use belay_protocol::report::WhyKind;
+
+use super::*;
+use crate::probe::tests::tree;
+use crate::survey::{Look, look};
+
+/// A machine with a person, a share, and an almost full memory.
+pub(crate) fn files() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("etc/passwd", "alice:x:1000:1000:Alice Liddell:/home/alice:/bin/sh\n"),
+        ("etc/resolv.conf", "search corp.example.org\nnameserver 192.168.7.1\n"),
+        ("proc/sys/kernel/hostname", "wonder\n"),
+        (
+            "proc/self/mounts",
+            "/dev/sda1 / ext4 rw,emergency_ro 0 0\n//nas.corp.example.org/alice /home/alice/nas cifs rw,username=alice,password=hunter2,addr=192.168.7.9 0 0\n",
+        ),
+        ("proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 20 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"),
+        ("proc/net/route", "h\nenx00249b123456\t00000000\t0107A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"),
+        ("proc/7/status", "Name:\talice-sync\nVmRSS:\t 10 kB\n"),
+    ]
+}
+
+pub(crate) async fn survey() -> Survey {
+    let (dir, _root) = tree(&files());
+    look(&Look { root: Some(dir.path().to_owned()), ..Look::default() }, |_| ()).await.unwrap()
+}
+
+#[tokio::test]
+async fn nothing_personal_is_in_the_bytes() {
+    let redacted = redact(survey().await).unwrap();
+    let text = String::from_utf8_lossy(redacted.bytes()).to_lowercase();
+    for name in ["alice", "wonder", "corp.example", "hunter2", "192.168", "00249b"] {
+        assert!(!text.contains(name), "{name} is in the report");
+    }
+    let json = serde_json::to_string(&redacted.report().unwrap()).unwrap();
+    assert!(json.contains("/home/user-1/nas") && json.contains("addr=lan-1.") && json.contains("password=<removed>"));
+}
+
+#[tokio::test]
+async fn the_same_machine_gives_the_same_aliases_and_the_bytes_hash() {
+    let (one, other) = (redact(survey().await).unwrap(), redact(survey().await).unwrap());
+    let sections = |redacted: &Redacted| redacted.report().unwrap().sections;
+    assert_eq!(sections(&one), sections(&other));
+    assert_eq!(one.sha256()[..], Sha256::digest(one.bytes())[..]);
+}
+
+#[tokio::test]
+async fn findings_speak_in_aliases_and_are_revealed_on_this_machine() {
+    let redacted = redact(survey().await).unwrap();
+    let report = redacted.report().unwrap();
+    let rules: Vec<_> = report.findings().unwrap().found.iter().map(|f| f.rule.to_string()).collect();
+    assert_eq!(rules[..2], ["disk-stopped-writing", "memory-low"]);
+    assert_eq!(redacted.reveal("/home/user-1/nas"), "/home/alice/nas");
+}
+
+#[tokio::test]
+async fn a_redactor_that_fails_withholds_its_section_and_no_other() {
+    let redacted = redact_with(survey().await, 0).unwrap();
+    let report = redacted.report().unwrap();
+    let withheld: Vec<_> = report.sections.iter().filter(|section| matches!(section, Section::Withheld(_))).collect();
+    let names: Vec<_> = withheld.iter().map(|section| section.name()).collect();
+    assert_eq!(names, [SectionName::Disk, SectionName::Network]);
+    assert!(!String::from_utf8_lossy(redacted.bytes()).contains("192.168"));
+}
+
+#[tokio::test]
+async fn an_unticked_section_leaves_no_trace_in_the_findings() {
+    let redacted = redact(survey().await).unwrap();
+    let rules = |redacted: &Redacted| -> Vec<String> {
+        let report = redacted.report().unwrap();
+        report.findings().unwrap().found.iter().map(|f| f.rule.to_string()).collect()
+    };
+    let without = redacted.without(&[SectionName::Disk]).unwrap();
+    assert!(rules(&redacted).contains(&"disk-stopped-writing".to_owned()));
+    assert!(!rules(&without).iter().any(|rule| rule.starts_with("disk")));
+    assert!(rules(&without).contains(&"memory-low".to_owned()));
+    assert!(without.bytes().len() < redacted.bytes().len());
+    let silent = redacted.without(&[SectionName::Findings]).unwrap();
+    assert!(silent.report().unwrap().findings().is_none());
+    let twice = without.without(&[SectionName::Memory]).unwrap();
+    assert!(!rules(&twice).iter().any(|rule| rule.starts_with("disk") || rule.starts_with("memory")));
+}
+
+#[tokio::test]
+async fn reasons_hold_no_names_from_the_machine() {
+    let report = redact(survey().await).unwrap().report().unwrap();
+    let Section::System(system) = &report.sections[0] else { panic!("the system comes first") };
+    let why = system.cpu_use.why().unwrap();
+    assert_eq!((why.kind, why.source.as_str()), (WhyKind::NotApplicable, "/proc/stat"));
+}

@@ -1,0 +1,333 @@
+//! All probes at once: from a machine to what is known about it.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use belay_protocol::report::{
+    Address, Disk, DnsServer, Drivers, Fact, Memory, Network, Private, Raw, RelayPath, System, Why, WhyKind,
+};
+use belay_protocol::{BoundedVec, Language, Phrase};
+
+use crate::probe::{self, Probe, Root};
+use crate::redact::Identity;
+
+/// What to look at, and how.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// A captured tree with `proc` and `sys` in it instead of this machine.
+    pub root: Option<PathBuf>,
+    /// The language of the person at the device.
+    pub language: Language,
+    /// The relay and the way there, from whoever has just been there.
+    pub relay: Option<RelayPath>,
+    /// Time that one source may take. All are looked at together, so that this bounds the whole survey.
+    pub deadline: Duration,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { root: None, language: Language::English, relay: None, deadline: DEADLINE }
+    }
+}
+
+/// A name server on the same continent answers in a tenth of this, and people wait for the whole.
+const DEADLINE: Duration = Duration::from_millis(1_000);
+
+/// How far a survey has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Probes that have finished or were left behind.
+    pub done: u32,
+    /// Probes in all.
+    pub total: u32,
+    /// What has just finished.
+    pub subject: Phrase,
+}
+
+/// Everything that was found out, as it stands on this machine. It has no serialized form: the only way from here to
+/// bytes is [`crate::redact::redact`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Survey {
+    /// When the survey began, in milliseconds since 1970 UTC.
+    pub taken_at_unix_ms: i64,
+    /// How long it took.
+    pub took_ms: u32,
+    /// The language of the person at the device.
+    pub language: Language,
+    /// The machine as a whole.
+    pub system: System<Raw>,
+    /// Mounted file systems.
+    pub disk: Disk<Raw>,
+    /// Memory, swap and pressure.
+    pub memory: Memory,
+    /// Kernel modules and devices.
+    pub drivers: Drivers<Raw>,
+    /// Interfaces, routes, names and the way to the relay.
+    pub network: Network<Raw>,
+    /// The names that this machine knows for its people and itself, for redaction.
+    pub(crate) identity: Identity,
+}
+
+/// The tree that was to be looked at is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("the tree {path} cannot be opened: {source}", path = path.display())]
+pub struct NoSuchTree {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+/// Looks at everything. A source that hangs costs its own deadline and is reported as unknown.
+pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey, NoSuchTree> {
+    let root = match &options.root {
+        Some(path) => Root::captured(path).map_err(|source| NoSuchTree { path: path.clone(), source })?,
+        None => Root::live(),
+    };
+    let started = Instant::now();
+    let taken_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let watcher = Watcher { progress: &progress, done: Mutex::new(0) };
+    let deadline = options.deadline;
+    let (system, disk, memory, drivers, network, identity) = tokio::join!(
+        watcher.finish(SYSTEM, system(&root, deadline)),
+        watcher.finish(probe::mounts::SUBJECT, probe::mounts::look(root.clone(), deadline)),
+        watcher.finish(MEMORY, memory(&root, deadline)),
+        watcher.finish(DRIVERS, drivers(&root, deadline)),
+        watcher.finish(NETWORK, network(&root, options)),
+        watcher.finish(SYSTEM, identity(&root, deadline)),
+    );
+    Ok(Survey {
+        taken_at_unix_ms: i64::try_from(taken_at.as_millis()).unwrap_or(i64::MAX),
+        took_ms: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
+        language: options.language,
+        system,
+        disk,
+        memory,
+        drivers,
+        network,
+        identity,
+    })
+}
+
+const SYSTEM: Phrase = Phrase { en: "system", zh: "系统" };
+const MEMORY: Phrase = Phrase { en: "memory", zh: "内存" };
+const DRIVERS: Phrase = Phrase { en: "drivers and devices", zh: "驱动与设备" };
+const NETWORK: Phrase = Phrase { en: "network", zh: "网络" };
+
+/// Time between the two samples of the processors: long enough for twenty ticks of the clock they are counted in.
+const CPU_PAUSE: Duration = Duration::from_millis(200);
+
+async fn system(root: &Root, deadline: Duration) -> System<Raw> {
+    let quick = one("system", SYSTEM, deadline, root, |root| {
+        use probe::{clock, cpu, os};
+        (
+            os::os(root),
+            os::kernel(root),
+            os::host(root),
+            os::uptime_seconds(root),
+            cpu::count(root),
+            cpu::load(root),
+            clock::look(root),
+        )
+    });
+    let watched = one("cpu", SYSTEM, deadline, root, |root| probe::cpu::watch(root, CPU_PAUSE));
+    let processes = one("processes", SYSTEM, deadline, root, probe::processes::look);
+    let (quick, watched, processes) = tokio::join!(quick, watched, processes);
+    let (process_count, largest_processes) = match processes.and_then(|found| found) {
+        Ok((count, largest)) => (Fact::Known(count), Fact::Known(largest)),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
+    let cpu_use = watched.and_then(|found| found).into();
+    match quick {
+        Ok((os, kernel, host, uptime, cpus, load, clock)) => System {
+            os: os.into(),
+            kernel: kernel.into(),
+            host: host.into(),
+            uptime_seconds: uptime.into(),
+            cpu_count: cpus.into(),
+            cpu_use,
+            load: load.into(),
+            clock: clock.into(),
+            process_count,
+            largest_processes,
+        },
+        Err(why) => System {
+            os: Fact::Unknown(why.clone()),
+            kernel: Fact::Unknown(why.clone()),
+            host: Fact::Unknown(why.clone()),
+            uptime_seconds: Fact::Unknown(why.clone()),
+            cpu_count: Fact::Unknown(why.clone()),
+            cpu_use,
+            load: Fact::Unknown(why.clone()),
+            clock: Fact::Unknown(why),
+            process_count,
+            largest_processes,
+        },
+    }
+}
+
+async fn memory(root: &Root, deadline: Duration) -> Memory {
+    one("memory", MEMORY, deadline, root, probe::memory::look).await.unwrap_or_else(|why| {
+        let unknown = || Fact::Unknown(why.clone());
+        let pressure = belay_protocol::report::Pressure { cpu: unknown(), memory: unknown(), io: unknown() };
+        Memory { ram: Fact::Unknown(why.clone()), swap: Fact::Unknown(why.clone()), pressure }
+    })
+}
+
+async fn drivers(root: &Root, deadline: Duration) -> Drivers<Raw> {
+    let (modules, taint, pci, usb) = tokio::join!(
+        one("modules", DRIVERS, deadline, root, probe::kernel::modules),
+        one("taint", DRIVERS, deadline, root, probe::kernel::taint),
+        one("pci", DRIVERS, deadline, root, probe::devices::pci),
+        one("usb", DRIVERS, deadline, root, probe::devices::usb),
+    );
+    Drivers { modules: flat(modules), taint: flat(taint), pci: flat(pci), usb: flat(usb) }
+}
+
+async fn network(root: &Root, options: &Look) -> Network<Raw> {
+    let deadline = options.deadline;
+    let (interfaces, routes, dns_servers, system_resolver) = tokio::join!(
+        one("interfaces", NETWORK, deadline, root, probe::interfaces::look),
+        one("routes", NETWORK, deadline, root, probe::routes::look),
+        dns_servers(root, deadline),
+        async {
+            match root.live_only("getaddrinfo") {
+                Ok(()) => Fact::Known(probe::dns::ask_system(deadline).await),
+                Err(why) => Fact::Unknown(why),
+            }
+        },
+    );
+    let not_asked = || Fact::Unknown(Why::new(WhyKind::NotApplicable, "relay"));
+    Network {
+        interfaces: flat(interfaces),
+        default_routes: flat(routes),
+        dns_servers,
+        system_resolver,
+        relay: options.relay.clone().map_or_else(not_asked, Fact::Known),
+    }
+}
+
+async fn dns_servers(root: &Root, deadline: Duration) -> Fact<BoundedVec<DnsServer<Raw>, 16>> {
+    let servers = match one("resolv.conf", probe::dns::SUBJECT, deadline, root, probe::dns::read_servers).await {
+        Ok(Ok(servers)) => servers,
+        Ok(Err(why)) | Err(why) => return Fact::Unknown(why),
+    };
+    let mut asked = tokio::task::JoinSet::new();
+    let live = root.live_only("dns");
+    for (place, server) in servers.into_iter().enumerate() {
+        let live = live.clone();
+        asked.spawn(async move {
+            let probe = match live {
+                Ok(()) => Fact::Known(probe::dns::ask((server, DNS_PORT).into(), deadline).await),
+                Err(why) => Fact::Unknown(why),
+            };
+            (place, DnsServer { address: Private::<Address>::new(server.to_string()), probe })
+        });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_by_key(|(place, _)| *place);
+    Fact::Known(BoundedVec::truncating(answers.into_iter().map(|(_, server)| server)).0)
+}
+
+const DNS_PORT: u16 = 53;
+
+async fn identity(root: &Root, deadline: Duration) -> Identity {
+    one("identity", SYSTEM, deadline, root, Identity::learn).await.unwrap_or_default()
+}
+
+/// Runs one probe over `root`.
+async fn one<T: Send + 'static>(
+    id: &'static str,
+    subject: Phrase,
+    deadline: Duration,
+    root: &Root,
+    look: impl FnOnce(&Root) -> T + Send + 'static,
+) -> Result<T, Why> {
+    let root = root.clone();
+    Probe { id, subject, deadline }.run(move || look(&root)).await
+}
+
+fn flat<T>(found: Result<Result<T, Why>, Why>) -> Fact<T> {
+    found.and_then(|found| found).into()
+}
+
+/// Tells the person who waits what has finished.
+struct Watcher<'a, P> {
+    progress: &'a P,
+    done: Mutex<u32>,
+}
+
+impl<P: Fn(Progress)> Watcher<'_, P> {
+    async fn finish<T>(&self, subject: Phrase, part: impl Future<Output = T>) -> T {
+        let found = part.await;
+        let mut done = self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *done += 1;
+        (self.progress)(Progress { done: *done, total: PARTS, subject });
+        found
+    }
+}
+
+/// Parts that [`look`] waits for.
+const PARTS: u32 = 6;
+
+/// A compile-time proof that a survey has no serialized form: were it serializable, the item would be ambiguous.
+const _: fn() = || {
+    trait Unserializable<A> {
+        fn proof() {}
+    }
+    impl<T: ?Sized> Unserializable<()> for T {}
+    struct Serializable;
+    impl<T: ?Sized + serde::Serialize> Unserializable<Serializable> for T {}
+    let _ = <Survey as Unserializable<_>>::proof;
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tests::tree;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn this_machine_can_be_looked_at() {
+        let parts = AtomicU32::new(0);
+        let survey = look(&Look::default(), |_| {
+            parts.fetch_add(1, Ordering::Relaxed);
+        })
+        .await
+        .unwrap();
+        assert_eq!(parts.into_inner(), PARTS);
+        assert!(survey.memory.ram.known().is_some());
+        assert!(survey.system.cpu_count.known().is_some());
+        assert_eq!(survey.network.relay.why().unwrap().kind, WhyKind::NotApplicable);
+    }
+
+    #[tokio::test]
+    async fn an_empty_tree_is_unknown_everywhere_and_the_live_machine_is_not_asked() {
+        let (dir, _root) = tree(&[("etc/resolv.conf", "nameserver 192.0.2.1\n")]);
+        let options = Look { root: Some(dir.path().to_owned()), ..Look::default() };
+        let survey = look(&options, |_| ()).await.unwrap();
+        assert_eq!(survey.memory.ram.why().unwrap().kind, WhyKind::NotOffered);
+        assert_eq!(survey.disk.mounts.why().unwrap().kind, WhyKind::NotOffered);
+        assert_eq!(survey.drivers.modules.why().unwrap().kind, WhyKind::NotOffered);
+        assert_eq!(survey.system.host.why().unwrap().kind, WhyKind::NotOffered);
+        let server = &survey.network.dns_servers.known().unwrap()[0];
+        assert_eq!(server.probe.why().unwrap().kind, WhyKind::NotApplicable);
+        assert_eq!(survey.network.system_resolver.why().unwrap().kind, WhyKind::NotApplicable);
+    }
+
+    #[tokio::test]
+    async fn a_captured_tree_can_be_looked_at() {
+        let Some(path) = std::env::var_os("BELAY_FIXTURES") else {
+            println!("skipped: BELAY_FIXTURES names no captured tree");
+            return;
+        };
+        let options = Look { root: Some(path.into()), ..Look::default() };
+        let survey = look(&options, |_| ()).await.unwrap();
+        assert!(survey.memory.swap.known().is_some() || survey.memory.ram.why().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_tree_that_is_not_there_is_refused_by_name() {
+        let options = Look { root: Some("/no/such/tree".into()), ..Look::default() };
+        assert!(look(&options, |_| ()).await.unwrap_err().to_string().contains("/no/such/tree"));
+    }
+}

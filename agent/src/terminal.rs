@@ -1,0 +1,146 @@
+//! What may be written to a person's terminal, and how.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+/// Text from a peer, a file or the system without anything that a terminal would obey: escape sequences and control
+/// characters are dropped, line breaks and tabs become blanks, and so do characters that reorder or hide text.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' => skip_sequence(&mut rest),
+            // C1 forms of CSI, and of the strings that end with ST.
+            '\u{9b}' => skip_parameters(&mut rest),
+            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => skip_string(&mut rest),
+            '\n' | '\r' | '\t' => plain.push(' '),
+            c if c.is_control() || is_invisible(c) => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+type Rest<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
+/// Skips what follows ESC (ECMA-48, section 5.4): a control sequence, a control string, or one more character.
+fn skip_sequence(rest: &mut Rest<'_>) {
+    match rest.next() {
+        Some('[') => skip_parameters(rest),
+        Some(']' | 'P' | 'X' | '^' | '_') => skip_string(rest),
+        Some(' '..='/') => drop(rest.find(|c| ('0'..='~').contains(c))),
+        _ => {}
+    }
+}
+
+fn skip_parameters(rest: &mut Rest<'_>) {
+    while rest.next_if(|c| (' '..='?').contains(c)).is_some() {}
+    rest.next_if(|c| ('@'..='~').contains(c));
+}
+
+/// A control string ends with BEL, or with ST in either form. One without an end swallows the text: what is left of a
+/// cut-off sequence is not worth a risk.
+fn skip_string(rest: &mut Rest<'_>) {
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{7}' | '\u{9c}' => return,
+            '\u{1b}' => {
+                rest.next_if_eq(&'\\');
+                return;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Characters without a form of their own: they reorder what is shown (Unicode TR 36, section 2.5), or hide in it.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Whether the page may be coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// For a terminal.
+    Ansi,
+    /// For a pipe or a file, or when `NO_COLOR` is set.
+    None,
+}
+
+impl Colour {
+    /// Colour on a terminal that has not been asked to do without (<https://no-color.org>).
+    pub fn of(stream: &impl IsTerminal) -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if stream.is_terminal() && !refused { Self::Ansi } else { Self::None }
+    }
+
+    /// `text` in `style`.
+    pub fn paint(self, style: Style, text: impl fmt::Display) -> String {
+        let code = match style {
+            Style::Bold => "1",
+            Style::Dim => "2",
+            Style::Red => "1;31",
+            Style::Yellow => "1;33",
+            Style::Green => "32",
+            Style::Blue => "34",
+        };
+        match self {
+            Self::Ansi => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            Self::None => text.to_string(),
+        }
+    }
+}
+
+/// How a piece of text looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// A heading.
+    Bold,
+    /// An aside.
+    Dim,
+    /// Something critical.
+    Red,
+    /// A warning.
+    Yellow,
+    /// All is well.
+    Green,
+    /// A note.
+    Blue,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left() {
+        for (hostile, harmless) in [
+            ("磁盘 96 %", "磁盘 96 %"),
+            ("a\u{1b}[31mred\u{1b}[0m", "ared"),
+            ("\u{1b}]0;title\u{7}x", "x"),
+            ("\u{1b}]52;c;aGk=\u{1b}\\x", "x"),
+            ("\u{9b}2Jx", "x"),
+            ("\u{1b}P1$r\u{9c}x", "x"),
+            ("\u{1b}(0x\u{1b}cy", "xy"),
+            ("two\nlines\r\n", "two lines  "),
+            ("bell\u{7}\u{8}\u{7f}", "bell"),
+            ("exe\u{202e}gpj.", "exegpj."),
+            ("zero\u{200b}width\u{feff}", "zerowidth"),
+            ("\u{1b}", ""),
+            ("\u{1b}[", ""),
+            ("\u{1b}]unfinished", ""),
+        ] {
+            assert_eq!(plain(hostile), harmless, "{hostile:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_control_character_survives(text in "(.|\\PC|[\u{0}-\u{1f}\u{7f}-\u{9f}]){0,60}") {
+            proptest::prop_assert!(!plain(&text).chars().any(|c| c.is_control() || is_invisible(c)));
+        }
+    }
+}
