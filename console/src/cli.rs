@@ -209,8 +209,11 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let language = self.lang.unwrap_or_else(locale);
         // Only the server has a story to tell; a command speaks through its output.
-        let filter = if matches!(self.command, Command::Serve(_)) { self.log.as_str() } else { "warn" };
-        let started = logging::init(self.log_format, filter).map_err(anyhow::Error::msg);
+        let filter = match self.command {
+            Command::Serve(_) => format!("sea_orm_migration=warn,{}", self.log),
+            _ => "warn".to_owned(),
+        };
+        let started = logging::init(self.log_format, &filter).map_err(anyhow::Error::msg);
         let runtime = started.and_then(|()| Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?));
         let done = runtime.and_then(|runtime| runtime.block_on(self.command.run(language)));
         match done {

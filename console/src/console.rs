@@ -203,8 +203,8 @@ impl Offline {
     /// Opens the store of a directory that is held already.
     pub async fn from_held(held: Held, database: Option<String>, clock: Clock) -> Result<Self, OpenError> {
         let store = open_store(&held, database, clock).await?;
-        let encrypted = held.desk.help_host.is_some();
-        let profile = profile(&held, encrypted, DEFAULT_HTTP_PORT, Vec::new(), Vec::new());
+        // A desk that has a name in the world is served encrypted: by itself or by its proxy.
+        let profile = profile(&held, true, DEFAULT_HTTP_PORT, Vec::new(), Vec::new());
         let router = http::router(store.clone(), profile, |_| None, CancellationToken::new());
         Ok(Self { router, store, _held: held })
     }
@@ -240,7 +240,10 @@ fn profile(
     // By name and not by address: passkeys refuse addresses.
     let loopback = format!("localhost:{port}");
     let help_host = held.desk.help_host.as_ref().map_or_else(|| loopback.clone(), |host| host.as_str().to_owned());
-    let base_url = if encrypted { format!("https://{help_host}") } else { format!("http://{loopback}") };
+    let base_url = match &held.desk.help_host {
+        Some(host) if encrypted => format!("https://{host}"),
+        _ => format!("http://{loopback}"),
+    };
     let name = held.desk.name.as_str().to_owned();
     Profile { name, organization: held.organization(), relays, help_host, base_url, trusted_proxies }
 }

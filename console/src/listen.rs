@@ -234,3 +234,63 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Requests are answered in far less; live streams end by themselves at the stop.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Writes a new certificate for `localhost` with its key and returns it.
+    fn write_certificate(chain: &Path, key: &Path) -> CertificateDer<'static> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(chain, made.cert.pem()).unwrap();
+        std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().clone()
+    }
+
+    /// Asks over TLS, trusting `root` alone.
+    async fn ask(address: SocketAddr, root: &CertificateDer<'static>) -> io::Result<String> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(root.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn https_answers_and_takes_a_new_certificate_but_not_a_broken_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let (chain, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+        assert!(matches!(Certificate::load(&chain, &key), Err(CertificateError::Pem { .. })));
+        let first = write_certificate(&chain, &key);
+        let certificate = Certificate::load(&chain, &key).unwrap();
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = Listener::Tls(tcp, certificate.clone());
+        let address = listener.address().unwrap();
+        let arrival = |axum::Extension(arrival): axum::Extension<Arrival>| async move { format!("{arrival:?}") };
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(listener.serve(Router::new().route("/", get(arrival)), stop.clone()));
+        assert!(ask(address, &first).await.unwrap().ends_with("Tls(127.0.0.1)"));
+
+        std::fs::write(&chain, "broken").unwrap();
+        certificate.reload();
+        assert!(ask(address, &first).await.is_ok());
+        let second = write_certificate(&chain, &key);
+        certificate.reload();
+        assert!(ask(address, &second).await.is_ok());
+        assert!(ask(address, &first).await.is_err());
+        stop.cancel();
+        serving.await.unwrap();
+    }
+}

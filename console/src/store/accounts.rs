@@ -200,11 +200,7 @@ impl Store {
         // The names of unknown users are buckets too, or the delay would tell which names exist.
         let account = format!("sign-in/name/{}", short_hash(attempt.name));
         let source = format!("sign-in/source/{}", short_hash(attempt.source));
-        for bucket in [&account, &source] {
-            if let Some(retry_after) = throttle::wait(self.reader(), bucket, self.inner.clock.now()).await? {
-                return Err(SignInError::SlowDown { retry_after });
-            }
-        }
+        self.count_attempt(&account, &source).await?;
         let found = user::Entity::find().filter(user::Column::Name.eq(attempt.name)).one(self.reader()).await?;
         let stored = found.as_ref().and_then(|user| user.password_hash.clone());
         let password_is_right = self.check_password(stored, attempt.password).await?;
@@ -212,19 +208,34 @@ impl Store {
         match found.filter(|_| password_is_right) {
             Some(user) => {
                 write.forget_failures(&account).await?;
+                write.take_back_failure(&source).await?;
                 let signed_in = insert_sign_in(&mut write, user, "password").await?;
                 write.commit().await?;
                 Ok(signed_in)
             }
             None => {
-                write.count_failure(&account, Consequence::Delay).await?;
-                write.count_failure(&source, Consequence::Delay).await?;
                 // What was typed as a name may be a password: it is not written down.
                 write.audit("sign_in.refuse", "desk", json!({ "account": short_hash(attempt.name) })).await?;
                 write.commit().await?;
                 Err(SignInError::Wrong)
             }
         }
+    }
+
+    /// Counts an attempt as a failure before its password is looked at, so that a thousand attempts at the same time are
+    /// a thousand attempts; success takes it back.
+    async fn count_attempt(&self, account: &str, source: &str) -> Result<(), SignInError> {
+        let write = self.write(&Actor::System).await?;
+        for bucket in [account, source] {
+            if let Some(retry_after) = throttle::wait(&write.tx, bucket, write.now).await? {
+                return Err(SignInError::SlowDown { retry_after });
+            }
+        }
+        for bucket in [account, source] {
+            write.count_failure(bucket, Consequence::Delay).await?;
+        }
+        write.commit().await?;
+        Ok(())
     }
 
     /// The user of a sign-in token, if it is still good; notes that it was used.
@@ -296,7 +307,9 @@ impl Store {
         }
         let password = password.to_owned();
         self.on_a_hasher(move || {
-            let text = stored.as_deref().unwrap_or(&NOBODYS_HASH);
+            // Made here also for a known user, so that the first attempt of all does not tell either.
+            let nobodys: &str = &NOBODYS_HASH;
+            let text = stored.as_deref().unwrap_or(nobodys);
             let matches =
                 PasswordHash::new(text).is_ok_and(|hash| ARGON2.verify_password(password.as_bytes(), &hash).is_ok());
             matches && stored.is_some()

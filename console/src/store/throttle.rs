@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _,
+};
 
 use super::entity::throttle;
 use super::write::Write;
@@ -64,6 +67,22 @@ impl Write {
         let upsert = OnConflict::column(throttle::Column::Bucket).update_columns(columns).to_owned();
         throttle::Entity::insert(row).on_conflict(upsert).exec_without_returning(&self.tx).await?;
         Ok(failures)
+    }
+
+    /// Takes back one failure that was none, and the delay it brought.
+    pub(super) async fn take_back_failure(&self, bucket: &str) -> Result<(), DbErr> {
+        let Some(row) = throttle::Entity::find_by_id(bucket.to_owned()).one(&self.tx).await? else {
+            return Ok(());
+        };
+        let failures = row.failures - 1;
+        if failures <= 0 {
+            return self.forget_failures(bucket).await;
+        }
+        let mut row = row.into_active_model();
+        row.failures = Set(failures);
+        row.blocked_until = Set(self.now.0);
+        row.update(&self.tx).await?;
+        Ok(())
     }
 
     /// Forgets a bucket's failures after a success.

@@ -1,5 +1,7 @@
 //! Opening, changing and finding tickets.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -186,11 +188,7 @@ impl Store {
             query = query.filter(ticket::Column::Serial.lt(before.serial()));
         }
         let rows = query.order_by_desc(ticket::Column::Serial).limit(limit).all(self.reader()).await?;
-        let mut tickets = Vec::with_capacity(rows.len());
-        for row in rows {
-            tickets.push(assemble(self.reader(), row).await?);
-        }
-        Ok(tickets)
+        assemble_all(self.reader(), rows).await
     }
 }
 
@@ -206,28 +204,51 @@ pub(super) fn subject(row: &ticket::Model) -> String {
 
 /// A ticket with the names its row refers to.
 pub(super) async fn assemble(db: &impl ConnectionTrait, row: ticket::Model) -> Result<Ticket, StoreError> {
-    let organization = organization::Entity::find_by_id(row.organization_id).one(db).await?;
-    let contact = match row.contact_id {
-        Some(id) => contact::Entity::find_by_id(id).one(db).await?,
-        None => None,
-    };
-    let owner = match row.owner_id {
-        Some(id) => user::Entity::find_by_id(id).one(db).await?,
-        None => None,
-    };
+    let id = row.id;
+    let ticket = assemble_all(db, vec![row]).await?.pop();
+    ticket.ok_or_else(|| StoreError::Unreadable(format!("ticket {id}")))
+}
+
+/// Tickets with the names their rows refer to, in three queries however many they are.
+async fn assemble_all(db: &impl ConnectionTrait, rows: Vec<ticket::Model>) -> Result<Vec<Ticket>, StoreError> {
+    let organizations: BTreeSet<i64> = rows.iter().map(|row| row.organization_id).collect();
+    let organizations = organization::Entity::find().filter(organization::Column::Id.is_in(organizations));
+    let organizations: BTreeMap<i64, String> =
+        organizations.all(db).await?.into_iter().map(|found| (found.id, found.name)).collect();
+    let contacts: BTreeSet<i64> = rows.iter().filter_map(|row| row.contact_id).collect();
+    let contacts = contact::Entity::find().filter(contact::Column::Id.is_in(contacts)).all(db).await?;
+    let contacts: BTreeMap<i64, String> = contacts.into_iter().map(|found| (found.id, found.name)).collect();
+    let owners: BTreeSet<i64> = rows.iter().filter_map(|row| row.owner_id).collect();
+    let owners = user::Entity::find().filter(user::Column::Id.is_in(owners)).all(db).await?;
+    let owners: BTreeMap<i64, String> = owners.into_iter().map(|found| (found.id, found.name)).collect();
+    let with_names = rows.into_iter().map(|row| {
+        let customer = organizations.get(&row.organization_id).cloned();
+        let contact = row.contact_id.and_then(|id| contacts.get(&id).cloned());
+        let owner = row.owner_id.and_then(|id| owners.get(&id).cloned());
+        with_names(row, customer, contact, owner)
+    });
+    with_names.collect()
+}
+
+fn with_names(
+    row: ticket::Model,
+    customer: Option<String>,
+    contact: Option<String>,
+    owner: Option<String>,
+) -> Result<Ticket, StoreError> {
     let number = TicketNumber::from_serial(row.serial);
     Ok(Ticket {
         number,
         title: row.title,
         description: row.description,
-        customer: organization.ok_or_else(|| StoreError::Unreadable(format!("ticket {number}")))?.name,
-        contact: contact.map(|contact| contact.name),
+        customer: customer.ok_or_else(|| StoreError::Unreadable(format!("ticket {number}")))?,
+        contact,
         state: row.state,
         next_states: row.state.next().to_vec(),
         impact: row.impact,
         urgency: row.urgency,
         priority: row.priority,
-        owner: owner.map(|owner| owner.name),
+        owner,
         channel: row.channel,
         version: row.version,
         created_at_ms: UnixMillis(row.created_at),

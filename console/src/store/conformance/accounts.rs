@@ -7,6 +7,7 @@ conformance! {
     a_user_sets_a_password_once_and_signs_in
     a_sign_in_link_works_once_and_expires
     failures_slow_an_account_and_a_source_across_a_restart
+    many_attempts_at_once_are_as_slow_as_one_by_one
     an_idle_or_old_sign_in_is_over
     signing_out_ends_the_sign_in
     names_and_passwords_have_their_limits
@@ -63,6 +64,24 @@ async fn failures_slow_an_account_and_a_source_across_a_restart(mut world: World
     }
     assert!(matches!(sign_in(&world, "ada", PASSWORD, "one").await, Err(SignInError::SlowDown { .. })));
     assert!(sign_in(&world, "ada", PASSWORD, "two").await.is_ok());
+}
+
+async fn many_attempts_at_once_are_as_slow_as_one_by_one(world: World) {
+    let link = user(&world, "ada").await;
+    world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    let attempts = (0..12).map(|n| {
+        let store = world.store.clone();
+        let source = format!("s{n}");
+        tokio::spawn(async move {
+            store.sign_in(SignIn { name: "ada", password: "wrong", source: &source }).await.map(|_| ())
+        })
+    });
+    let attempts: Vec<_> = attempts.collect();
+    let mut looked_at = 0;
+    for attempt in attempts {
+        looked_at += usize::from(matches!(attempt.await.unwrap(), Err(SignInError::Wrong)));
+    }
+    assert_eq!(looked_at, 5);
 }
 
 async fn an_idle_or_old_sign_in_is_over(world: World) {
