@@ -1,9 +1,9 @@
 //! What `survey` shows: what is wrong, what to do, what was looked at, what could not be looked at.
 
-use belay_protocol::finding::{Finding, Severity, bytes_for_people};
+use belay_protocol::finding::{Finding, Severity, bytes_for_people, word_for_people};
 use belay_protocol::report::{
-    Access, Disk, DnsOutcome, DnsProbe, Drivers, Fact, Interface, LinkState, Memory, Mount, Network, Reachability,
-    Report, Section, Stall, Synchronisation, System, WhyKind,
+    Access, DeviceKind, Disk, DnsOutcome, DnsProbe, Drivers, Fact, Interface, LinkState, Memory, Mount, Network,
+    Reachability, Report, Section, SectionName, Shared, Stall, Synchronisation, System, WhyKind,
 };
 use belay_protocol::{Language, Phrase};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -15,16 +15,18 @@ pub type Reveal<'a> = &'a dyn Fn(&str) -> String;
 
 /// The whole page for the person at this machine.
 pub fn survey(report: &Report, language: Language, colour: Colour, reveal: Reveal<'_>) -> String {
-    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new() };
-    page.judgement(report);
+    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new(), heading: None };
     page.facts(report);
+    let facts = std::mem::take(&mut page.text);
+    page.judgement(report);
+    page.text.push_str(&facts);
     page.unseen();
     page.text
 }
 
 /// The facts alone.
 pub fn facts(report: &Report, language: Language, colour: Colour, reveal: Reveal<'_>) -> String {
-    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new() };
+    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new(), heading: None };
     page.facts(report);
     page.unseen();
     page.text
@@ -37,6 +39,8 @@ struct Page<'a> {
     text: String,
     /// What could not be looked at, with the reason.
     unseen: Vec<(String, WhyKind)>,
+    /// The heading of the section at hand, until its first row needs it.
+    heading: Option<&'static str>,
 }
 
 impl Page<'_> {
@@ -49,7 +53,8 @@ impl Page<'_> {
             .collect();
         let serious = wrong.iter().filter(|finding| finding.severity != Severity::Info).count();
         match serious {
-            0 => self.heading(&NOTHING_WRONG, Style::Green, &[]),
+            0 if self.unseen.is_empty() => self.heading(&NOTHING_WRONG, Style::Green, &[]),
+            0 => self.heading(&NOTHING_WRONG_SEEN, Style::Green, &[]),
             1 => self.heading(&ONE_WRONG, Style::Bold, &[]),
             count => self.heading(&SOME_WRONG, Style::Bold, &[("count", &count.to_string())]),
         }
@@ -80,10 +85,13 @@ impl Page<'_> {
                 let value = match (evidence.unit.as_str(), evidence.value.parse::<u64>()) {
                     ("bytes", Ok(bytes)) => bytes_for_people(bytes),
                     ("us", Ok(micros)) => micros_for_people(micros),
-                    ("", _) => self.own(&evidence.value),
+                    ("", _) => match word_for_people(&evidence.value) {
+                        Some(word) => word.text(self.language).to_owned(),
+                        None => self.own(&evidence.value),
+                    },
                     (unit, _) => format!("{} {unit}", self.own(&evidence.value)),
                 };
-                format!("{label}: {value}")
+                format!("{label}{}{value}", COLON.text(self.language))
             })
             .collect();
         if !figures.is_empty() {
@@ -108,9 +116,9 @@ impl Page<'_> {
         }
     }
 
-    fn system(&mut self, system: &System<belay_protocol::report::Shared>) {
+    fn system(&mut self, system: &System<Shared>) {
         let language = self.language;
-        self.section(&Section::System(system.clone()));
+        self.section(SectionName::System);
         self.fact(&OS, &system.os, |os| os.name.to_string());
         self.fact(&KERNEL, &system.kernel, |kernel| format!("{} ({})", kernel.release, kernel.architecture));
         self.fact(&HOST, &system.host, |host| host.to_string());
@@ -135,13 +143,13 @@ impl Page<'_> {
         });
     }
 
-    fn disk(&mut self, disk: &Disk<belay_protocol::report::Shared>) {
-        self.section(&Section::Disk(disk.clone()));
+    fn disk(&mut self, disk: &Disk<Shared>) {
+        self.section(SectionName::Disk);
         let mounts = match &disk.mounts {
             Fact::Known(mounts) => mounts,
             Fact::Unknown(why) => return self.unseen.push((MOUNTS.text(self.language).to_owned(), why.kind)),
         };
-        for mount in mounts {
+        for mount in mounts.iter().filter(|mount| is_of_interest(mount)) {
             let value = self.mount(mount);
             let label = self.own(mount.mount_point.as_str());
             if let Some(why) = mount.space.why().filter(|why| why.kind != WhyKind::NotApplicable) {
@@ -151,7 +159,7 @@ impl Page<'_> {
         }
     }
 
-    fn mount(&self, mount: &Mount<belay_protocol::report::Shared>) -> String {
+    fn mount(&self, mount: &Mount<Shared>) -> String {
         let access = match mount.access {
             Access::ReadWrite => String::new(),
             Access::ReadOnly => format!(" · {}", READ_ONLY.text(self.language)),
@@ -169,7 +177,7 @@ impl Page<'_> {
 
     fn memory(&mut self, memory: &Memory) {
         let language = self.language;
-        self.section(&Section::Memory(memory.clone()));
+        self.section(SectionName::Memory);
         self.fact(&RAM, &memory.ram, |ram| {
             let (free, all) = (bytes_for_people(ram.available_bytes), bytes_for_people(ram.total_bytes));
             FREE_OF.fill(language, &[("free", &free), ("all", &all)])
@@ -187,9 +195,9 @@ impl Page<'_> {
         self.fact(&WAITS_IO, &memory.pressure.io, share);
     }
 
-    fn drivers(&mut self, drivers: &Drivers<belay_protocol::report::Shared>) {
+    fn drivers(&mut self, drivers: &Drivers<Shared>) {
         let language = self.language;
-        self.section(&Section::Drivers(drivers.clone()));
+        self.section(SectionName::Drivers);
         self.fact(&MODULES, &drivers.modules, |modules| modules.len().to_string());
         self.fact(&TAINT, &drivers.taint, |taint| match taint.bits {
             0 => NONE.text(language).to_owned(),
@@ -203,9 +211,9 @@ impl Page<'_> {
         }
     }
 
-    fn network(&mut self, network: &Network<belay_protocol::report::Shared>) {
+    fn network(&mut self, network: &Network<Shared>) {
         let language = self.language;
-        self.section(&Section::Network(network.clone()));
+        self.section(SectionName::Network);
         match &network.interfaces {
             Fact::Known(interfaces) => {
                 for interface in interfaces.iter().filter(|interface| interface.link != LinkState::Down) {
@@ -246,7 +254,7 @@ impl Page<'_> {
         });
     }
 
-    fn interface(&self, interface: &Interface<belay_protocol::report::Shared>) -> String {
+    fn interface(&self, interface: &Interface<Shared>) -> String {
         let link = match interface.link {
             LinkState::Up => &LINK_UP,
             LinkState::NoCarrier => &LINK_NONE,
@@ -278,7 +286,11 @@ impl Page<'_> {
                 unseen.iter().filter(|(_, why)| *why == kind).map(|(subject, _)| subject.as_str()).collect();
             if !subjects.is_empty() {
                 let separator = if self.language == Language::Chinese { "、" } else { ", " };
-                let line = format!("{} ({})", subjects.join(separator), kind.phrase().text(self.language));
+                let line = format!(
+                    "{}{}",
+                    subjects.join(separator),
+                    IN_BRACKETS.fill(self.language, &[("text", kind.phrase().text(self.language))])
+                );
                 for (number, line) in wrap(&line, PAGE_COLUMNS - 4).into_iter().enumerate() {
                     self.line(&format!("  {} {line}", if number == 0 { "-" } else { " " }));
                 }
@@ -286,10 +298,8 @@ impl Page<'_> {
         }
     }
 
-    fn section(&mut self, section: &Section) {
-        self.line("");
-        let name = section.name().phrase().text(self.language);
-        self.line(&self.colour.paint(Style::Bold, name));
+    fn section(&mut self, name: SectionName) {
+        self.heading = Some(name.phrase().text(self.language));
     }
 
     fn heading(&mut self, phrase: &Phrase, style: Style, values: &[(&str, &str)]) {
@@ -310,7 +320,11 @@ impl Page<'_> {
     }
 
     fn row(&mut self, label: &str, value: &str) {
-        let padding = LABEL_COLUMNS.saturating_sub(label.width()).max(1);
+        if let Some(heading) = self.heading.take() {
+            self.line("");
+            self.line(&self.colour.paint(Style::Bold, heading));
+        }
+        let padding = LABEL_COLUMNS.saturating_sub(label.width()).max(2);
         let label = self.colour.paint(Style::Dim, plain(label));
         self.line(&format!("  {label}{:padding$}{}", "", plain(value)));
     }
@@ -331,6 +345,15 @@ const LABEL_COLUMNS: usize = 26;
 const INDENT: usize = 4;
 
 const SHOWN_PROCESSES: usize = 3;
+
+/// Whether a person would call it a disk, or it needs attention: memory that looks like one interests nobody while it is
+/// nearly empty.
+fn is_of_interest(mount: &Mount<Shared>) -> bool {
+    mount.device_kind != DeviceKind::Memory
+        || mount.space.known().is_none_or(|space| space.used_percent >= CROWDED_PERCENT)
+}
+
+const CROWDED_PERCENT: u8 = 80;
 
 /// Breaks a text into lines of at most `columns`: between words, and after any wide character, because Chinese has no
 /// blanks to break at.
@@ -397,8 +420,14 @@ fn uptime(seconds: u64, language: Language) -> String {
 
 const NOTHING_WRONG: Phrase =
     Phrase { en: "Nothing wrong was found on this machine.", zh: "未发现本机存在问题。" };
+const NOTHING_WRONG_SEEN: Phrase = Phrase {
+    en: "Nothing wrong was found in what could be looked at.",
+    zh: "在能够查看的范围内未发现问题。",
+};
 const ONE_WRONG: Phrase = Phrase { en: "One thing needs attention:", zh: "有 1 项需要处理：" };
 const SOME_WRONG: Phrase = Phrase { en: "{count} things need attention:", zh: "有 {count} 项需要处理：" };
+pub(crate) const COLON: Phrase = Phrase { en: ": ", zh: "：" };
+const IN_BRACKETS: Phrase = Phrase { en: " ({text})", zh: "（{text}）" };
 const UNSEEN: Phrase = Phrase { en: "Could not look at", zh: "未能查看" };
 const OS: Phrase = Phrase { en: "operating system", zh: "操作系统" };
 const KERNEL: Phrase = Phrase { en: "kernel", zh: "内核" };

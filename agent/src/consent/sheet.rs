@@ -47,7 +47,8 @@ impl<'a> Sheet<'a> {
         let _ = writeln!(page, "\n{}", colour.paint(Style::Bold, SENT.fill(language, &[("size", &size)])));
         for (number, section) in self.report.sections.iter().enumerate() {
             let name = section.name().phrase().text(language);
-            let _ = writeln!(page, "  {} {name}: {}", number + 1, describe(section, language));
+            let _ =
+                writeln!(page, "  {} {name}{}{}", number + 1, page::COLON.text(language), describe(section, language));
         }
         let replaced = &self.report.header.replaced;
         if !replaced.is_empty() {
