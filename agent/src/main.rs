@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    belay_agent::cli::run(belay_agent::cli::Cli::parse()).await.into()
+    match belay_relay::settings::parse(std::env::args_os(), None) {
+        Ok(cli) => belay_agent::cli::run(cli).await.into(),
+        Err(error) => error.exit(),
+    }
 }
