@@ -426,7 +426,7 @@ const NOTHING_WRONG_SEEN: Phrase = Phrase {
 };
 const ONE_WRONG: Phrase = Phrase { en: "One thing needs attention:", zh: "有 1 项需要处理：" };
 const SOME_WRONG: Phrase = Phrase { en: "{count} things need attention:", zh: "有 {count} 项需要处理：" };
-pub(crate) const COLON: Phrase = Phrase { en: ": ", zh: "：" };
+const COLON: Phrase = Phrase { en: ": ", zh: "：" };
 const IN_BRACKETS: Phrase = Phrase { en: " ({text})", zh: "（{text}）" };
 const UNSEEN: Phrase = Phrase { en: "Could not look at", zh: "未能查看" };
 const OS: Phrase = Phrase { en: "operating system", zh: "操作系统" };

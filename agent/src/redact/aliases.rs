@@ -1,9 +1,9 @@
 //! The second pass of redaction: names and aliases, and text with the ones in place of the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use belay_protocol::report::{Masked, Private, PrivateKind, Replacement};
+use belay_protocol::report::{Masked, Private, PrivateKind, Replacement, SectionName};
 
 use super::identity::Identity;
 use super::scan;
@@ -24,8 +24,19 @@ pub struct Aliases {
     names: Vec<(PrivateKind, String)>,
     known: BTreeMap<(PrivateKind, String), String>,
     subnets: BTreeMap<String, Subnet>,
-    counts: BTreeMap<PrivateKind, (u32, u32)>,
+    /// The last number given out for each kind.
+    numbers: BTreeMap<PrivateKind, u32>,
+    /// The section that is being redacted, and what was replaced in each.
+    section: SectionName,
+    used: BTreeMap<(SectionName, PrivateKind), Used>,
     max_aliases: usize,
+}
+
+/// Aliases that stand in one section, and in how many places.
+#[derive(Clone, Debug, Default)]
+struct Used {
+    aliases: BTreeSet<String>,
+    times: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -38,8 +49,15 @@ impl Aliases {
     /// Gives the machine's own names their aliases, so that these do not depend on what is found where.
     pub(super) fn new(identity: &Identity, max_aliases: usize) -> Self {
         let mut names = identity.names().to_vec();
-        let (known, subnets, counts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut aliases = Self { names: Vec::new(), known, subnets, counts, max_aliases: max_aliases + names.len() };
+        let mut aliases = Self {
+            names: Vec::new(),
+            known: BTreeMap::new(),
+            subnets: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            section: SectionName::System,
+            used: BTreeMap::new(),
+            max_aliases: max_aliases + names.len(),
+        };
         for (kind, name) in &names {
             aliases.name(*kind, &name.to_lowercase());
         }
@@ -73,10 +91,24 @@ impl Aliases {
         Ok(Masked::redacted(text))
     }
 
-    /// What was replaced so far.
-    pub(super) fn replaced(&self) -> impl Iterator<Item = Replacement> + '_ {
-        let found = self.counts.iter().filter(|(_, (_, times))| *times > 0);
-        found.map(|(kind, (distinct, times))| Replacement { kind: *kind, distinct: *distinct, times: *times })
+    /// Counts what is replaced from here on as standing in `section`.
+    pub(super) fn enter(&mut self, section: SectionName) {
+        self.section = section;
+    }
+
+    /// What was replaced in `sections` together.
+    pub(super) fn replaced(&self, sections: &[SectionName]) -> Vec<Replacement> {
+        let mut together: BTreeMap<PrivateKind, Used> = BTreeMap::new();
+        for ((_, kind), used) in self.used.iter().filter(|((section, _), _)| sections.contains(section)) {
+            let all = together.entry(*kind).or_default();
+            all.aliases.extend(used.aliases.iter().cloned());
+            all.times = all.times.saturating_add(used.times);
+        }
+        let distinct = |used: &Used| u32::try_from(used.aliases.len()).unwrap_or(u32::MAX);
+        together
+            .iter()
+            .map(|(kind, used)| Replacement { kind: *kind, distinct: distinct(used), times: used.times })
+            .collect()
     }
 
     /// Puts the real values back in place of their aliases.
@@ -168,7 +200,7 @@ impl Aliases {
             return Err(CannotMask);
         }
         let alias = self.name(kind, value);
-        self.counts.entry(kind).or_default().1 += 1;
+        self.count(kind, &alias);
         Ok(alias)
     }
 
@@ -176,9 +208,7 @@ impl Aliases {
         if let Some(alias) = self.known.get(&(kind, value.to_owned())) {
             return alias.clone();
         }
-        let counted = self.counts.entry(kind).or_default();
-        counted.0 += 1;
-        let number = counted.0;
+        let number = self.next_number(kind);
         let alias = match (kind, value.parse::<IpAddr>()) {
             (PrivateKind::Address, Ok(address)) => self.name_address(&address),
             (PrivateKind::User, _) => format!("user-{number}"),
@@ -210,9 +240,21 @@ impl Aliases {
     }
 
     fn remove(&mut self) -> String {
-        let counted = self.counts.entry(PrivateKind::Secret).or_default();
-        (counted.0, counted.1) = (counted.0 + 1, counted.1 + 1);
+        let number = self.next_number(PrivateKind::Secret);
+        self.count(PrivateKind::Secret, &number.to_string());
         "<removed>".to_owned()
+    }
+
+    fn next_number(&mut self, kind: PrivateKind) -> u32 {
+        let number = self.numbers.entry(kind).or_default();
+        *number += 1;
+        *number
+    }
+
+    fn count(&mut self, kind: PrivateKind, alias: &str) {
+        let used = self.used.entry((self.section, kind)).or_default();
+        used.aliases.insert(alias.to_owned());
+        used.times = used.times.saturating_add(1);
     }
 }
 

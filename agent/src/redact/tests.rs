@@ -82,6 +82,20 @@ async fn an_unticked_section_leaves_no_trace_in_the_findings() {
 }
 
 #[tokio::test]
+async fn replacements_are_counted_for_what_is_sent_alone() {
+    let redacted = redact(survey().await).unwrap();
+    let counted = |redacted: &Redacted| -> Vec<_> {
+        let replaced = redacted.report().unwrap().header.replaced;
+        replaced.iter().map(|replaced| (replaced.kind, replaced.distinct, replaced.times)).collect()
+    };
+    use belay_protocol::report::PrivateKind::{Address, HardwareAddress, Host, Secret, User};
+    let all = [(User, 1, 4), (Host, 2, 2), (Address, 2, 3), (HardwareAddress, 1, 1), (Secret, 1, 1)];
+    assert_eq!(counted(&redacted), all);
+    let facts = [SectionName::Disk, SectionName::Network];
+    assert_eq!(counted(&redacted.without(&facts).unwrap()), [(User, 1, 1), (Host, 1, 1)]);
+}
+
+#[tokio::test]
 async fn reasons_hold_no_names_from_the_machine() {
     let report = redact(survey().await).unwrap().report().unwrap();
     let Section::System(system) = &report.sections[0] else { panic!("the system comes first") };
