@@ -21,7 +21,7 @@ pub struct AuditLine {
     pub actor: String,
     /// What was done: `ticket.open`, `invite.refuse`.
     pub action: String,
-    /// What it was done to: `ticket:BL-10001-6`.
+    /// What it was done to: `ticket:BL-10001-4`.
     pub subject: String,
     /// What else is worth knowing. Never a secret, never a report's content.
     pub details: Value,

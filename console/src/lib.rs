@@ -4,8 +4,14 @@
 //! line uses too. The sessions with customers' machines call the store directly.
 
 pub mod audit;
+pub mod cli;
 pub mod clock;
+pub mod console;
+pub mod data;
 pub mod desk;
+pub mod http;
+mod listen;
+pub mod local;
 pub mod number;
 pub mod policy;
 pub mod secret;

@@ -7,14 +7,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use belay_protocol::invite::damm_digit;
 
-/// The number of a ticket: `BL-10001-6`. The last digit is a Damm check digit over the digits before it, which finds
+/// The number of a ticket: `BL-10001-4`. The last digit is a Damm check digit over the digits before it, which finds
 /// every single wrong digit and every swap of neighbours.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TicketNumber(i64);
 
 /// A text was not a ticket number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not a ticket number: expected the form BL-10001-6 and a matching last digit")]
+#[error("not a ticket number: expected the form BL-10001-4 and a matching last digit")]
 pub struct NotATicketNumber;
 
 impl TicketNumber {

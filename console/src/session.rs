@@ -17,11 +17,10 @@ use belay_protocol::session::{ConsoleEvent, ConsoleSession, Violation};
 use belay_protocol::{DeviceKey, codec};
 use belay_relay::client::{Link, RecvStream};
 use belay_relay::close::Close;
-use belay_relay::stream::{self, Sender, StreamError};
-use tokio::sync::{broadcast, mpsc};
+use belay_relay::stream::{self, Arrivals, Sender, StreamError};
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::UnixMillis;
 use crate::desk::Shared;
@@ -136,30 +135,18 @@ enum Ended {
 struct Talk {
     session: ConsoleSession,
     sender: Sender<ConsoleMessage>,
-    arrivals: mpsc::Receiver<Result<Option<AgentMessage>, StreamError>>,
-    _reader: AbortOnDropHandle<()>,
+    arrivals: Arrivals<AgentMessage>,
 }
 
 impl Talk {
     async fn begin(shared: &Shared, link: &Link) -> Result<Self, StreamError> {
         let (send, recv) = link.accept_bi().await?;
-        let (mut sender, mut receiver) = stream::welcome::<ConsoleMessage, AgentMessage>(send, recv).await?;
+        let (mut sender, receiver) = stream::welcome::<ConsoleMessage, AgentMessage>(send, recv).await?;
         let mut session = ConsoleSession::default();
         let introduction =
             session.introduce(shared.introduction.clone()).expect("a new session begins with the introduction");
         sender.send(&introduction).await?;
-        // Receiving is not cancel-safe, so that it has a task of its own.
-        let (queue, arrivals) = mpsc::channel(1);
-        let reader = AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                let message = receiver.receive().await;
-                let is_last = !matches!(message, Ok(Some(_)));
-                if queue.send(message).await.is_err() || is_last {
-                    return;
-                }
-            }
-        }));
-        Ok(Self { session, sender, arrivals, _reader: reader })
+        Ok(Self { session, sender, arrivals: receiver.arrivals() })
     }
 
     /// Takes the code and answers it; `None` when it was not good.
@@ -265,12 +252,9 @@ impl Talk {
     }
 
     async fn next_event(&mut self) -> Result<ConsoleEvent, Broken> {
-        match self.arrivals.recv().await {
-            Some(Ok(Some(message))) => Ok(self.session.receive(message)?),
-            Some(Err(error)) => Err(error.into()),
-            // An end without a word is a lost agent.
-            Some(Ok(None)) | None => Err(Broken::Lost),
-        }
+        // An end without a word is a lost agent.
+        let message = self.arrivals.next().await?.ok_or(Broken::Lost)?;
+        Ok(self.session.receive(message)?)
     }
 
     /// Tells the device that the session is over.

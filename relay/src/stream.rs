@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use belay_protocol::codec::{self, DecodeError, EncodeError};
 use belay_protocol::frame::{self, FrameError, PREFIX_BYTES};
@@ -109,6 +111,37 @@ impl<T: DeserializeOwned> Receiver<T> {
     pub async fn receive(&mut self) -> Result<Option<T>, StreamError> {
         let Some(payload) = read_frame(&mut self.stream, FRAME_MAX_BYTES).await? else { return Ok(None) };
         Ok(Some(codec::decode(&payload, FRAME_MAX_BYTES)?))
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Receiver<T> {
+    /// Reads on in a task of its own, so that waiting for the next message can be given up at any time.
+    pub fn arrivals(mut self) -> Arrivals<T> {
+        let (sender, queue) = mpsc::channel(1);
+        let reader = tokio::spawn(async move {
+            loop {
+                let message = self.receive().await;
+                let is_last = !matches!(message, Ok(Some(_)));
+                if sender.send(message).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Arrivals { queue, _reader: AbortOnDropHandle::new(reader) }
+    }
+}
+
+/// The receiving half of a conversation, cancel-safe.
+#[derive(Debug)]
+pub struct Arrivals<T> {
+    queue: mpsc::Receiver<Result<Option<T>, StreamError>>,
+    _reader: AbortOnDropHandle<()>,
+}
+
+impl<T> Arrivals<T> {
+    /// The next message; `None` when the other side has ended its half, and after an error. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Option<T>, StreamError> {
+        self.queue.recv().await.unwrap_or(Ok(None))
     }
 }
 

@@ -14,7 +14,7 @@ use belay_protocol::{ConsoleKey, Language, OrganizationKey};
 use belay_relay::client::{Client, Link, Notice, Registration, RelayError, Role};
 use belay_relay::close::Close;
 use belay_relay::identity::verify_delegation;
-use belay_relay::stream::{self, Receiver, Sender, StreamError};
+use belay_relay::stream::{self, Arrivals, Sender, StreamError};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::JoinError;
@@ -139,16 +139,14 @@ impl Way {
 pub(super) struct Meeting {
     pub(super) link: Link,
     pub(super) introduction: Introduction,
-    session: AgentSession,
-    sender: Sender<AgentMessage>,
-    receiver: Receiver<ConsoleMessage>,
+    talk: Talk,
 }
 
 impl Meeting {
     async fn begin(link: Link, invitation: &Invitation) -> Result<Self, JoinError> {
         let (send, recv) = link.open_bi().await.map_err(lost)?;
         let (sender, receiver) = stream::greet::<AgentMessage, ConsoleMessage>(send, recv).await.map_err(lost)?;
-        let mut talk = Talk { session: AgentSession::default(), sender, receiver };
+        let mut talk = Talk { session: AgentSession::default(), sender, arrivals: receiver.arrivals() };
         let AgentEvent::DeskIntroduced(introduction) = talk.next().await? else {
             return Err(JoinError::Protocol("an introduction was expected".to_owned()));
         };
@@ -159,8 +157,7 @@ impl Meeting {
                 tracing::warn!(%error, "the desk's delegation is not good");
                 JoinError::NotTheDesk
             })?;
-        let Talk { session, sender, receiver } = talk;
-        Ok(Self { link, introduction, session, sender, receiver })
+        Ok(Self { link, introduction, talk })
     }
 
     /// Presents the code.
@@ -169,8 +166,7 @@ impl Meeting {
         invitation: &Invitation,
         language: Language,
     ) -> Result<(Talk, Link, Admitted), JoinError> {
-        let Self { link, session, sender, receiver, .. } = self;
-        let mut talk = Talk { session, sender, receiver };
+        let Self { link, mut talk, .. } = self;
         let redeem = Redeem {
             code: invitation.code,
             secret: invitation.secret.clone(),
@@ -198,7 +194,7 @@ impl Meeting {
 pub(super) struct Talk {
     pub(super) session: AgentSession,
     sender: Sender<AgentMessage>,
-    receiver: Receiver<ConsoleMessage>,
+    arrivals: Arrivals<ConsoleMessage>,
 }
 
 impl Talk {
@@ -206,9 +202,9 @@ impl Talk {
         self.sender.send(message).await.map_err(lost)
     }
 
-    /// The next event. Not cancel-safe.
+    /// The next event. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<AgentEvent, JoinError> {
-        let message = self.receiver.receive().await.map_err(lost)?;
+        let message = self.arrivals.next().await.map_err(lost)?;
         let message = message.ok_or_else(|| JoinError::Lost("the desk ended the conversation".to_owned()))?;
         self.session.receive(message).map_err(|violation| JoinError::Protocol(violation.to_string()))
     }

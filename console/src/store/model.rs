@@ -120,7 +120,7 @@ pub struct TicketChange {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Ticket {
     /// The number people read aloud.
-    #[schema(value_type = String, example = "BL-10001-6")]
+    #[schema(value_type = String, example = "BL-10001-4")]
     pub number: TicketNumber,
     /// One line that says what is wrong.
     pub title: String,
@@ -212,7 +212,7 @@ pub struct Session {
     /// Its id.
     pub id: SessionId,
     /// The ticket.
-    #[schema(value_type = String, example = "BL-10001-6")]
+    #[schema(value_type = String, example = "BL-10001-4")]
     pub ticket: TicketNumber,
     /// The device.
     pub device: DeviceId,
@@ -399,7 +399,7 @@ pub struct Event {
     /// Its id, which is also the event id of the live stream.
     pub id: EventId,
     /// The ticket.
-    #[schema(value_type = String, example = "BL-10001-6")]
+    #[schema(value_type = String, example = "BL-10001-4")]
     pub ticket: TicketNumber,
     /// What happened.
     pub kind: EventKind,

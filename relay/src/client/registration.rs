@@ -230,22 +230,14 @@ impl Keeper {
     }
 
     /// Runs a registered connection until it breaks; the reason.
-    async fn converse(&mut self, (connection, address, mut sender, mut receiver): Conversation) -> RelayError {
-        // Receiving is not cancel-safe, so that it has a task of its own.
-        let (arrivals, mut arrived) = mpsc::channel(1);
-        let reader = AbortOnDropHandle::new(tokio::spawn(async move {
-            while let Ok(Some(message)) = receiver.receive().await {
-                if arrivals.send(message).await.is_err() {
-                    return;
-                }
-            }
-        }));
+    async fn converse(&mut self, (connection, address, mut sender, receiver): Conversation) -> RelayError {
+        let mut arrivals = receiver.arrivals();
         self.wish_due = self.wish.map(|_| Instant::now());
         loop {
             let due = self.wish_due;
             tokio::select! {
-                message = arrived.recv() => {
-                    let Some(message) = message else { break };
+                message = arrivals.next() => {
+                    let Ok(Some(message)) = message else { break };
                     if self.take(message, address).await.is_err() {
                         break;
                     }
@@ -276,7 +268,6 @@ impl Keeper {
                 }
             }
         }
-        drop(reader);
         let reason = timeout(CLOSE_GRACE, connection.closed()).await;
         Close::Done.close(&connection);
         reason.map_or(RelayError::Protocol(StreamError::Ended), RelayError::from)

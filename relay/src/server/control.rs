@@ -14,7 +14,7 @@ use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::Admission;
@@ -213,22 +213,12 @@ impl ControlPlane {
 
     /// Serves a registered end until it leaves; why it left.
     async fn converse(&self, end: End, number: ConnectionNumber) -> &'static str {
-        let End { peer, is_desk, connection, mut sender, mut receiver, mut mailbox } = end;
-        // Receiving is not cancel-safe, so that it has a task of its own.
-        let (arrivals, mut arrived) = mpsc::channel(1);
-        let _reader = AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                let message = receiver.receive().await;
-                let is_last = !matches!(message, Ok(Some(_)));
-                if arrivals.send(message).await.is_err() || is_last {
-                    return;
-                }
-            }
-        }));
+        let End { peer, is_desk, connection, mut sender, receiver, mut mailbox } = end;
+        let mut arrivals = receiver.arrivals();
         loop {
             tokio::select! {
-                message = arrived.recv() => match message {
-                    Some(Ok(Some(ToRelay::Reach { organization }))) if !is_desk => {
+                message = arrivals.next() => match message {
+                    Ok(Some(ToRelay::Reach { organization })) if !is_desk => {
                         let answer = self.reach(&peer, &organization, connection.remote_address());
                         if let Err(refusal) = answer
                             && sender.send(&FromRelay::Refused(refusal)).await.is_err()
@@ -236,17 +226,17 @@ impl ControlPlane {
                             return "lost";
                         }
                     }
-                    Some(Ok(Some(ToRelay::Leave { peer: other }))) => {
+                    Ok(Some(ToRelay::Leave { peer: other })) => {
                         let told = self.table().leave(&peer, &other);
                         self.tell_gone(told);
                     }
-                    Some(Ok(Some(_))) => {
+                    Ok(Some(_)) => {
                         Close::Violation.close(&connection);
                         return "broke the protocol";
                     }
-                    Some(Err(StreamError::Lost)) | None => return "lost",
-                    Some(Ok(None)) => return "left",
-                    Some(Err(error)) => {
+                    Err(StreamError::Lost) => return "lost",
+                    Ok(None) => return "left",
+                    Err(error) => {
                         tracing::debug!(%error, "an end broke the protocol");
                         Close::Violation.close(&connection);
                         return "broke the protocol";

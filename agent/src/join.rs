@@ -1,0 +1,524 @@
+//! Joining a ticket's session: from the invite to the report that the customer approved.
+
+mod error;
+mod meeting;
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_protocol::bounded::{BoundedVec, Name};
+use belay_protocol::consent::{Capability, Grant};
+use belay_protocol::invite::{Code, Invite};
+use belay_protocol::lang::Phrase;
+use belay_protocol::limits::FRAME_MAX_BYTES;
+use belay_protocol::message::{Admitted, Consent, PeerRoute, ReportId, ReportOffer, StreamHeader};
+use belay_protocol::phrase::KeyWords;
+use belay_protocol::report::{Fact, Reachability, RelayPath, Transport};
+use belay_protocol::session::AgentEvent;
+use belay_protocol::{Language, codec};
+use belay_relay::client::{Client, ClientOptions, Link};
+use belay_relay::identity::Identity;
+use belay_relay::net::Net;
+use belay_relay::stream;
+use belay_relay::transport::Congestion;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::consent::ledger::{Answered, Entry, Ledger};
+use crate::consent::{Answer, Approved, DeskStanding, Request, prompt};
+use crate::desk::{self, Verification};
+use crate::redact::{Redacted, redact};
+use crate::survey::{self, Look, Survey};
+use crate::terminal::{Colour, plain};
+
+pub use error::JoinError;
+use meeting::{Talk, Way, unix_ms};
+pub use meeting::Invitation;
+
+/// What the customer asked for on the command line.
+#[derive(Debug, Clone)]
+pub struct JoinOptions {
+    /// The invite as typed: a link, or a help address.
+    pub invite: String,
+    /// The code as typed, beside a help address.
+    pub code: Option<String>,
+    /// The most that may be allowed, whatever the desk asks for; `None` leaves it to the question.
+    pub grant: Option<Vec<Capability>>,
+    /// The customer has agreed beforehand.
+    pub yes: bool,
+    /// The language of what is shown.
+    pub language: Language,
+    /// Whether a desk on this very machine may be asked by plain HTTP.
+    pub insecure_http: bool,
+    /// Directory of the device's key and the consent ledger.
+    pub data: PathBuf,
+    /// Where sockets come from.
+    pub net: Arc<dyn Net>,
+    /// A captured tree to look at instead of this machine.
+    pub root: Option<PathBuf>,
+    /// Whether the page may be coloured.
+    pub colour: Colour,
+}
+
+/// The person in front of the machine.
+pub struct Person {
+    /// What they type.
+    pub answers: Box<dyn BufRead + Send>,
+    /// What they see.
+    pub page: Box<dyn Write + Send>,
+}
+
+/// How joining ended.
+#[derive(Debug)]
+pub enum Joined {
+    /// The desk has on its disk what the customer approved.
+    Filed(Receipt),
+    /// The customer did not agree, or nothing that may be allowed was asked for. Nothing was sent.
+    Refused,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Receipt {
+    /// The ticket.
+    pub ticket: String,
+    /// The desk's name for itself.
+    pub desk: String,
+    /// Whether its domain vouches for it.
+    pub is_verified: bool,
+    /// Size of the report.
+    pub report_bytes: usize,
+    /// SHA-256 of the report, in hexadecimal.
+    pub report_sha256: String,
+}
+
+/// Joins the session of an invite.
+pub async fn join(options: JoinOptions, mut person: Person) -> Result<Joined, JoinError> {
+    let language = options.language;
+    // Looking takes about as long as connecting. Nothing leaves the machine before the question is answered.
+    let look = Look { root: options.root.clone(), language, ..Look::default() };
+    let looking = tokio::spawn(async move { survey::look(&look, |_| {}).await });
+
+    let invitation = invitation(&options).await?;
+    let host = plain(&invitation.host);
+    tell(&mut person, &CONNECTING.fill(language, &[("host", &host)]));
+    let verifying = verify_in_background(&invitation, options.insecure_http);
+    let client = start_client(&options)?;
+    let mut way = Way::open(client, &invitation).await?;
+    let joined = Visit { options: &options, invitation: &invitation, way: &mut way }
+        .run(&mut person, looking, verifying)
+        .await;
+    way.close().await;
+    joined
+}
+
+/// One visit to a desk.
+struct Visit<'a> {
+    options: &'a JoinOptions,
+    invitation: &'a Invitation,
+    way: &'a mut Way,
+}
+
+/// What the customer approved, ready to be sent as often as it takes.
+struct Approval {
+    admitted: Admitted,
+    consent: Consent,
+    report: Approved,
+}
+
+impl Visit<'_> {
+    async fn run(
+        &mut self,
+        person: &mut Person,
+        looking: JoinHandle<Survey>,
+        verifying: JoinHandle<Verification>,
+    ) -> Result<Joined, JoinError> {
+        let language = self.options.language;
+        let desk = self.way.desk(None).await?;
+        let meeting = self.way.meet(&desk, self.invitation).await?;
+        let verification = verifying.await.map_err(|error| JoinError::Local(error.to_string()))?;
+        if verification == Verification::Contradicted {
+            return Err(JoinError::Impostor(self.invitation.host.clone()));
+        }
+        let is_verified = verification == Verification::Verified;
+        let standing = self.standing(&verification);
+        let (name, phrase) = (meeting.introduction.desk_name.clone(), meeting.link.phrase());
+        let (mut talk, link, admitted) = meeting.redeem(self.invitation, language).await?;
+
+        let grants = self.grants(&admitted);
+        let survey = looking.await.map_err(|error| JoinError::Local(error.to_string()))?;
+        let redacted = prepare(survey, &link, self.invitation)?;
+        let request = Request {
+            desk: name.to_string(),
+            standing,
+            technician: Some(admitted.technician.to_string()).filter(|technician| !technician.is_empty()),
+            ticket: format!("{} {}", admitted.ticket, admitted.title),
+            phrase: phrase.text(language),
+            grants,
+            language,
+        };
+        let hash = *redacted.sha256();
+        let answer = if request.grants.is_empty() {
+            tell(person, NOTHING_ALLOWED.text(language));
+            Answer::Refused
+        } else {
+            self.ask(person, redacted, request, &mut talk).await?
+        };
+        let Answer::Approved { report, grants } = answer else {
+            self.note_answer(&admitted, Answered::Refused, &[], &hash)?;
+            if let Ok(decline) = talk.session.decline() {
+                let _ = talk.send(&decline).await;
+            }
+            talk.leave(&link).await;
+            tell(person, DECLINED.text(language));
+            return Ok(Joined::Refused);
+        };
+        let answered = if self.options.yes { Answered::ApprovedInAdvance } else { Answered::Approved };
+        self.note_answer(&admitted, answered, &grants, report.sha256())?;
+
+        tell(person, SENDING.text(language));
+        let receipt = Receipt {
+            ticket: plain(&admitted.ticket),
+            desk: plain(&name),
+            is_verified,
+            report_bytes: report.bytes().len(),
+            report_sha256: hex(report.sha256()),
+        };
+        let offer = ReportOffer {
+            id: ReportId(rand::random()),
+            size_bytes: u32::try_from(report.bytes().len()).map_err(|error| JoinError::Local(error.to_string()))?,
+            sha256: *report.sha256(),
+        };
+        let consent = Consent { grants: BoundedVec::truncating(grants).0, report: Some(offer) };
+        let approval = Approval { admitted, consent, report };
+        let (talk, link) = self.deliver(&approval, desk, talk, link).await?;
+        talk.leave(&link).await;
+        tell(person, &SENT.fill(language, &[("desk", &receipt.desk), ("ticket", &receipt.ticket)]));
+        Ok(Joined::Filed(receipt))
+    }
+
+    /// Asks the person, on a thread where waiting for a key is fine. The desk may end the session in the meantime.
+    async fn ask(
+        &self,
+        person: &mut Person,
+        redacted: Redacted,
+        request: Request,
+        talk: &mut Talk,
+    ) -> Result<Answer, JoinError> {
+        let (yes, colour) = (self.options.yes, self.options.colour);
+        // The thread needs both; the person gets them back with the answer.
+        let answers = std::mem::replace(&mut person.answers, Box::new(std::io::empty()));
+        let page = std::mem::replace(&mut person.page, Box::new(std::io::sink()));
+        let mut asked = Person { answers, page };
+        let mut asking = tokio::task::spawn_blocking(move || {
+            let now = unix_ms();
+            let answer = if yes {
+                prompt::agree_in_advance(&redacted, &request, colour, now, &mut asked.page)
+            } else {
+                prompt::ask(&redacted, &request, colour, now, &mut asked.answers, &mut asked.page)
+            };
+            (answer, asked)
+        });
+        let mut may_end = true;
+        loop {
+            tokio::select! {
+                answered = &mut asking => {
+                    let (answer, asked) = answered.map_err(|error| JoinError::Local(error.to_string()))?;
+                    *person = asked;
+                    return answer.map_err(|error| JoinError::Local(error.to_string()));
+                }
+                event = talk.next(), if may_end => match event {
+                    Ok(AgentEvent::Ended(reason)) => {
+                        let error = JoinError::Ended(reason);
+                        // A desk that restarts may be back when the answer is there.
+                        if !error.is_passing() {
+                            return Err(error);
+                        }
+                        may_end = false;
+                    }
+                    Ok(_) => return Err(JoinError::Protocol("a message during the question".to_owned())),
+                    // The connection may be picked up again when there is something to send.
+                    Err(_) => may_end = false,
+                },
+            }
+        }
+    }
+
+    /// Sends what was approved until the desk has it, through lost connections and a restarted desk.
+    async fn deliver(
+        &mut self,
+        approval: &Approval,
+        desk: PeerRoute,
+        talk: Talk,
+        link: Link,
+    ) -> Result<(Talk, Link), JoinError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut current = Some((desk, talk, link));
+        loop {
+            let failed = match current.take() {
+                Some((desk, mut talk, link)) => {
+                    match self.send_once(approval, &desk, &mut talk, &link, deadline).await {
+                        Ok(()) => return Ok((talk, link)),
+                        Err(error) => {
+                            link.close(belay_relay::close::Close::Done);
+                            error
+                        }
+                    }
+                }
+                None => match self.come_back(approval, deadline).await {
+                    Ok(back) => {
+                        current = Some(back);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+            };
+            if !failed.is_passing() {
+                return Err(failed);
+            }
+            if Instant::now() >= deadline {
+                tracing::warn!(error = %failed, "the report is not confirmed");
+                return Err(JoinError::NotConfirmed);
+            }
+            tracing::info!(error = %failed, "the connection was lost; trying again");
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Meets the desk again with the same code, which the desk knows to be this device's.
+    async fn come_back(
+        &mut self,
+        approval: &Approval,
+        deadline: Instant,
+    ) -> Result<(PeerRoute, Talk, Link), JoinError> {
+        let desk = self.way.desk(Some(deadline)).await?;
+        let meeting = self.way.meet(&desk, self.invitation).await?;
+        let (talk, link, admitted) = match meeting.redeem(self.invitation, self.options.language).await {
+            // The session ended or the code expired in between: whether the report arrived is not known.
+            Err(JoinError::CodeRefused) => return Err(JoinError::NotConfirmed),
+            other => other?,
+        };
+        // The consent was given for one ticket.
+        if admitted.ticket != approval.admitted.ticket {
+            return Err(JoinError::Protocol("the code now belongs to another ticket".to_owned()));
+        }
+        Ok((desk, talk, link))
+    }
+
+    async fn send_once(
+        &mut self,
+        approval: &Approval,
+        desk: &PeerRoute,
+        talk: &mut Talk,
+        link: &Link,
+        deadline: Instant,
+    ) -> Result<(), JoinError> {
+        let consent = talk
+            .session
+            .consent(approval.consent.clone())
+            .map_err(|_| JoinError::Lost("the session was over before the answer".to_owned()))?;
+        if !talk.permits(Capability::Survey) {
+            return Err(JoinError::Local(EXPIRED.text(self.options.language).to_owned()));
+        }
+        talk.send(&consent).await?;
+        let sending = send_report(link, &approval.consent, &approval.report);
+        let confirmed = async {
+            sending.await?;
+            match talk.next().await? {
+                AgentEvent::Filed => Ok(()),
+                AgentEvent::Ended(reason) => Err(JoinError::Ended(reason)),
+                _ => Err(JoinError::Protocol("a confirmation was expected".to_owned())),
+            }
+        };
+        tokio::select! {
+            confirmed = timeout_at(deadline, confirmed) => {
+                confirmed.unwrap_or_else(|_| Err(JoinError::Lost("no confirmation in time".to_owned())))
+            }
+            () = self.way.desk_gone(desk) => Err(JoinError::Lost("the desk has gone".to_owned())),
+        }
+    }
+
+    fn standing(&self, verification: &Verification) -> DeskStanding {
+        match verification {
+            Verification::Verified => DeskStanding::Verified { domain: self.invitation.host.clone() },
+            other => {
+                tracing::info!(?other, "the desk is not verified");
+                let words = KeyWords::of(&self.invitation.organization);
+                DeskStanding::Unverified { key_words: words.text(self.options.language) }
+            }
+        }
+    }
+
+    /// What is asked for and may be allowed, each with its end.
+    fn grants(&self, admitted: &Admitted) -> Vec<Grant> {
+        let until_unix_ms = unix_ms() + GRANT_LIFE_MS;
+        let may = |capability: &Capability| self.options.grant.as_ref().is_none_or(|most| most.contains(capability));
+        let offered = admitted.requested.iter().filter(|capability| OFFERED.contains(capability));
+        offered.filter(|c| may(c)).map(|&capability| Grant { capability, until_unix_ms }).collect()
+    }
+
+    fn note_answer(
+        &self,
+        admitted: &Admitted,
+        answered: Answered,
+        grants: &[Grant],
+        report_sha256: &[u8; 32],
+    ) -> Result<(), JoinError> {
+        let organization = &self.invitation.organization;
+        let entry =
+            Entry::new(unix_ms(), organization, plain(&admitted.ticket), answered, grants, report_sha256);
+        Ledger::in_data_dir(&self.options.data)
+            .and_then(|ledger| ledger.append(&entry))
+            .map_err(|error| JoinError::Local(error.to_string()))
+    }
+}
+
+async fn send_report(link: &Link, consent: &Consent, report: &Approved) -> Result<(), JoinError> {
+    let Some(offer) = consent.report else { return Ok(()) };
+    let broken = |error: &dyn std::fmt::Display| JoinError::Lost(error.to_string());
+    let mut stream = link.open_uni().await.map_err(|error| broken(&error))?;
+    let header = codec::encode(&StreamHeader::Report(offer.id), FRAME_MAX_BYTES).map_err(|error| broken(&error))?;
+    stream::write_frame(&mut stream, &header, FRAME_MAX_BYTES).await.map_err(|error| broken(&error))?;
+    stream.write_all(report.bytes()).await.map_err(|error| broken(&error))?;
+    stream.finish().map_err(|error| broken(&error))
+}
+
+/// Adds what the session knows about the way to the relay, and redacts.
+fn prepare(mut survey: Survey, link: &Link, invitation: &Invitation) -> Result<Redacted, JoinError> {
+    let path = link.path();
+    let loss = path.lost_packets as f64 * 100.0 / (path.sent_packets.max(1)) as f64;
+    survey.network.relay = Fact::Known(RelayPath {
+        relay: Name::truncating(invitation.relay.host_port()),
+        reachability: Reachability::Reached,
+        transport: Some(Transport::Udp),
+        rtt_us: u64::try_from(path.round_trip.as_micros()).ok(),
+        loss_percent: Some(loss),
+        mtu_bytes: Some(path.mtu_bytes),
+    });
+    redact(survey).map_err(|error| JoinError::Local(error.to_string()))
+}
+
+/// What an invite comes down to. A help address is asked for its desk here; a link carries everything.
+async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
+    if options.invite.trim().starts_with("belay:") {
+        let invite: Invite = options.invite.parse()?;
+        return Ok(Invitation {
+            relay: invite.relay,
+            organization: invite.organization,
+            code: invite.code,
+            secret: Some(invite.secret),
+            host: invite.desk,
+        });
+    }
+    let code: Code = options.code.as_deref().ok_or(JoinError::NoInvite)?.parse()?;
+    let host = help_host(&options.invite).ok_or(JoinError::NoInvite)?;
+    let (asked, insecure_http) = (host.clone(), options.insecure_http);
+    let document = tokio::task::spawn_blocking(move || desk::fetch(&asked, insecure_http))
+        .await
+        .map_err(|error| JoinError::Local(error.to_string()))?
+        .map_err(|source| JoinError::HelpHost { host: plain(&host), source })?;
+    let organization = document
+        .organization()
+        .ok_or_else(|| JoinError::HelpHost { host: plain(&host), source: desk::WellKnownError::NotADesk })?;
+    let relay = document.relays().into_iter().next().ok_or_else(|| JoinError::NoRelay(plain(&host)))?;
+    Ok(Invitation { relay, organization, code, secret: None, host })
+}
+
+/// A help address as typed, without a scheme or a trailing slash.
+fn help_host(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
+    let host = text.trim_end_matches('/');
+    let is_host = !host.is_empty()
+        && host.len() <= 259
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    is_host.then(|| host.to_owned())
+}
+
+/// A link's host is asked while the relay is being reached. In the other form the host has been asked already.
+fn verify_in_background(invitation: &Invitation, insecure_http: bool) -> JoinHandle<Verification> {
+    let (host, organization) = (invitation.host.clone(), invitation.organization);
+    let has_been_asked = invitation.secret.is_none();
+    tokio::task::spawn_blocking(move || {
+        if has_been_asked { Verification::Verified } else { desk::verify(&host, &organization, insecure_http) }
+    })
+}
+
+fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
+    let local = |error: &dyn std::fmt::Display| JoinError::Local(error.to_string());
+    std::fs::create_dir_all(&options.data).map_err(|error| local(&error))?;
+    let identity = Identity::load_or_create(&options.data.join("device.key")).map_err(|error| local(&error))?;
+    let client = ClientOptions {
+        net: Arc::clone(&options.net),
+        congestion: Congestion::default(),
+        accepts_sessions: false,
+        keep_alive: CONTROL_KEEP_ALIVE,
+    };
+    Client::start(Arc::new(identity), client).map_err(|error| local(&error))
+}
+
+/// A page that cannot be written to is a terminal that has gone; what happens is in the log as well.
+fn tell(person: &mut Person, line: &str) {
+    tracing::debug!(line);
+    let _ = writeln!(person.page, "{line}").and_then(|()| person.page.flush());
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What this agent can do; a desk may ask for more.
+const OFFERED: [Capability; 1] = [Capability::Survey];
+
+/// How long a grant holds.
+const GRANT_LIFE_MS: i64 = 60 * 60 * 1000;
+
+/// How long an approved report is tried to be delivered: time for a desk or a relay to be restarted.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A person is waiting, so that the restart of a relay should be noticed within seconds.
+const CONTROL_KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+const CONNECTING: Phrase =
+    Phrase { en: "Connecting to the support desk at {host} ...", zh: "正在连接支持台 {host} ……" };
+const SENDING: Phrase = Phrase { en: "Sending ...", zh: "正在发送……" };
+const SENT: Phrase = Phrase {
+    en: "Done: {desk} has your report for ticket {ticket}. The connection is closed; nothing else was sent.",
+    zh: "完成：{desk} 已收到工单 {ticket} 的报告。连接已关闭，未发送其他内容。",
+};
+const DECLINED: Phrase = Phrase { en: "You did not agree. Nothing was sent.", zh: "您未同意。未发送任何内容。" };
+const NOTHING_ALLOWED: Phrase = Phrase {
+    en: "The desk asked for nothing that you allow with --grant.",
+    zh: "支持台的请求均不在 --grant 允许的范围内。",
+};
+const EXPIRED: Phrase = Phrase {
+    en: "Your permission has ended before the report could be sent. Nothing was sent; please run the command again.",
+    zh: "在报告发送之前许可已到期。未发送任何内容，请重新运行命令。",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_addresses_are_read_as_people_type_them() {
+        for (typed, host) in [
+            ("help.example.com", Some("help.example.com")),
+            (" https://help.example.com/ ", Some("help.example.com")),
+            ("localhost:8080", Some("localhost:8080")),
+            ("[::1]:8080", Some("[::1]:8080")),
+            ("", None),
+            ("https://", None),
+            ("help.example.com/path", None),
+            ("user@help.example.com", None),
+            ("帮助.example.com", None),
+        ] {
+            assert_eq!(help_host(typed).as_deref(), host, "{typed}");
+        }
+    }
+}

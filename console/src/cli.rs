@@ -1,0 +1,373 @@
+//! The command line of `belay-console`.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use hyper::Method;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use belay_protocol::Language;
+use belay_protocol::bounded::Name;
+use belay_protocol::invite::RelayAddress;
+use belay_relay::logging::{self, LogFormat};
+use belay_relay::net::SystemNet;
+use belay_relay::settings;
+
+use crate::clock::Clock;
+use crate::console::{Config, Console, Https, Offline};
+use crate::data::{DataDirectory, DataError, DeskName};
+use crate::local::{Local, LocalError, LocalPath, LocalRequest};
+use crate::number::TicketNumber;
+use crate::policy::Role;
+
+mod text;
+
+/// The support desk: tickets, invites, reports and findings, and the web console over them.
+#[derive(Debug, Parser)]
+#[command(name = "belay-console", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// Which log lines appear, for example `debug` or `warn,belay_console=trace`
+    #[arg(long, global = true, default_value = "info")]
+    log: String,
+    /// Language of what is printed: en or zh; the locale's when not given
+    #[arg(long, global = true, value_name = "LANG")]
+    lang: Option<Language>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
+    Every option can also be set as BELAY_<OPTION> or as a key of the TOML file named by --config.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new desk: its directory, keys and database, and the first admin's set-up link
+    #[command(
+        after_help = "Example:\n  belay-console init --data /var/lib/belay --name 'Nordwind Help' \\\n      --help-host help.example.com"
+    )]
+    Init(Init),
+    /// Run the console until it is told to stop
+    #[command(
+        after_help = "Example:\n  belay-console serve --data /var/lib/belay --http 127.0.0.1:8080 \\\n      --relay relay.example.com:4433#aeb4..."
+    )]
+    Serve(Serve),
+    /// Open tickets and look at them
+    #[command(subcommand)]
+    Ticket(Ticket),
+    /// Manage the users of the desk
+    #[command(subcommand)]
+    User(User),
+    /// Check the audit
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// Directory of the desk
+    #[arg(long, default_value = "./belay-data", value_name = "DIR")]
+    data: PathBuf,
+    /// PostgreSQL database to use instead of the SQLite file in the directory
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    database: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Init {
+    #[command(flatten)]
+    place: Place,
+    /// The desk's name, as customers see it
+    #[arg(long, default_value = "Help desk", value_name = "NAME")]
+    name: String,
+    /// The host that customers type and that serves this console: HOST or HOST:PORT
+    #[arg(long, value_name = "HOST")]
+    help_host: Option<String>,
+    /// The sign-in name of the first admin
+    #[arg(long, default_value = "admin", value_name = "NAME")]
+    admin: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    place: Place,
+    /// Address of plain HTTP; on other than a loopback address --trusted-proxy is required
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    http: SocketAddr,
+    /// Address of HTTPS
+    #[arg(long, value_name = "ADDR", requires_all = ["cert", "key"])]
+    https: Option<SocketAddr>,
+    /// PEM file of the certificate chain; read again at SIGHUP
+    #[arg(long, value_name = "FILE", requires = "https")]
+    cert: Option<PathBuf>,
+    /// PEM file of the certificate's key
+    #[arg(long, value_name = "FILE", requires = "https")]
+    key: Option<PathBuf>,
+    /// Address of a proxy in front, whose X-Forwarded-For and X-Forwarded-Proto are believed
+    #[arg(long, value_name = "IP")]
+    trusted_proxy: Vec<IpAddr>,
+    /// Relay to be present at, as `belay-relay serve` prints it; may be given several times
+    #[arg(long, value_name = "HOST:PORT#KEY")]
+    relay: Vec<RelayAddress>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Ticket {
+    /// Open a ticket and mint a one-time code for its customer
+    #[command(after_help = "Example:\n  belay-console ticket open --title 'Disk is full' --customer 'Nordwind'")]
+    Open {
+        #[command(flatten)]
+        place: Place,
+        /// One line that says what is wrong
+        #[arg(long)]
+        title: String,
+        /// The customer company
+        #[arg(long)]
+        customer: String,
+        /// What is known so far
+        #[arg(long, default_value = "")]
+        description: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a ticket with its sessions, reports and findings
+    #[command(after_help = "Example:\n  belay-console ticket show BL-10001-4 --json")]
+    Show {
+        #[command(flatten)]
+        place: Place,
+        /// The ticket's number
+        number: TicketNumber,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the newest tickets
+    #[command(after_help = "Example:\n  belay-console ticket list --json")]
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum User {
+    /// Create a user and print the link by which they set their password
+    #[command(after_help = "Example:\n  belay-console user add eva --role technician")]
+    Add {
+        #[command(flatten)]
+        place: Place,
+        /// The sign-in name
+        name: String,
+        /// What they may do: technician, supervisor, admin or auditor
+        #[arg(long)]
+        role: Role,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Walk the audit's chain of hashes and name the first bad line
+    #[command(after_help = "Example:\n  belay-console audit verify --data /var/lib/belay")]
+    Verify {
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Reads the command line, the environment and the configuration file, and runs.
+pub fn main() -> ExitCode {
+    match settings::parse::<Cli>(std::env::args_os(), Some("/etc/belay/console.toml".as_ref())) {
+        Ok(cli) => cli.run(),
+        Err(error) => error.exit(),
+    }
+}
+
+impl Cli {
+    /// Runs the command and says with which code to end the process.
+    pub fn run(self) -> ExitCode {
+        let language = self.lang.unwrap_or_else(locale);
+        // Only the server has a story to tell; a command speaks through its output.
+        let filter = if matches!(self.command, Command::Serve(_)) { self.log.as_str() } else { "warn" };
+        let started = logging::init(self.log_format, filter).map_err(anyhow::Error::msg);
+        let runtime = started.and_then(|()| Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?));
+        let done = runtime.and_then(|runtime| runtime.block_on(self.command.run(language)));
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "belay-console: {}", text::error(&error, language));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        match self {
+            Self::Init(init) => init.run(language).await,
+            Self::Serve(serve) => serve.run(language).await,
+            Self::Ticket(ticket) => ticket.run(language).await,
+            Self::User(user) => user.run(language).await,
+            Self::Audit(audit) => audit.run(language).await,
+        }
+    }
+}
+
+impl Init {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        let directory = DataDirectory::at(&self.place.data);
+        let name = Name::try_from(self.name).context("--name")?;
+        let help_host = self.help_host.map(Name::try_from).transpose().context("--help-host")?;
+        let now = Clock::System.now();
+        let held = match directory.initialize(&DeskName { name, help_host }, now) {
+            // Perhaps interrupted before its first user was made; then it is finished now.
+            Err(DataError::AlreadyInitialized(_)) => directory.open(now)?,
+            made => made?,
+        };
+        let organization = held.organization();
+        let offline = Offline::from_held(held, self.place.database, Clock::System).await?;
+        if offline.store().count_users().await? > 0 {
+            return Err(DataError::AlreadyInitialized(self.place.data).into());
+        }
+        let add =
+            LocalRequest::new(Method::POST, "/api/v1/users", Some(json!({ "name": self.admin, "role": "admin" })));
+        let added = Local::Offline(Box::new(offline)).ask(&[add]).await?.remove(0);
+        let made = json!({
+            "data": self.place.data,
+            "organization": organization.to_string(),
+            "admin": self.admin,
+            "set_up_link": added["link"],
+        });
+        print(self.json, &made, || text::initialized(&made, language))
+    }
+}
+
+impl Serve {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        let https = match (self.https, self.cert, self.key) {
+            (Some(address), Some(certificate), Some(key)) => Some(Https { address, certificate, key }),
+            _ => None,
+        };
+        let config = Config {
+            data: DataDirectory::at(self.place.data),
+            database: self.place.database,
+            http: self.http,
+            https,
+            trusted_proxies: self.trusted_proxy,
+            relays: self.relay,
+            // The web console is a crate of its own; without its files the API and its documentation are served.
+            assets: |_| None,
+            net: Arc::new(SystemNet),
+            clock: Clock::System,
+        };
+        let console = Console::open(config).await?;
+        for address in console.addresses() {
+            tracing::info!(%address, "listening");
+        }
+        writeln!(io::stdout(), "{}", text::serving(console.profile(), language))?;
+        io::stdout().flush()?;
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(console.run(stop.clone()));
+        belay_relay::shutdown::requested().await;
+        tracing::info!("stopping");
+        stop.cancel();
+        running.await??;
+        Ok(())
+    }
+}
+
+impl Ticket {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        match self {
+            Self::Open { place, title, customer, description, json: as_json } => {
+                let body = json!({ "title": title, "customer": customer, "description": description });
+                let open = LocalRequest::new(Method::POST, "/api/v1/tickets", Some(body));
+                let mint = LocalRequest {
+                    method: Method::POST,
+                    path: LocalPath::After(|answers| {
+                        format!("/api/v1/tickets/{}/invites", answers[0]["number"].as_str().unwrap_or_default())
+                    }),
+                    body: None,
+                };
+                let mut answers = place.ask(&[open, mint]).await?;
+                let opened = json!({ "invite": answers.pop(), "ticket": answers.pop() });
+                print(as_json, &opened, || text::opened(&opened, language))
+            }
+            Self::Show { place, number, json: as_json } => {
+                let part = |rest: &str| LocalRequest::new(Method::GET, format!("/api/v1/tickets/{number}{rest}"), None);
+                let mut answers = place.ask(&[part(""), part("/sessions"), part("/reports"), part("/events")]).await?;
+                let items = |answers: &mut Vec<Value>| answers.pop().map(|mut page| page["items"].take());
+                let shown = json!({
+                    "events": items(&mut answers),
+                    "reports": items(&mut answers),
+                    "sessions": items(&mut answers),
+                    "ticket": answers.pop(),
+                });
+                print(as_json, &shown, || text::ticket(&shown, language))
+            }
+            Self::List { place, json: as_json } => {
+                let list = LocalRequest::new(Method::GET, "/api/v1/tickets", None);
+                let tickets = place.ask(&[list]).await?.remove(0)["items"].take();
+                print(as_json, &tickets, || text::tickets(&tickets, language))
+            }
+        }
+    }
+}
+
+impl User {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        let Self::Add { place, name, role, json: as_json } = self;
+        let add = LocalRequest::new(Method::POST, "/api/v1/users", Some(json!({ "name": name, "role": role })));
+        let added = place.ask(&[add]).await?.remove(0);
+        print(as_json, &added, || text::added(&added, language))
+    }
+}
+
+impl Audit {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        let Self::Verify { place, json: as_json } = self;
+        let verified = place.ask(&[LocalRequest::new(Method::GET, "/api/v1/audit/verify", None)]).await?.remove(0);
+        print(as_json, &verified, || text::verified(&verified, language))
+    }
+}
+
+impl Place {
+    async fn ask(self, requests: &[LocalRequest]) -> Result<Vec<Value>, LocalError> {
+        let directory = DataDirectory::at(self.data);
+        Local::reach(&directory, self.database, Clock::System).await?.ask(requests).await
+    }
+}
+
+fn print(as_json: bool, value: &Value, for_people: impl FnOnce() -> String) -> anyhow::Result<()> {
+    let text = if as_json { serde_json::to_string_pretty(value)? } else { for_people() };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}
+
+/// The language of the locale, as POSIX orders its variables.
+fn locale() -> Language {
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
+    set.into_iter().find(|value| !value.is_empty()).map(|value| Language::from_locale(&value)).unwrap_or_default()
+}

@@ -1,0 +1,183 @@
+//! What the commands print for people, in both languages.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use belay_protocol::{Language, Phrase};
+
+use crate::clock::UnixMillis;
+use crate::http::Profile;
+use crate::local::LocalError;
+
+/// After `init`.
+pub(super) fn initialized(made: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "The desk is ready in {data}.\n\n  Organization key  {organization}\n  First admin       {admin}\n  Set-up \
+             link       {link}\n\nOpen the set-up link within three days while `belay-console serve` runs. It works once.",
+        zh: "服务台已在 {data} 中建立。\n\n  组织密钥    {organization}\n  首位管理员  {admin}\n  设置链接    \
+             {link}\n\n请在三天内于 `belay-console serve` 运行时打开设置链接。该链接只能使用一次。",
+    };
+    let values = [
+        ("data", word(&made["data"])),
+        ("organization", word(&made["organization"])),
+        ("admin", word(&made["admin"])),
+        ("link", word(&made["set_up_link"])),
+    ];
+    phrase.fill(language, &values)
+}
+
+/// When the server is ready.
+pub(super) fn serving(profile: &Profile, language: Language) -> String {
+    let phrase = Phrase { en: "The console of {name} is at {url}", zh: "{name} 的控制台位于 {url}" };
+    phrase.fill(language, &[("name", &profile.name), ("url", &profile.base_url)])
+}
+
+/// After `ticket open`.
+pub(super) fn opened(opened: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "Ticket {number} is open.\n\n  Code     {code}   (works once, for 15 minutes)\n  Command  {command}",
+        zh: "工单 {number} 已创建。\n\n  连接码  {code}   （15 分钟内有效，只能使用一次）\n  命令    {command}",
+    };
+    let invite = &opened["invite"];
+    let values = [
+        ("number", word(&opened["ticket"]["number"])),
+        ("code", word(&invite["spoken"])),
+        ("command", word(&invite["command"])),
+    ];
+    let mut text = phrase.fill(language, &values);
+    let link = Phrase { en: "\n  Link     {link}", zh: "\n  链接    {link}" };
+    let no_link = Phrase {
+        en: "\n\nThere is no link, because no console with a relay is running (`belay-console serve --relay ...`).",
+        zh: "\n\n没有链接，因为没有连接中继的控制台在运行（`belay-console serve --relay ...`）。",
+    };
+    match invite["link"].as_str() {
+        Some(value) => text.push_str(&link.fill(language, &[("link", value)])),
+        None => text.push_str(no_link.text(language)),
+    }
+    text
+}
+
+/// After `ticket list`.
+pub(super) fn tickets(tickets: &Value, language: Language) -> String {
+    let none = Phrase { en: "There are no tickets yet.", zh: "还没有工单。" };
+    let lines: Vec<String> = list(tickets).map(line_of).collect();
+    if lines.is_empty() { none.text(language).to_owned() } else { lines.join("\n") }
+}
+
+fn line_of(ticket: &Value) -> String {
+    let [number, priority, state, customer, title] =
+        ["number", "priority", "state", "customer", "title"].map(|field| safe(&ticket[field]));
+    format!("{number}  {priority}  {state:<16}  {customer}: {title}")
+}
+
+/// After `ticket show`.
+pub(super) fn ticket(shown: &Value, language: Language) -> String {
+    let ticket = &shown["ticket"];
+    let mut text = line_of(ticket);
+    if ticket["description"].as_str().is_some_and(|description| !description.is_empty()) {
+        let _ = write!(text, "\n{}", safe(&ticket["description"]));
+    }
+    for report in list(&shown["reports"]) {
+        let heading =
+            Phrase { en: "\n\nReport of {time}, {bytes} bytes:", zh: "\n\n{time} 的报告，{bytes} 字节：" };
+        let values = [("time", &*time(&report["received_at_ms"])), ("bytes", &report["size_bytes"].to_string())];
+        text.push_str(&heading.fill(language, &values));
+        for finding in list(&report["findings"]) {
+            let in_language = |field: &str| match language {
+                Language::English => safe(&finding[format!("{field}_en")]),
+                Language::Chinese => safe(&finding[format!("{field}_zh")]),
+            };
+            let _ = write!(text, "\n  [{}] {}", word(&finding["severity"]), in_language("title"));
+            let remedy = in_language("remedy");
+            if !remedy.is_empty() {
+                let _ = write!(text, "\n      {remedy}");
+            }
+        }
+    }
+    text.push('\n');
+    for event in list(&shown["events"]) {
+        let _ = write!(text, "\n{}  {}  {}", time(&event["at_ms"]), word(&event["kind"]), word(&event["actor"]));
+    }
+    text
+}
+
+/// After `user add`.
+pub(super) fn added(added: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "{name} sets a password with this link, which works once:\n\n  {link}",
+        zh: "{name} 请用此链接设置密码，该链接只能使用一次：\n\n  {link}",
+    };
+    phrase.fill(language, &[("name", word(&added["user"]["name"])), ("link", word(&added["link"]))])
+}
+
+/// After `audit verify`.
+pub(super) fn verified(verified: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "The audit is whole: {lines} lines, each as it was written.",
+        zh: "审计记录完整：共 {lines} 行，均未被改动。",
+    };
+    phrase.fill(language, &[("lines", &verified["lines"].to_string())])
+}
+
+/// Why a command failed, in one line.
+pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
+    if let Some(LocalError::Refused { code, .. }) = error.downcast_ref()
+        && language == Language::Chinese
+        && let Some((_, chinese)) = REFUSALS.iter().find(|(known, _)| known == code)
+    {
+        let detail = format!("{error:#}");
+        let line = detail.chars().filter(char::is_ascii_digit).collect::<String>();
+        return chinese.replace("{digits}", &line);
+    }
+    format!("{error:#}")
+}
+
+/// The refusals a command can meet, in Chinese; their English is in the answer.
+const REFUSALS: &[(&str, &str)] = &[
+    ("not_found", "没有这个编号的工单或对象。"),
+    ("name_taken", "已有同名用户。"),
+    ("invalid_field", "输入的某个值无效，请检查长度和格式。"),
+    ("store_failed", "控制台无法读取或保存记录。没有任何更改，请重试。"),
+    ("ticket_takes_no_sessions", "工单已关闭或已合并：请先重新打开再邀请客户。"),
+    ("audit_broken", "审计记录已被改动：请用 --lang en 查看第一处错误（相关数字：{digits}）。"),
+];
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Text from customers and devices, without what a terminal would obey.
+fn safe(value: &Value) -> String {
+    word(value).chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn time(value: &Value) -> String {
+    UnixMillis(value.as_i64().unwrap_or_default()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_device_cannot_speak_to_the_terminal() {
+        let shown = json!({
+            "ticket": { "title": "\u{1b}]0;owned\u{7}", "description": "" },
+            "reports": [{ "findings": [{ "severity": "crit", "title_en": "\u{9b}31m", "remedy_en": "" }] }],
+        });
+        assert!(!ticket(&shown, Language::English).contains(['\u{1b}', '\u{7}', '\u{9b}']));
+    }
+
+    #[test]
+    fn a_missing_link_is_explained() {
+        let text = opened(&json!({ "ticket": { "number": "BL-1" }, "invite": { "link": null } }), Language::Chinese);
+        assert!(text.contains("没有链接"), "{text}");
+    }
+}

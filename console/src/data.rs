@@ -1,0 +1,258 @@
+//! The data directory: the desk's keys, its name, its database, and the lock that lets one process write them.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use belay_protocol::bounded::Name;
+use belay_protocol::delegation::Delegation;
+use belay_protocol::limits::DELEGATION_MAX_DAYS;
+use belay_protocol::{ConsoleKey, OrganizationKey};
+use belay_relay::identity::{Identity, IdentityError};
+
+use crate::clock::UnixMillis;
+use crate::secret::{ServerKey, ServerKeyError, write_private};
+
+/// Where everything of a desk is kept.
+#[derive(Clone, Debug)]
+pub struct DataDirectory(PathBuf);
+
+/// The directory could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// There is a desk in it already.
+    #[error("{} already holds a desk: its keys are never made twice", .0.display())]
+    AlreadyInitialized(PathBuf),
+    /// There is no desk in it.
+    #[error("{} holds no desk yet: run `belay-console init --data {}`", .0.display(), .0.display())]
+    NotInitialized(PathBuf),
+    /// Another process writes it.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// A file in it does not make sense.
+    #[error("{} cannot be understood: restore it from a backup", .0.display())]
+    Malformed(PathBuf),
+    /// The organization key is kept elsewhere, and its word for this console has run out.
+    #[error("the organization's delegation to this console has expired: bring organization.key back and start again")]
+    DelegationExpired,
+    /// A key could not be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The server key could not be used.
+    #[error(transparent)]
+    ServerKey(#[from] ServerKeyError),
+    /// The system refused.
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+/// How a desk is called.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeskName {
+    /// Its name for itself.
+    pub name: Name,
+    /// The host whose `.well-known/belay` is this console's, if it has one.
+    pub help_host: Option<Name>,
+}
+
+/// An initialized data directory, held by this process alone until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    /// The directory.
+    pub directory: DataDirectory,
+    /// How the desk is called.
+    pub desk: DeskName,
+    /// The console's own key.
+    pub identity: Arc<Identity>,
+    /// The organization's word for it.
+    pub delegation: Delegation,
+    /// The key of the store's keyed hashes.
+    pub server_key: ServerKey,
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Names a directory, which need not exist.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The default database.
+    pub fn database(&self) -> PathBuf {
+        self.0.join("belay.sqlite")
+    }
+
+    /// The folder of the blobs.
+    pub fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+
+    /// The socket of the command line.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("console.sock")
+    }
+
+    fn desk_file(&self) -> PathBuf {
+        self.0.join("desk.json")
+    }
+
+    /// Whether a desk was made in it.
+    pub fn is_initialized(&self) -> bool {
+        self.desk_file().exists()
+    }
+
+    /// Makes a desk: directory, keys, delegation. The desk's name is written last, so that an initialization that was
+    /// interrupted can be run again and finds the keys it made.
+    pub fn initialize(&self, desk: &DeskName, now: UnixMillis) -> Result<Held, DataError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        let lock = self.lock()?;
+        if self.is_initialized() {
+            return Err(DataError::AlreadyInitialized(self.0.clone()));
+        }
+        let organization = Identity::load_or_create(&self.0.join(ORGANIZATION_KEY))?;
+        let console = Identity::load_or_create(&self.0.join(CONSOLE_KEY))?;
+        ServerKey::load_or_create(&self.0.join(SERVER_KEY))?;
+        self.write_delegation(&organization, console.console_key(), now)?;
+        write_private(&self.desk_file(), &json(desk))?;
+        self.hold(lock, now)
+    }
+
+    /// Takes the directory for this process.
+    pub fn open(&self, now: UnixMillis) -> Result<Held, DataError> {
+        if !self.is_initialized() {
+            return Err(DataError::NotInitialized(self.0.clone()));
+        }
+        let lock = self.lock()?;
+        self.hold(lock, now)
+    }
+
+    fn hold(&self, lock: File, now: UnixMillis) -> Result<Held, DataError> {
+        let desk = self.read_json(&self.desk_file())?;
+        let identity = Identity::load(&self.0.join(CONSOLE_KEY))?;
+        let server_key = ServerKey::load_or_create(&self.0.join(SERVER_KEY))?;
+        let delegation = self.current_delegation(identity.console_key(), now)?;
+        Ok(Held { directory: self.clone(), desk, identity: Arc::new(identity), delegation, server_key, _lock: lock })
+    }
+
+    /// The delegation, renewed in time while the organization key is here.
+    fn current_delegation(&self, console: ConsoleKey, now: UnixMillis) -> Result<Delegation, DataError> {
+        let path = self.0.join(DELEGATION);
+        let current: Option<Delegation> = if path.exists() { Some(self.read_json(&path)?) } else { None };
+        let left = current.map(|current| UnixMillis(current.not_after_unix_ms).since(now)).unwrap_or_default();
+        let key = self.0.join(ORGANIZATION_KEY);
+        match current {
+            Some(current) if current.console == console && left > RENEW_WITH_LESS_THAN => Ok(current),
+            _ if key.exists() => self.write_delegation(&Identity::load(&key)?, console, now),
+            Some(current) if current.console == console && !left.is_zero() => {
+                tracing::warn!(days = left.as_secs() / 86_400, "bring organization.key back to renew the delegation");
+                Ok(current)
+            }
+            _ => Err(DataError::DelegationExpired),
+        }
+    }
+
+    fn write_delegation(&self, by: &Identity, to: ConsoleKey, now: UnixMillis) -> Result<Delegation, DataError> {
+        let delegation = by.delegate(to, now.plus(DELEGATION_LIFE).0);
+        write_private(&self.0.join(DELEGATION), &json(&delegation))?;
+        Ok(delegation)
+    }
+
+    fn lock(&self) -> Result<File, DataError> {
+        let file = File::options().write(true).create(true).truncate(false).open(self.0.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(DataError::InUse(self.0.clone())),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    fn read_json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<T, DataError> {
+        let bytes = fs_err::read(path)?;
+        serde_json::from_slice(&bytes).map_err(|_| DataError::Malformed(path.to_owned()))
+    }
+}
+
+impl Held {
+    /// The key that customers pin.
+    pub fn organization(&self) -> OrganizationKey {
+        self.delegation.organization
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("names and keys have a JSON form")
+}
+
+const ORGANIZATION_KEY: &str = "organization.key";
+const CONSOLE_KEY: &str = "console.key";
+const SERVER_KEY: &str = "server.key";
+const DELEGATION: &str = "delegation.json";
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DELEGATION_LIFE: Duration = Duration::from_secs(DAY.as_secs() * DELEGATION_MAX_DAYS.unsigned_abs());
+
+/// A console that is restarted once a month never runs out.
+const RENEW_WITH_LESS_THAN: Duration = Duration::from_secs(DAY.as_secs() * 45);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
+
+    fn desk() -> DeskName {
+        DeskName { name: Name::truncating("Nordwind"), help_host: None }
+    }
+
+    #[test]
+    fn a_desk_is_made_once_and_held_by_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::at(parent.path().join("data"));
+        assert!(matches!(directory.open(NOW), Err(DataError::NotInitialized(_))));
+        let held = directory.initialize(&desk(), NOW).unwrap();
+        assert_eq!(fs_err::metadata(directory.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(matches!(directory.open(NOW), Err(DataError::InUse(_))));
+        let organization = held.organization();
+        drop(held);
+        assert!(matches!(directory.initialize(&desk(), NOW), Err(DataError::AlreadyInitialized(_))));
+        assert_eq!(directory.open(NOW).unwrap().organization(), organization);
+    }
+
+    #[test]
+    fn an_interrupted_initialization_is_finished_with_the_same_keys() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::at(parent.path());
+        let organization = directory.initialize(&desk(), NOW).unwrap().organization();
+        fs_err::remove_file(directory.desk_file()).unwrap();
+        fs_err::remove_file(directory.path().join(DELEGATION)).unwrap();
+        assert_eq!(directory.initialize(&desk(), NOW).unwrap().organization(), organization);
+    }
+
+    #[test]
+    fn a_delegation_is_renewed_while_the_organization_key_is_here() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::at(parent.path());
+        let first = directory.initialize(&desk(), NOW).unwrap().delegation;
+        assert_eq!(directory.open(NOW.plus(DAY)).unwrap().delegation, first);
+        let renewed = directory.open(NOW.plus(DAY * 60)).unwrap().delegation;
+        assert!(renewed.not_after_unix_ms > first.not_after_unix_ms);
+        fs_err::remove_file(directory.path().join(ORGANIZATION_KEY)).unwrap();
+        let near_the_end = NOW.plus(DAY * 149);
+        assert_eq!(directory.open(near_the_end).unwrap().delegation, renewed);
+        assert!(matches!(directory.open(NOW.plus(DAY * 150)), Err(DataError::DelegationExpired)));
+    }
+}

@@ -1,0 +1,193 @@
+//! The console's one HTTP API, for the web console, for programs and for the command line.
+//!
+//! Every route is in a table: [`PUBLIC`] or [`ROUTES`]. The guard in front of them refuses what is in neither.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use axum::routing::get;
+use axum::{Router, middleware};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tower_http::timeout::TimeoutLayer;
+use utoipa::openapi::OpenApi;
+use utoipa::{OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use belay_protocol::OrganizationKey;
+use belay_protocol::invite::RelayAddress;
+
+use crate::policy::Action;
+use crate::secret::Token;
+use crate::store::Store;
+
+mod about;
+mod docs;
+mod guard;
+mod live;
+mod problem;
+mod request;
+mod sign_in;
+mod tickets;
+mod ui;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use guard::Arrival;
+pub use problem::Problem;
+pub use ui::{Asset, AssetSource};
+
+/// Routes that anybody may use.
+pub(crate) const PUBLIC: &[(Method, &str)] = &[
+    (Method::GET, "/.well-known/belay"),
+    (Method::GET, "/api/docs"),
+    (Method::GET, "/api/docs.css"),
+    (Method::GET, "/api/v1/health"),
+    (Method::GET, "/api/v1/openapi.json"),
+    (Method::POST, "/api/v1/session"),
+    (Method::POST, "/api/v1/session/link"),
+    (Method::POST, "/api/v1/setup"),
+];
+
+/// Routes for signed-in users, each with the action that their role must allow.
+pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
+    (Method::GET, "/api/v1/session", Action::UseOwnSignIn),
+    (Method::DELETE, "/api/v1/session", Action::UseOwnSignIn),
+    (Method::GET, "/api/v1/tickets", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}", Action::ReadDesk),
+    (Method::PATCH, "/api/v1/tickets/{number}", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/tickets/{number}/invites", Action::InviteCustomers),
+    (Method::GET, "/api/v1/tickets/{number}/events", Action::ReadDesk),
+    (Method::GET, "/api/v1/tickets/{number}/sessions", Action::ReadDesk),
+    (Method::GET, "/api/v1/tickets/{number}/reports", Action::ReadDesk),
+    (Method::GET, "/api/v1/sessions", Action::ReadDesk),
+    (Method::GET, "/api/v1/sessions/{id}", Action::ReadDesk),
+    (Method::GET, "/api/v1/reports/{id}", Action::ReadDesk),
+    (Method::GET, "/api/v1/reports/{id}/facts", Action::ReadDesk),
+    (Method::GET, "/api/v1/devices", Action::ReadDesk),
+    (Method::GET, "/api/v1/devices/{id}", Action::ReadDesk),
+    (Method::GET, "/api/v1/events", Action::ReadDesk),
+    (Method::GET, "/api/v1/users", Action::ReadUsers),
+    (Method::POST, "/api/v1/users", Action::ManageUsers),
+    (Method::GET, "/api/v1/audit", Action::ReadAudit),
+    (Method::GET, "/api/v1/audit/verify", Action::ReadAudit),
+];
+
+/// What a desk is called and where it is found.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Its name for itself.
+    pub name: String,
+    /// The key that customers pin.
+    pub organization: OrganizationKey,
+    /// Where customers meet it; the first is in the links.
+    pub relays: Vec<RelayAddress>,
+    /// The host whose `.well-known/belay` is this console's: `HOST` or `HOST:PORT`.
+    pub help_host: String,
+    /// Where users open the web console, without a slash at the end.
+    pub base_url: String,
+    /// Proxies whose word about the client is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Profile {
+    /// The link by which a user sets their password.
+    pub fn set_up_link(&self, token: &Token) -> String {
+        format!("{}/setup#{}", self.base_url, token.reveal())
+    }
+
+    /// The link by which a user signs in once.
+    pub fn sign_in_link(&self, token: &Token) -> String {
+        format!("{}/sign-in#{}", self.base_url, token.reveal())
+    }
+
+    fn is_own_name(&self, host: &str) -> bool {
+        let own = self.help_host.rsplit_once(':').map_or(self.help_host.as_str(), |(name, _)| name);
+        own.eq_ignore_ascii_case(host)
+    }
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) assets: AssetSource,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) description: Arc<OpenApi>,
+    pub(crate) docs: Arc<str>,
+}
+
+/// One page of a list.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct Page<T> {
+    /// The items.
+    pub(crate) items: Vec<T>,
+    /// Where the next page begins; missing on the last.
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of `limit` items from a list that was read one item further.
+    fn cut(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> i64) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_cursor = if more { items.last().map(|item| id(item).to_string()) } else { None };
+        Self { items, next_cursor }
+    }
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(title = "Belay console", description = "Tickets, sessions, reports and findings of a support desk."))]
+struct Description;
+
+/// The API as a service. Its requests must carry an [`Arrival`] as an extension; without one they are refused.
+pub fn router(store: Store, profile: Profile, assets: AssetSource, shutdown: CancellationToken) -> Router {
+    let (routes, description) = described_routes().split_for_parts();
+    let docs = docs::render(&description).into();
+    let api = Api { store, profile: Arc::new(profile), assets, shutdown, description: Arc::new(description), docs };
+    routes
+        .route("/api/v1/openapi.json", get(docs::openapi))
+        .route("/api/docs", get(docs::page))
+        .route("/api/docs.css", get(docs::style))
+        .fallback(ui::serve)
+        .layer(middleware::from_fn_with_state(api.clone(), guard::authorize))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::check_way))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(middleware::from_fn(guard::add_headers))
+        .with_state(api)
+}
+
+fn described_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(about::well_known))
+        .routes(routes!(about::health))
+        .routes(routes!(sign_in::me, sign_in::sign_in, sign_in::sign_out))
+        .routes(routes!(sign_in::sign_in_by_link))
+        .routes(routes!(sign_in::set_up))
+        .routes(routes!(tickets::list, tickets::open))
+        .routes(routes!(tickets::show, tickets::change))
+        .routes(routes!(tickets::mint_invite))
+        .routes(routes!(tickets::events))
+        .routes(routes!(work::sessions_of_ticket))
+        .routes(routes!(work::reports_of_ticket))
+        .routes(routes!(work::sessions))
+        .routes(routes!(work::session))
+        .routes(routes!(work::report))
+        .routes(routes!(work::facts))
+        .routes(routes!(work::devices))
+        .routes(routes!(work::device))
+        .routes(routes!(live::events))
+        .routes(routes!(about::users, about::add_user))
+        .routes(routes!(about::audit))
+        .routes(routes!(about::verify_audit))
+}
+
+/// From the last byte of a request's head to the first of the answer's; a live stream may then go on for ever.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,193 @@
+//! Errors as RFC 9457 problem details: English text for people, a stable `code` for programs, the field that is wrong.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::store::{AccountError, AuditError, ChangeError, MintError, OnceError, SignInError, StoreError};
+use crate::ticket::TicketState;
+
+/// The body of every answer that is not a success (`application/problem+json`).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: the code says what is wrong.
+    #[serde(rename = "type")]
+    kind: Kind,
+    /// What went wrong, in a few words that depend on the status alone.
+    title: &'static str,
+    /// The HTTP status again.
+    status: u16,
+    /// Stable name of the problem, for programs and for translations.
+    pub(crate) code: &'static str,
+    /// One English sentence about this case.
+    detail: Box<str>,
+    /// The field, header or parameter that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<Box<str>>,
+    /// The states the ticket may move to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<&'static [TicketState]>,
+    /// The version the ticket is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_version: Option<i64>,
+    /// After how many seconds to try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
+}
+
+/// RFC 9457's type of problems that are told apart by their status and code alone.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+enum Kind {
+    #[serde(rename = "about:blank")]
+    AboutBlank,
+}
+
+impl Problem {
+    /// A problem with a stable code and a sentence.
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::AboutBlank,
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail: detail.into().into(),
+            field: None,
+            allowed: None,
+            current_version: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// A value in the request that cannot be used.
+    pub(crate) fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            field: Some(field.into().into()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail)
+        }
+    }
+
+    /// The thing is not there, or the caller may not know that it is.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
+    }
+
+    fn slow_down(detail: String, retry_after: Duration) -> Self {
+        // Rounded up: who waits as long as told must not be early.
+        let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
+        Self {
+            retry_after_s: Some(u64::try_from(seconds).unwrap_or(u64::MAX)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", detail)
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        // What the database said stays in the log: it may hold personal data and table names.
+        tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the store failed");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_failed",
+            "The console could not read or save its records. Nothing was changed; please try again.",
+        )
+    }
+}
+
+impl From<OnceError> for Problem {
+    fn from(error: OnceError) -> Self {
+        Self {
+            field: Some("Idempotency-Key".into()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", sentence(error))
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            ChangeError::NoTicket => Self::not_found(),
+            ChangeError::Stale { current } => Self {
+                current_version: Some(current),
+                ..Self::new(StatusCode::PRECONDITION_FAILED, "stale_version", detail)
+            },
+            ChangeError::IllegalMove { allowed, .. } => Self {
+                allowed: Some(allowed),
+                field: Some("state".into()),
+                ..Self::new(StatusCode::CONFLICT, "illegal_move", detail)
+            },
+            ChangeError::NoSuchOwner => Self::field("owner", detail),
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MintError> for Problem {
+    fn from(error: MintError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            MintError::NoTicket => Self::not_found(),
+            MintError::TakesNoSessions(_) => Self::new(StatusCode::CONFLICT, "ticket_takes_no_sessions", detail),
+            MintError::Once(error) => error.into(),
+            MintError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            AccountError::NameTaken => {
+                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
+            }
+            AccountError::BadName => Self::field("name", detail),
+            AccountError::NoUser => Self::not_found(),
+            AccountError::LinkNotValid => Self::new(StatusCode::UNAUTHORIZED, "link_not_valid", detail),
+            AccountError::BadPassword => Self::field("password", detail),
+            AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "wrong_name_or_password", detail),
+            SignInError::SlowDown { retry_after } => Self::slow_down(detail, retry_after),
+            SignInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Broken(broken) => Self::new(StatusCode::CONFLICT, "audit_broken", sentence(broken)),
+            AuditError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// An error's text with a capital letter and a full stop.
+fn sentence(error: impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+}

@@ -1,0 +1,168 @@
+//! The command line's way to the console: the running server's socket, or the database itself when none runs.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::{Method, Request, header};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tower::ServiceExt as _;
+
+use crate::clock::Clock;
+use crate::console::{Offline, OpenError};
+use crate::data::{DataDirectory, DataError};
+use crate::http::Arrival;
+use crate::store::StoreError;
+
+/// A console that answers requests of its own account.
+pub enum Local {
+    /// The server that runs.
+    Running(UnixStream),
+    /// No server runs, and this process holds the directory.
+    Offline(Box<Offline>),
+}
+
+/// A request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The console could not be reached or opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The directory is held by somebody who does not listen on its socket.
+    #[error("{0} is held by a process that does not answer: it may just be starting or stopping, so try again")]
+    Silent(String),
+    /// The connection broke, or what came is not an answer of a console.
+    #[error("the running console did not answer: {0}")]
+    NoAnswer(String),
+    /// The console refused.
+    #[error("{detail}")]
+    Refused {
+        /// The problem's stable code.
+        code: String,
+        /// Its sentence.
+        detail: String,
+    },
+    /// The store did not close.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Local {
+    /// Reaches the console of a data directory.
+    pub async fn reach(data: &DataDirectory, database: Option<String>, clock: Clock) -> Result<Self, LocalError> {
+        if !data.is_initialized() {
+            return Err(OpenError::from(DataError::NotInitialized(data.path().to_owned())).into());
+        }
+        match UnixStream::connect(data.socket()).await {
+            Ok(stream) => return Ok(Self::Running(stream)),
+            // No socket, or one that a killed server left behind: the lock tells whether somebody holds the directory.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+            Err(error) => return Err(LocalError::NoAnswer(error.to_string())),
+        }
+        match Offline::open(data, database, clock).await {
+            Ok(offline) => Ok(Self::Offline(Box::new(offline))),
+            Err(OpenError::Data(DataError::InUse(path))) => Err(LocalError::Silent(path.display().to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends one request and reads its JSON answer. A running server's connection carries one request after another.
+    pub async fn ask(self, requests: &[LocalRequest]) -> Result<Vec<Value>, LocalError> {
+        match self {
+            Self::Running(stream) => ask_running(stream, requests).await,
+            Self::Offline(offline) => {
+                let mut answers = Vec::with_capacity(requests.len());
+                for request in requests {
+                    let mut request = request.build(&answers);
+                    request.extensions_mut().insert(Arrival::Socket);
+                    let Ok(response) = offline.router.clone().oneshot(request).await;
+                    answers.push(read(response.status().as_u16(), response.into_body()).await?);
+                }
+                offline.close().await?;
+                Ok(answers)
+            }
+        }
+    }
+}
+
+/// One request of a command.
+pub struct LocalRequest {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: LocalPath,
+    /// The JSON body.
+    pub body: Option<Value>,
+}
+
+/// The path of a request.
+pub enum LocalPath {
+    /// A path that is known beforehand.
+    Known(String),
+    /// A path that depends on the answers to the requests before.
+    After(fn(&[Value]) -> String),
+}
+
+impl LocalRequest {
+    /// A request whose path is known.
+    pub fn new(method: Method, path: impl Into<String>, body: Option<Value>) -> Self {
+        Self { method, path: LocalPath::Known(path.into()), body }
+    }
+
+    fn build(&self, answers: &[Value]) -> Request<Body> {
+        let path = match &self.path {
+            LocalPath::Known(path) => path.clone(),
+            LocalPath::After(make) => make(answers),
+        };
+        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        Request::builder()
+            .method(self.method.clone())
+            .uri(path)
+            .header(header::HOST, "console")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .expect("paths of commands are made of numbers and escaped text")
+    }
+}
+
+async fn ask_running(stream: UnixStream, requests: &[LocalRequest]) -> Result<Vec<Value>, LocalError> {
+    let no_answer = |error: hyper::Error| LocalError::NoAnswer(error.to_string());
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
+    let connection = tokio::spawn(connection);
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        let sending = async {
+            sender.ready().await?;
+            sender.send_request(request.build(&answers)).await
+        };
+        let response = tokio::time::timeout(ANSWER_DEADLINE, sending).await;
+        let response = response.map_err(|_| LocalError::NoAnswer("it took too long".to_owned()))?.map_err(no_answer)?;
+        answers.push(read(response.status().as_u16(), response.into_body()).await?);
+    }
+    drop(sender);
+    let _ = connection.await;
+    Ok(answers)
+}
+
+async fn read<B>(status: u16, body: B) -> Result<Value, LocalError>
+where
+    B: hyper::body::Body,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await;
+    let bytes = body.map_err(|error| LocalError::NoAnswer(error.to_string()))?.to_bytes();
+    let answer: Value = serde_json::from_slice(&bytes).map_err(|error| LocalError::NoAnswer(error.to_string()))?;
+    if (200..300).contains(&status) {
+        return Ok(answer);
+    }
+    let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+    Err(LocalError::Refused { code: text("code"), detail: text("detail") })
+}
+
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
