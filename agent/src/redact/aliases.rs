@@ -22,7 +22,10 @@ pub struct CannotMask;
 pub struct Aliases {
     /// Names to look for in free text, longest first.
     names: Vec<(PrivateKind, String)>,
+    /// Aliases by value in lower case.
     known: BTreeMap<(PrivateKind, String), String>,
+    /// Values as they were first written, by alias.
+    written: BTreeMap<String, String>,
     subnets: BTreeMap<String, Subnet>,
     /// The last number given out for each kind.
     numbers: BTreeMap<PrivateKind, u32>,
@@ -52,6 +55,7 @@ impl Aliases {
         let mut aliases = Self {
             names: Vec::new(),
             known: BTreeMap::new(),
+            written: BTreeMap::new(),
             subnets: BTreeMap::new(),
             numbers: BTreeMap::new(),
             section: SectionName::System,
@@ -59,7 +63,7 @@ impl Aliases {
             max_aliases: max_aliases + names.len(),
         };
         for (kind, name) in &names {
-            aliases.name(*kind, &name.to_lowercase());
+            aliases.name(*kind, name);
         }
         names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
         aliases.names = names.into_iter().map(|(kind, name)| (kind, name.to_lowercase())).collect();
@@ -68,7 +72,7 @@ impl Aliases {
 
     /// Masks a machine's name as a whole.
     pub(super) fn host<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
-        self.alias(PrivateKind::Host, &value.reveal().to_lowercase()).map(Masked::redacted)
+        self.alias(PrivateKind::Host, value.reveal()).map(Masked::redacted)
     }
 
     /// Masks an address as a whole.
@@ -115,28 +119,32 @@ impl Aliases {
     pub fn reveal(&self, text: &str) -> String {
         let mut revealed = String::with_capacity(text.len());
         let mut rest = text;
-        'scan: while let Some(first) = rest.chars().next() {
-            let at_start = !revealed.ends_with(|c: char| c.is_ascii_alphanumeric());
-            if at_start && first.is_ascii_lowercase() {
-                let mut matching: Option<(&String, &String)> = None;
-                for ((_, value), alias) in &self.known {
-                    let fits = rest
-                        .strip_prefix(alias.as_str())
-                        .is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric()));
-                    if fits && matching.is_none_or(|(_, longest)| alias.len() > longest.len()) {
-                        matching = Some((value, alias));
-                    }
-                }
-                if let Some((value, alias)) = matching {
-                    revealed.push_str(value);
-                    rest = &rest[alias.len()..];
-                    continue 'scan;
-                }
+        while let Some(first) = rest.chars().next() {
+            let at_start = first.is_ascii_lowercase() && !revealed.ends_with(|c: char| c.is_ascii_alphanumeric());
+            if let Some((alias, value)) = at_start.then(|| self.alias_at_start_of(rest)).flatten() {
+                revealed.push_str(value);
+                rest = &rest[alias.len()..];
+                continue;
             }
             revealed.push(first);
             rest = &rest[first.len_utf8()..];
         }
         revealed
+    }
+
+    /// The alias that `text` starts with, and its value. Aliases are made of letters, digits, dots and dashes, and the
+    /// longest that fits is meant: `lan-1.12`, not `lan-1.1`.
+    fn alias_at_start_of(&self, text: &str) -> Option<(&str, &str)> {
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.').unwrap_or(text.len());
+        let mut candidate = &text[..end.min(ALIAS_MAX_BYTES)];
+        loop {
+            let complete = !text[candidate.len()..].starts_with(|c: char| c.is_ascii_alphanumeric());
+            if let Some((alias, value)) = self.written.get_key_value(candidate).filter(|_| complete) {
+                return Some((alias, value));
+            }
+            let shorter = candidate.len().checked_sub(1)?;
+            candidate = &candidate[..shorter];
+        }
     }
 
     fn replace(
@@ -159,7 +167,7 @@ impl Aliases {
             };
             let alias = match kind {
                 PrivateKind::Secret => self.remove(),
-                _ => self.alias(kind, &text[range.clone()].to_lowercase())?,
+                _ => self.alias(kind, &text[range.clone()])?,
             };
             waiting.push(Part::Open(text[range.end..].to_owned()));
             waiting.push(Part::Closed(alias));
@@ -196,7 +204,7 @@ impl Aliases {
     }
 
     fn alias(&mut self, kind: PrivateKind, value: &str) -> Result<String, CannotMask> {
-        if !self.known.contains_key(&(kind, value.to_owned())) && self.known.len() >= self.max_aliases {
+        if !self.known.contains_key(&(kind, value.to_lowercase())) && self.known.len() >= self.max_aliases {
             return Err(CannotMask);
         }
         let alias = self.name(kind, value);
@@ -205,7 +213,7 @@ impl Aliases {
     }
 
     fn name(&mut self, kind: PrivateKind, value: &str) -> String {
-        if let Some(alias) = self.known.get(&(kind, value.to_owned())) {
+        if let Some(alias) = self.known.get(&(kind, value.to_lowercase())) {
             return alias.clone();
         }
         let number = self.next_number(kind);
@@ -217,7 +225,8 @@ impl Aliases {
             (PrivateKind::Serial, _) => format!("serial-{number}"),
             (PrivateKind::Address | PrivateKind::Secret, _) => format!("address-{number}"),
         };
-        self.known.insert((kind, value.to_owned()), alias.clone());
+        self.known.insert((kind, value.to_lowercase()), alias.clone());
+        self.written.insert(alias.clone(), value.to_owned());
         alias
     }
 
@@ -258,6 +267,9 @@ impl Aliases {
     }
 }
 
+/// `address-` and ten digits, or less.
+const ALIAS_MAX_BYTES: usize = 24;
+
 /// A name of at least this many bytes is replaced even inside a word, as in `Alices-iPhone`.
 const UNMISTAKABLE_BYTES: usize = 5;
 
@@ -277,7 +289,7 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use belay_protocol::report::Words;
+    use belay_protocol::report::{Host, Words};
 
     use super::*;
 
@@ -325,6 +337,8 @@ mod tests {
     fn aliases_are_revealed_for_the_person_at_the_machine() {
         let mut aliases = aliases();
         let text = "/home/alice on wonder (10.0.0.9)";
+        assert_eq!(aliases.host(&Private::<Host>::new("Alices-Mac")).unwrap().as_str(), "host-3");
+        assert_eq!(aliases.reveal("host-3"), "Alices-Mac");
         let masked = aliases.text(&Private::<Words>::new(text)).unwrap();
         assert_eq!(masked.as_str(), "/home/user-2 on host-2 (lan-1.1)");
         assert_eq!(aliases.reveal(masked.as_str()), text);
