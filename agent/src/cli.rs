@@ -7,19 +7,25 @@ use std::process::ExitCode;
 use anyhow::Context;
 use belay_protocol::finding::Severity;
 use belay_protocol::{Language, Phrase};
+use belay_relay::logging::{self, LogFormat};
+use belay_relay::settings;
 
 use crate::page;
 use crate::redact::{Redacted, redact};
 use crate::survey::{Look, Progress, look};
 use crate::terminal::Colour;
 
-/// How a command ended, as the shell sees it. Mistakes on the command line give 2.
+pub mod join;
+
+/// How a command ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
     Done = 0,
     /// It did not work.
     Failed = 1,
+    /// The command line, or the invite on it, was wrong.
+    Usage = 2,
     /// The customer refused.
     Refused = 3,
     /// `survey --check` found something critical.
@@ -41,6 +47,15 @@ impl From<Exit> for ExitCode {
     after_help = EXIT_CODES
 )]
 pub struct Cli {
+    /// Language: en or zh; the system's when not given
+    #[arg(long, global = true, value_name = "LANGUAGE")]
+    pub lang: Option<String>,
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Which log lines appear, for example `debug` or `warn,belay_agent=trace`
+    #[arg(long, global = true, default_value = "error")]
+    pub log: String,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -55,6 +70,9 @@ pub enum Command {
     /// Look at this machine and show what was found; contacts no support desk
     #[command(after_help = SURVEY_EXAMPLE)]
     Survey(SurveyArgs),
+    /// Join the support session of an invite: shows what would be sent, asks, and sends it
+    #[command(after_help = join::EXAMPLE)]
+    Join(join::JoinArgs),
 }
 
 const SURVEY_EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n\nThe name servers of this machine are asked one public question each; nothing about you is in it.";
@@ -71,15 +89,23 @@ pub struct SurveyArgs {
     /// Exit with 4 when something critical is found
     #[arg(long)]
     pub check: bool,
-    /// Language: en or zh; the system's when not given
-    #[arg(long, value_name = "LANGUAGE")]
-    pub lang: Option<String>,
+}
+
+/// Reads the command line, the environment and the configuration file, and runs.
+pub async fn main() -> ExitCode {
+    match settings::parse::<Cli>(std::env::args_os(), Some("/etc/belay/agent.toml".as_ref())) {
+        Ok(cli) => run(cli).await.into(),
+        Err(error) => error.exit(),
+    }
 }
 
 /// Runs a command and says how it ended; mistakes are told on standard error.
 pub async fn run(cli: Cli) -> Exit {
-    let outcome = match cli.command {
-        Command::Survey(options) => survey(options).await,
+    let language = language(cli.lang.as_deref());
+    let outcome = match (logging::init(cli.log_format, &cli.log), cli.command) {
+        (Err(error), _) => Err(anyhow::Error::msg(error)),
+        (Ok(()), Command::Survey(options)) => survey(options, language).await,
+        (Ok(()), Command::Join(options)) => join::run(options, language).await,
     };
     outcome.unwrap_or_else(|error| {
         // A pipe that was closed early, as by `head`, is the reader's good right.
@@ -104,8 +130,7 @@ pub fn language(asked: Option<&str>) -> Language {
     Language::from_locale(&locale.unwrap_or_default())
 }
 
-async fn survey(options: SurveyArgs) -> anyhow::Result<Exit> {
-    let language = language(options.lang.as_deref());
+async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit> {
     let watch = Look { root: options.root, language, ..Look::default() };
     let progress = ProgressLine::new(language);
     let survey = look(&watch, |step| progress.show(step)).await;
@@ -185,11 +210,12 @@ mod tests {
     #[tokio::test]
     async fn a_tree_with_something_critical_fails_the_check_and_only_the_check() {
         let (dir, _root) = crate::probe::tests::tree(&crate::redact::tests::files());
-        let options = |check| SurveyArgs { json: true, root: Some(dir.path().to_owned()), check, lang: None };
-        assert_eq!(survey(options(true)).await.unwrap(), Exit::Critical);
-        assert_eq!(survey(options(false)).await.unwrap(), Exit::Done);
+        let options = |check| SurveyArgs { json: true, root: Some(dir.path().to_owned()), check };
+        assert_eq!(survey(options(true), Language::English).await.unwrap(), Exit::Critical);
+        assert_eq!(survey(options(false), Language::English).await.unwrap(), Exit::Done);
         let missing = SurveyArgs { root: Some("/no/such/tree".into()), ..SurveyArgs::default() };
-        let cli = Cli { command: Command::Survey(missing) };
+        let cli =
+            Cli { lang: None, log_format: LogFormat::Text, log: "error".to_owned(), command: Command::Survey(missing) };
         assert_eq!(run(cli).await, Exit::Failed);
     }
 }

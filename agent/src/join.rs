@@ -30,12 +30,12 @@ use crate::consent::ledger::{Answered, Entry, Ledger};
 use crate::consent::{Answer, Approved, DeskStanding, Request, prompt};
 use crate::desk::{self, Verification};
 use crate::redact::{Redacted, redact};
-use crate::survey::{self, Look, Survey};
+use crate::survey::{self, Look, NoSuchTree, Survey};
 use crate::terminal::{Colour, plain};
 
 pub use error::JoinError;
-use meeting::{Talk, Way, unix_ms};
 pub use meeting::Invitation;
+use meeting::{Talk, Way, unix_ms};
 
 /// What the customer asked for on the command line.
 #[derive(Debug, Clone)]
@@ -107,9 +107,8 @@ pub async fn join(options: JoinOptions, mut person: Person) -> Result<Joined, Jo
     let verifying = verify_in_background(&invitation, options.insecure_http);
     let client = start_client(&options)?;
     let mut way = Way::open(client, &invitation).await?;
-    let joined = Visit { options: &options, invitation: &invitation, way: &mut way }
-        .run(&mut person, looking, verifying)
-        .await;
+    let joined =
+        Visit { options: &options, invitation: &invitation, way: &mut way }.run(&mut person, looking, verifying).await;
     way.close().await;
     joined
 }
@@ -132,7 +131,7 @@ impl Visit<'_> {
     async fn run(
         &mut self,
         person: &mut Person,
-        looking: JoinHandle<Survey>,
+        looking: JoinHandle<Result<Survey, NoSuchTree>>,
         verifying: JoinHandle<Verification>,
     ) -> Result<Joined, JoinError> {
         let language = self.options.language;
@@ -149,6 +148,7 @@ impl Visit<'_> {
 
         let grants = self.grants(&admitted);
         let survey = looking.await.map_err(|error| JoinError::Local(error.to_string()))?;
+        let survey = survey.map_err(|error| JoinError::Local(error.to_string()))?;
         let redacted = prepare(survey, &link, self.invitation)?;
         let request = Request {
             desk: name.to_string(),
@@ -367,8 +367,7 @@ impl Visit<'_> {
         report_sha256: &[u8; 32],
     ) -> Result<(), JoinError> {
         let organization = &self.invitation.organization;
-        let entry =
-            Entry::new(unix_ms(), organization, plain(&admitted.ticket), answered, grants, report_sha256);
+        let entry = Entry::new(unix_ms(), organization, plain(&admitted.ticket), answered, grants, report_sha256);
         Ledger::in_data_dir(&self.options.data)
             .and_then(|ledger| ledger.append(&entry))
             .map_err(|error| JoinError::Local(error.to_string()))
@@ -491,7 +490,8 @@ const SENT: Phrase = Phrase {
     en: "Done: {desk} has your report for ticket {ticket}. The connection is closed; nothing else was sent.",
     zh: "完成：{desk} 已收到工单 {ticket} 的报告。连接已关闭，未发送其他内容。",
 };
-const DECLINED: Phrase = Phrase { en: "You did not agree. Nothing was sent.", zh: "您未同意。未发送任何内容。" };
+const DECLINED: Phrase =
+    Phrase { en: "You did not agree. Nothing was sent.", zh: "您未同意。未发送任何内容。" };
 const NOTHING_ALLOWED: Phrase = Phrase {
     en: "The desk asked for nothing that you allow with --grant.",
     zh: "支持台的请求均不在 --grant 允许的范围内。",

@@ -5,6 +5,8 @@
 
 pub mod cli;
 pub mod consent;
+pub mod desk;
+pub mod join;
 pub mod page;
 pub mod paths;
 pub mod probe;

@@ -1,11 +1,8 @@
-//! The agent's program; everything it does is in its library.
+//! `belay-agent`: see [`belay_agent::cli`].
 
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match belay_relay::settings::parse(std::env::args_os(), None) {
-        Ok(cli) => belay_agent::cli::run(cli).await.into(),
-        Err(error) => error.exit(),
-    }
+    belay_agent::cli::main().await
 }

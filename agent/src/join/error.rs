@@ -141,8 +141,10 @@ const CODE_TYPO: Phrase = Phrase {
     en: "This code has a typing mistake. Please compare it digit by digit with the one from support.",
     zh: "验证码输入有误。请与客服提供的验证码逐位核对。",
 };
-const CODE_LENGTH: Phrase =
-    Phrase { en: "A code has nine digits. Please type all of them.", zh: "验证码为九位数字，请完整输入。" };
+const CODE_LENGTH: Phrase = Phrase {
+    en: "A code has nine digits. Please type all of them.",
+    zh: "验证码为九位数字，请完整输入。",
+};
 const NO_INVITE: Phrase = Phrase {
     en: "Please give the invite link (belay://...), or the help address and the nine-digit code.",
     zh: "请提供邀请链接（belay://...），或帮助地址加九位验证码。",

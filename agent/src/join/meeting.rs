@@ -152,11 +152,12 @@ impl Meeting {
         };
         // The relay has told which console this is; only the organization's signature makes it the desk.
         let console = ConsoleKey(link.peer_key());
-        verify_delegation(&introduction.delegation, &invitation.organization, &console, unix_ms())
-            .map_err(|error| {
+        verify_delegation(&introduction.delegation, &invitation.organization, &console, unix_ms()).map_err(
+            |error| {
                 tracing::warn!(%error, "the desk's delegation is not good");
                 JoinError::NotTheDesk
-            })?;
+            },
+        )?;
         Ok(Self { link, introduction, talk })
     }
 
