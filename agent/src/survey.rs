@@ -76,7 +76,7 @@ pub struct Survey {
 
 /// The tree that was to be looked at is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("the tree {path} cannot be opened: {source}", path = path.display())]
+#[error("the tree {path} cannot be opened", path = path.display())]
 pub struct NoSuchTree {
     path: PathBuf,
     source: std::io::Error,
