@@ -139,8 +139,7 @@ async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit>
     let report = redacted.report()?;
     let mut out = io::stdout().lock();
     if options.json {
-        serde_json::to_writer_pretty(&mut out, &report).context("cannot write the report")?;
-        writeln!(out)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&report).context("cannot write the report as JSON")?)?;
     } else {
         write!(out, "{}", shown(&redacted, language, Colour::of(&io::stdout()))?)?;
     }

@@ -1,30 +1,35 @@
 //! What `survey` shows: what is wrong, what to do, what was looked at, what could not be looked at.
 
-use belay_protocol::finding::{Finding, Severity, bytes_for_people};
+use belay_protocol::finding::{Finding, Severity, bytes_for_people, word_for_people};
 use belay_protocol::report::{
-    Access, Disk, DnsOutcome, DnsProbe, Drivers, Fact, Interface, LinkState, Memory, Mount, Network, Reachability,
-    Report, Section, Stall, Synchronisation, System, WhyKind,
+    Access, DeviceKind, Disk, DnsOutcome, DnsProbe, Drivers, Fact, Interface, LinkState, Memory, Mount, Network,
+    Reachability, Report, Section, SectionName, Shared, Stall, Synchronisation, System, WhyKind,
 };
 use belay_protocol::{Language, Phrase};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::terminal::{Colour, Style, plain};
+use words::*;
+
+mod words;
 
 /// Puts real names in place of aliases, or leaves them.
 pub type Reveal<'a> = &'a dyn Fn(&str) -> String;
 
 /// The whole page for the person at this machine.
 pub fn survey(report: &Report, language: Language, colour: Colour, reveal: Reveal<'_>) -> String {
-    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new() };
-    page.judgement(report);
+    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new(), heading: None };
     page.facts(report);
+    let facts = std::mem::take(&mut page.text);
+    page.judgement(report);
+    page.text.push_str(&facts);
     page.unseen();
     page.text
 }
 
 /// The facts alone.
 pub fn facts(report: &Report, language: Language, colour: Colour, reveal: Reveal<'_>) -> String {
-    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new() };
+    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new(), heading: None };
     page.facts(report);
     page.unseen();
     page.text
@@ -37,6 +42,8 @@ struct Page<'a> {
     text: String,
     /// What could not be looked at, with the reason.
     unseen: Vec<(String, WhyKind)>,
+    /// The heading of the section at hand, until its first row needs it.
+    heading: Option<&'static str>,
 }
 
 impl Page<'_> {
@@ -49,7 +56,8 @@ impl Page<'_> {
             .collect();
         let serious = wrong.iter().filter(|finding| finding.severity != Severity::Info).count();
         match serious {
-            0 => self.heading(&NOTHING_WRONG, Style::Green, &[]),
+            0 if self.unseen.is_empty() => self.heading(&NOTHING_WRONG, Style::Green, &[]),
+            0 => self.heading(&NOTHING_WRONG_SEEN, Style::Green, &[]),
             1 => self.heading(&ONE_WRONG, Style::Bold, &[]),
             count => self.heading(&SOME_WRONG, Style::Bold, &[("count", &count.to_string())]),
         }
@@ -80,10 +88,13 @@ impl Page<'_> {
                 let value = match (evidence.unit.as_str(), evidence.value.parse::<u64>()) {
                     ("bytes", Ok(bytes)) => bytes_for_people(bytes),
                     ("us", Ok(micros)) => micros_for_people(micros),
-                    ("", _) => self.own(&evidence.value),
+                    ("", _) => match word_for_people(&evidence.value) {
+                        Some(word) => word.text(self.language).to_owned(),
+                        None => self.own(&evidence.value),
+                    },
                     (unit, _) => format!("{} {unit}", self.own(&evidence.value)),
                 };
-                format!("{label}: {value}")
+                format!("{label}{}{value}", COLON.text(self.language))
             })
             .collect();
         if !figures.is_empty() {
@@ -108,9 +119,9 @@ impl Page<'_> {
         }
     }
 
-    fn system(&mut self, system: &System<belay_protocol::report::Shared>) {
+    fn system(&mut self, system: &System<Shared>) {
         let language = self.language;
-        self.section(&Section::System(system.clone()));
+        self.section(SectionName::System);
         self.fact(&OS, &system.os, |os| os.name.to_string());
         self.fact(&KERNEL, &system.kernel, |kernel| format!("{} ({})", kernel.release, kernel.architecture));
         self.fact(&HOST, &system.host, |host| host.to_string());
@@ -135,13 +146,13 @@ impl Page<'_> {
         });
     }
 
-    fn disk(&mut self, disk: &Disk<belay_protocol::report::Shared>) {
-        self.section(&Section::Disk(disk.clone()));
+    fn disk(&mut self, disk: &Disk<Shared>) {
+        self.section(SectionName::Disk);
         let mounts = match &disk.mounts {
             Fact::Known(mounts) => mounts,
             Fact::Unknown(why) => return self.unseen.push((MOUNTS.text(self.language).to_owned(), why.kind)),
         };
-        for mount in mounts {
+        for mount in mounts.iter().filter(|mount| is_of_interest(mount)) {
             let value = self.mount(mount);
             let label = self.own(mount.mount_point.as_str());
             if let Some(why) = mount.space.why().filter(|why| why.kind != WhyKind::NotApplicable) {
@@ -151,7 +162,7 @@ impl Page<'_> {
         }
     }
 
-    fn mount(&self, mount: &Mount<belay_protocol::report::Shared>) -> String {
+    fn mount(&self, mount: &Mount<Shared>) -> String {
         let access = match mount.access {
             Access::ReadWrite => String::new(),
             Access::ReadOnly => format!(" · {}", READ_ONLY.text(self.language)),
@@ -169,7 +180,7 @@ impl Page<'_> {
 
     fn memory(&mut self, memory: &Memory) {
         let language = self.language;
-        self.section(&Section::Memory(memory.clone()));
+        self.section(SectionName::Memory);
         self.fact(&RAM, &memory.ram, |ram| {
             let (free, all) = (bytes_for_people(ram.available_bytes), bytes_for_people(ram.total_bytes));
             FREE_OF.fill(language, &[("free", &free), ("all", &all)])
@@ -187,9 +198,9 @@ impl Page<'_> {
         self.fact(&WAITS_IO, &memory.pressure.io, share);
     }
 
-    fn drivers(&mut self, drivers: &Drivers<belay_protocol::report::Shared>) {
+    fn drivers(&mut self, drivers: &Drivers<Shared>) {
         let language = self.language;
-        self.section(&Section::Drivers(drivers.clone()));
+        self.section(SectionName::Drivers);
         self.fact(&MODULES, &drivers.modules, |modules| modules.len().to_string());
         self.fact(&TAINT, &drivers.taint, |taint| match taint.bits {
             0 => NONE.text(language).to_owned(),
@@ -203,9 +214,9 @@ impl Page<'_> {
         }
     }
 
-    fn network(&mut self, network: &Network<belay_protocol::report::Shared>) {
+    fn network(&mut self, network: &Network<Shared>) {
         let language = self.language;
-        self.section(&Section::Network(network.clone()));
+        self.section(SectionName::Network);
         match &network.interfaces {
             Fact::Known(interfaces) => {
                 for interface in interfaces.iter().filter(|interface| interface.link != LinkState::Down) {
@@ -246,7 +257,7 @@ impl Page<'_> {
         });
     }
 
-    fn interface(&self, interface: &Interface<belay_protocol::report::Shared>) -> String {
+    fn interface(&self, interface: &Interface<Shared>) -> String {
         let link = match interface.link {
             LinkState::Up => &LINK_UP,
             LinkState::NoCarrier => &LINK_NONE,
@@ -278,7 +289,11 @@ impl Page<'_> {
                 unseen.iter().filter(|(_, why)| *why == kind).map(|(subject, _)| subject.as_str()).collect();
             if !subjects.is_empty() {
                 let separator = if self.language == Language::Chinese { "、" } else { ", " };
-                let line = format!("{} ({})", subjects.join(separator), kind.phrase().text(self.language));
+                let line = format!(
+                    "{}{}",
+                    subjects.join(separator),
+                    IN_BRACKETS.fill(self.language, &[("text", kind.phrase().text(self.language))])
+                );
                 for (number, line) in wrap(&line, PAGE_COLUMNS - 4).into_iter().enumerate() {
                     self.line(&format!("  {} {line}", if number == 0 { "-" } else { " " }));
                 }
@@ -286,10 +301,8 @@ impl Page<'_> {
         }
     }
 
-    fn section(&mut self, section: &Section) {
-        self.line("");
-        let name = section.name().phrase().text(self.language);
-        self.line(&self.colour.paint(Style::Bold, name));
+    fn section(&mut self, name: SectionName) {
+        self.heading = Some(name.phrase().text(self.language));
     }
 
     fn heading(&mut self, phrase: &Phrase, style: Style, values: &[(&str, &str)]) {
@@ -310,7 +323,11 @@ impl Page<'_> {
     }
 
     fn row(&mut self, label: &str, value: &str) {
-        let padding = LABEL_COLUMNS.saturating_sub(label.width()).max(1);
+        if let Some(heading) = self.heading.take() {
+            self.line("");
+            self.line(&self.colour.paint(Style::Bold, heading));
+        }
+        let padding = LABEL_COLUMNS.saturating_sub(label.width()).max(2);
         let label = self.colour.paint(Style::Dim, plain(label));
         self.line(&format!("  {label}{:padding$}{}", "", plain(value)));
     }
@@ -331,6 +348,15 @@ const LABEL_COLUMNS: usize = 26;
 const INDENT: usize = 4;
 
 const SHOWN_PROCESSES: usize = 3;
+
+/// Whether a person would call it a disk, or it needs attention: memory that looks like one interests nobody while it is
+/// nearly empty.
+fn is_of_interest(mount: &Mount<Shared>) -> bool {
+    mount.device_kind != DeviceKind::Memory
+        || mount.space.known().is_none_or(|space| space.used_percent >= CROWDED_PERCENT)
+}
+
+const CROWDED_PERCENT: u8 = 80;
 
 /// Breaks a text into lines of at most `columns`: between words, and after any wide character, because Chinese has no
 /// blanks to break at.
@@ -394,53 +420,6 @@ fn uptime(seconds: u64, language: Language) -> String {
     let (days, hours, minutes) = (days.to_string(), hours.to_string(), minutes.to_string());
     phrase.fill(language, &[("days", &days), ("hours", &hours), ("minutes", &minutes)])
 }
-
-const NOTHING_WRONG: Phrase =
-    Phrase { en: "Nothing wrong was found on this machine.", zh: "未发现本机存在问题。" };
-const ONE_WRONG: Phrase = Phrase { en: "One thing needs attention:", zh: "有 1 项需要处理：" };
-const SOME_WRONG: Phrase = Phrase { en: "{count} things need attention:", zh: "有 {count} 项需要处理：" };
-const UNSEEN: Phrase = Phrase { en: "Could not look at", zh: "未能查看" };
-const OS: Phrase = Phrase { en: "operating system", zh: "操作系统" };
-const KERNEL: Phrase = Phrase { en: "kernel", zh: "内核" };
-const HOST: Phrase = Phrase { en: "name", zh: "主机名" };
-const UPTIME: Phrase = Phrase { en: "running for", zh: "已运行" };
-const CPUS: Phrase = Phrase { en: "processors", zh: "处理器数" };
-const CPU_USE: Phrase = Phrase { en: "processors busy", zh: "处理器使用率" };
-const LOAD: Phrase = Phrase { en: "load over 1 / 5 / 15 min", zh: "1 / 5 / 15 分钟负载" };
-const CLOCK: Phrase = Phrase { en: "clock", zh: "时钟" };
-const SYNCHRONISED: Phrase = Phrase { en: "kept right automatically", zh: "自动校准" };
-const UNSYNCHRONISED: Phrase = Phrase { en: "not kept right automatically", zh: "未自动校准" };
-const PROCESSES: Phrase = Phrase { en: "programs running", zh: "运行的进程" };
-const LARGEST: Phrase = Phrase { en: "largest in memory", zh: "占用内存最多" };
-const MOUNTS: Phrase = Phrase { en: "disks", zh: "磁盘" };
-const READ_ONLY: Phrase = Phrase { en: "read-only", zh: "只读" };
-const STOPPED: Phrase = Phrase { en: "STOPPED WRITING", zh: "已停止写入" };
-const SPACE: Phrase = Phrase { en: "{used} % of {size} used", zh: "已用 {used} %（共 {size}）" };
-const RAM: Phrase = Phrase { en: "memory", zh: "内存" };
-const FREE_OF: Phrase = Phrase { en: "{free} of {all} available", zh: "可用 {free}（共 {all}）" };
-const SWAP: Phrase = Phrase { en: "swap", zh: "交换空间" };
-const NONE: Phrase = Phrase { en: "none", zh: "无" };
-const WAITS_CPU: Phrase = Phrase { en: "waits for processors", zh: "等待处理器" };
-const WAITS_MEMORY: Phrase = Phrase { en: "waits for memory", zh: "等待内存" };
-const WAITS_IO: Phrase = Phrase { en: "waits for disks", zh: "等待磁盘" };
-const MODULES: Phrase = Phrase { en: "kernel modules", zh: "内核模块" };
-const TAINT: Phrase = Phrase { en: "kernel incidents", zh: "内核异常标记" };
-const PCI: Phrase = Phrase { en: "PCI devices", zh: "PCI 设备" };
-const USB: Phrase = Phrase { en: "USB devices", zh: "USB 设备" };
-const UNDRIVEN: Phrase =
-    Phrase { en: "{all}, {without} without a driver", zh: "{all} 个，其中 {without} 个没有驱动" };
-const INTERFACES: Phrase = Phrase { en: "network interfaces", zh: "网络接口" };
-const LINK_UP: Phrase = Phrase { en: "connected", zh: "已连接" };
-const LINK_NONE: Phrase = Phrase { en: "not connected", zh: "未连接" };
-const LINK_DOWN: Phrase = Phrase { en: "switched off", zh: "已关闭" };
-const LINK_UNCLEAR: Phrase = Phrase { en: "link unclear", zh: "连接状态不明" };
-const LOSSES: Phrase = Phrase { en: "{errors} errors, {dropped} dropped", zh: "错误 {errors}，丢弃 {dropped}" };
-const WAY_OUT: Phrase = Phrase { en: "way out", zh: "默认出口" };
-const NAME_SERVER: Phrase = Phrase { en: "name server", zh: "域名服务器" };
-const NAME_SERVERS: Phrase = Phrase { en: "name servers", zh: "域名服务器" };
-const NAMES: Phrase = Phrase { en: "looking up names", zh: "域名解析" };
-const RELAY: Phrase = Phrase { en: "relay", zh: "中继" };
-const UNREACHABLE: Phrase = Phrase { en: "cannot be reached", zh: "无法连接" };
 
 #[cfg(test)]
 mod tests {

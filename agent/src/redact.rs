@@ -55,17 +55,30 @@ fn redact_with(survey: Survey, max_aliases: usize) -> Result<Redacted, RedactErr
         language: survey.language,
         replaced: BoundedVec::new(),
     };
-    let or_withheld = |section: Result<Section, CannotMask>, name| {
-        section.unwrap_or(Section::Withheld(Withheld { section: name, reason: Withholding::RedactionFailed }))
-    };
     let sections = vec![
-        or_withheld(facts::system(&survey.system, &mut aliases).map(Section::System), SectionName::System),
-        or_withheld(facts::disk(&survey.disk, &mut aliases).map(Section::Disk), SectionName::Disk),
+        section(SectionName::System, &mut aliases, |aliases| {
+            facts::system(&survey.system, aliases).map(Section::System)
+        }),
+        section(SectionName::Disk, &mut aliases, |aliases| facts::disk(&survey.disk, aliases).map(Section::Disk)),
         Section::Memory(survey.memory),
-        or_withheld(facts::drivers(&survey.drivers, &mut aliases).map(Section::Drivers), SectionName::Drivers),
-        or_withheld(facts::network(&survey.network, &mut aliases).map(Section::Network), SectionName::Network),
+        section(SectionName::Drivers, &mut aliases, |aliases| {
+            facts::drivers(&survey.drivers, aliases).map(Section::Drivers)
+        }),
+        section(SectionName::Network, &mut aliases, |aliases| {
+            facts::network(&survey.network, aliases).map(Section::Network)
+        }),
     ];
     seal(Report { header, sections: BoundedVec::truncating(sections).0 }, aliases)
+}
+
+/// Redacts one section, or withholds it.
+fn section(
+    name: SectionName,
+    aliases: &mut Aliases,
+    mask: impl FnOnce(&mut Aliases) -> Result<Section, CannotMask>,
+) -> Section {
+    aliases.enter(name);
+    mask(aliases).unwrap_or(Section::Withheld(Withheld { section: name, reason: Withholding::RedactionFailed }))
 }
 
 impl Redacted {
@@ -116,7 +129,8 @@ fn seal(mut report: Report, aliases: Aliases) -> Result<Redacted, RedactError> {
         // Six kinds of sections never fill the room for sixty-four.
         let _ = report.sections.push(findings);
     }
-    report.header.replaced = BoundedVec::truncating(aliases.replaced()).0;
+    let sent = report.sections.iter().filter(|section| !matches!(section, Section::Withheld(_))).map(Section::name);
+    report.header.replaced = BoundedVec::truncating(aliases.replaced(&sent.collect::<Vec<_>>())).0;
     let bytes = report.encode()?;
     let sha256 = Sha256::digest(&bytes).into();
     Ok(Redacted { bytes, sha256, aliases })

@@ -20,15 +20,20 @@ pub struct Look {
     /// The language of the person at the device.
     pub language: Language,
     /// The relay and the way there, from whoever has just been there.
-    pub relay: Option<RelayPath>,
+    pub relay: Fact<RelayPath>,
     /// Time that one source may take. All are looked at together, so that this bounds the whole survey.
     pub deadline: Duration,
 }
 
 impl Default for Look {
     fn default() -> Self {
-        Self { root: None, language: Language::English, relay: None, deadline: DEADLINE }
+        Self { root: None, language: Language::English, relay: not_asked(), deadline: DEADLINE }
     }
+}
+
+/// Nobody meets a relay in a survey that is made for this machine alone.
+fn not_asked() -> Fact<RelayPath> {
+    Fact::Unknown(Why::new(WhyKind::NotApplicable, "relay"))
 }
 
 /// A name server on the same continent answers in a tenth of this, and people wait for the whole.
@@ -71,7 +76,7 @@ pub struct Survey {
 
 /// The tree that was to be looked at is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("the tree {path} cannot be opened: {source}", path = path.display())]
+#[error("the tree {path} cannot be opened", path = path.display())]
 pub struct NoSuchTree {
     path: PathBuf,
     source: std::io::Error,
@@ -196,13 +201,12 @@ async fn network(root: &Root, options: &Look) -> Network<Raw> {
             }
         },
     );
-    let not_asked = || Fact::Unknown(Why::new(WhyKind::NotApplicable, "relay"));
     Network {
         interfaces: flat(interfaces),
         default_routes: flat(routes),
         dns_servers,
         system_resolver,
-        relay: options.relay.clone().map_or_else(not_asked, Fact::Known),
+        relay: options.relay.clone(),
     }
 }
 

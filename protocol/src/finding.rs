@@ -187,6 +187,31 @@ pub fn bytes_for_people(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[exponent as usize - 1])
 }
 
+/// A word of the facts, such as `refused` or `emergency_read_only`, as people read it; none for other text.
+pub const fn word_for_people(word: &str) -> Option<Phrase> {
+    Some(match word.as_bytes() {
+        b"resolved" => Phrase { en: "found", zh: "解析成功" },
+        b"refused" => Phrase { en: "answers, but does not know the name", zh: "有应答，但无法解析" },
+        b"silent" => Phrase { en: "no answer", zh: "无应答" },
+        b"unreachable" => Phrase { en: "cannot be reached", zh: "无法连接" },
+        b"malformed" => Phrase { en: "answers nonsense", zh: "应答无法识别" },
+        b"read_write" => Phrase { en: "writable", zh: "可写" },
+        b"read_only" => Phrase { en: "read-only", zh: "只读" },
+        b"emergency_read_only" => Phrase { en: "stopped writing", zh: "已停止写入" },
+        b"half" => Phrase { en: "half duplex", zh: "半双工" },
+        b"full" => Phrase { en: "full duplex", zh: "全双工" },
+        b"network" => Phrase { en: "network", zh: "网络" },
+        b"storage" => Phrase { en: "storage", zh: "存储" },
+        b"display" => Phrase { en: "display", zh: "显示" },
+        b"wireless" => Phrase { en: "wireless", zh: "无线" },
+        b"audio" => Phrase { en: "audio", zh: "音频" },
+        b"video" => Phrase { en: "video", zh: "视频" },
+        b"printer" => Phrase { en: "printer", zh: "打印机" },
+        b"input" => Phrase { en: "input", zh: "输入" },
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -230,6 +255,12 @@ pub(crate) mod tests {
         {
             assert_eq!(bytes_for_people(bytes), told);
         }
+    }
+
+    #[test]
+    fn words_of_facts_have_words_for_people() {
+        assert_eq!(word_for_people("silent").unwrap().zh, "无应答");
+        assert_eq!(word_for_people("eth0"), None);
     }
 
     #[test]

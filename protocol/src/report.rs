@@ -186,6 +186,30 @@ impl SectionName {
             Self::Findings => Phrase { en: "Findings", zh: "检查结果" },
         }
     }
+
+    /// What is in the section, for the person who decides whether to send it.
+    pub const fn contents(self) -> Phrase {
+        match self {
+            Self::System => Phrase {
+                en: "system version, load, clock, and the names of the largest programs",
+                zh: "系统版本、负载、时钟，以及占用内存最多的程序名称",
+            },
+            Self::Disk => Phrase {
+                en: "where disks and shares are mounted and how full they are; no files",
+                zh: "磁盘与共享的挂载位置和使用量；不含文件",
+            },
+            Self::Memory => Phrase { en: "how much memory is used", zh: "内存使用量" },
+            Self::Drivers => Phrase {
+                en: "loaded drivers and devices without one",
+                zh: "已加载的驱动和缺少驱动的设备",
+            },
+            Self::Network => Phrase {
+                en: "connections, their errors, and whether name servers answer; no traffic",
+                zh: "网络连接及其错误、域名服务器是否应答；不含通信内容",
+            },
+            Self::Findings => Phrase { en: "what seems to be wrong", zh: "可能存在的问题" },
+        }
+    }
 }
 
 /// A section that was looked at and does not travel.

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use crate::bounded::{BoundedVec, Name, Text};
 use crate::finding::{Bilingual, Finding, Findings, Fingerprint, Severity};
-use crate::lang::Phrase;
+use crate::lang::{Language, Phrase};
 use crate::report::{Report, Why, WhyKind};
 
 mod expr;
@@ -135,21 +135,20 @@ impl Rule {
         subject: String,
         severity: Severity,
     ) -> Finding {
-        let mut values = vec![("subject".to_owned(), subject.clone())];
+        let mut values = Values::about(&subject);
         let mut evidence = BoundedVec::new();
         for figure in &self.evidence {
             let value = figure.value.text(facts, item, scope);
-            values.push((figure.name.to_string(), figure.for_people(&value)));
+            values.add(&figure.name, |language| figure.for_people(&value, language));
             // The pack reader refuses more figures than a finding holds.
             let _ = evidence.push(figure.observed(value, severity, &self.source));
         }
-        let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         Finding {
             rule: self.id.clone(),
             fingerprint: Fingerprint::derive(&self.id, &subject),
             severity,
-            title: fill(&self.title, &values),
-            remedy: fill(&self.remedy, &values),
+            title: values.fill(&self.title),
+            remedy: values.fill(&self.remedy),
             evidence,
             why: None,
             subject: Text::truncating(subject),
@@ -167,7 +166,7 @@ impl Rule {
         if matches!(why.kind, WhyKind::NotApplicable | WhyKind::Withheld) {
             return None;
         }
-        let checks = fill(&self.checks, &[("subject", if subject.is_empty() { "-" } else { &subject })]);
+        let checks = Values::about(if subject.is_empty() { "-" } else { &subject }).fill(&self.checks);
         let reason = why.kind.phrase();
         Some(Finding {
             rule: self.id.clone(),
@@ -191,10 +190,25 @@ fn fill_phrase(phrase: &Phrase, [en, zh]: &[&str; 2]) -> Bilingual {
     }
 }
 
-fn fill(template: &Bilingual, values: &[(&str, &str)]) -> Bilingual {
-    Bilingual {
-        en: Text::truncating(crate::lang::fill(&template.en, values)),
-        zh: Text::truncating(crate::lang::fill(&template.zh, values)),
+/// Values for the names in a rule's sentences, in every language.
+struct Values(Vec<(String, String, String)>);
+
+impl Values {
+    fn about(subject: &str) -> Self {
+        Self(vec![("subject".to_owned(), subject.to_owned(), subject.to_owned())])
+    }
+
+    fn add(&mut self, name: &str, value: impl Fn(Language) -> String) {
+        self.0.push((name.to_owned(), value(Language::English), value(Language::Chinese)));
+    }
+
+    fn fill(&self, template: &Bilingual) -> Bilingual {
+        let en: Vec<_> = self.0.iter().map(|(name, en, _)| (name.as_str(), en.as_str())).collect();
+        let zh: Vec<_> = self.0.iter().map(|(name, _, zh)| (name.as_str(), zh.as_str())).collect();
+        Bilingual {
+            en: Text::truncating(crate::lang::fill(&template.en, &en)),
+            zh: Text::truncating(crate::lang::fill(&template.zh, &zh)),
+        }
     }
 }
 

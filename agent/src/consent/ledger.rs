@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The ledger could not be kept. Nothing may be sent that is not written down first.
 #[derive(Debug, thiserror::Error)]
-#[error("the consent ledger {path} cannot be used: {source}", path = path.display())]
+#[error("the consent ledger {path} cannot be used", path = path.display())]
 pub struct LedgerError {
     path: PathBuf,
     source: io::Error,

@@ -46,8 +46,10 @@ impl<'a> Sheet<'a> {
         let size = bytes_for_people(self.bytes as u64);
         let _ = writeln!(page, "\n{}", colour.paint(Style::Bold, SENT.fill(language, &[("size", &size)])));
         for (number, section) in self.report.sections.iter().enumerate() {
-            let name = section.name().phrase().text(language);
-            let _ = writeln!(page, "  {} {name}: {}", number + 1, describe(section, language));
+            let (name, size) = (section.name().phrase().text(language), describe(section, language));
+            let contents = section.name().contents().text(language);
+            let values = [("name", name), ("size", &size), ("contents", contents)];
+            let _ = writeln!(page, "  {} {}", number + 1, SECTION.fill(language, &values));
         }
         let replaced = &self.report.header.replaced;
         if !replaced.is_empty() {
@@ -123,8 +125,11 @@ const WANTS: Phrase = Phrase { en: "They ask to:", zh: "对方请求：" };
 const FOR_MINUTES: Phrase = Phrase { en: "for {minutes} minutes", zh: "{minutes} 分钟内有效" };
 const SENT: Phrase = Phrase { en: "This would be sent ({size}):", zh: "将要发送的内容（{size}）：" };
 const REPLACED: Phrase = Phrase { en: "Replaced before sending:", zh: "发送前已替换：" };
-const COUNTED: Phrase =
-    Phrase { en: "{kind}: {distinct}, in {times} places", zh: "{kind}：{distinct} 个，共 {times} 处" };
+const COUNTED: Phrase = Phrase {
+    en: "{kind}: {distinct} different, {times} in all",
+    zh: "{kind}：不同的 {distinct} 个，共 {times} 处",
+};
+const SECTION: Phrase = Phrase { en: "{name} ({size}): {contents}", zh: "{name}（{size}）：{contents}" };
 const TAKEN_OUT: Phrase = Phrase { en: "taken out by you", zh: "已被您移除" };
 const NOT_REDACTED: Phrase = Phrase {
     en: "held back: private names could not be removed safely",

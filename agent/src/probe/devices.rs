@@ -13,6 +13,9 @@ pub fn pci(root: &Root) -> Result<Bus<Raw>, Why> {
     let undriven = undriven.filter_map(|address| {
         let number = |file: &str| parse_hex(&root.read_for(&format!("{PCI}/{address}/{file}"), PCI).ok()?);
         let class_code = number("class")?;
+        if class_code >> 8 == HOST_BRIDGE {
+            return None;
+        }
         Some(Device {
             address: Name::truncating(address.as_str()),
             class_code,
@@ -45,6 +48,9 @@ pub fn usb(root: &Root) -> Result<Bus<Raw>, Why> {
     });
     Ok(bus(interfaces.len(), undriven))
 }
+
+/// The processor's own end of the bus: base class 6, subclass 0. It works without a driver everywhere.
+const HOST_BRIDGE: u32 = 0x0600;
 
 const PCI: &str = "/sys/bus/pci/devices";
 const USB: &str = "/sys/bus/usb/devices";
@@ -104,6 +110,9 @@ mod tests {
             ("sys/bus/pci/devices/0000:00:03.0/device", "0x2723\n"),
             ("sys/bus/pci/devices/0000:00:04.0/driver/x", ""),
             ("sys/bus/pci/devices/0000:00:05.0/class", "?"),
+            ("sys/bus/pci/devices/0000:00:00.0/class", "0x060000\n"),
+            ("sys/bus/pci/devices/0000:00:00.0/vendor", "0x8086\n"),
+            ("sys/bus/pci/devices/0000:00:00.0/device", "0x0d57\n"),
             ("sys/bus/usb/devices/1-2/idVendor", "046d\n"),
             ("sys/bus/usb/devices/1-2/idProduct", "0825\n"),
             ("sys/bus/usb/devices/1-2/product", "Alice's camera\n"),
@@ -111,7 +120,7 @@ mod tests {
             ("sys/bus/usb/devices/1-2:1.1/driver/x", ""),
         ]);
         let bus = pci(&root).unwrap();
-        assert_eq!((bus.device_count, bus.without_driver.len()), (3, 1));
+        assert_eq!((bus.device_count, bus.without_driver.len()), (4, 1));
         let device = &bus.without_driver[0];
         assert_eq!((device.class.as_str(), device.vendor_id, device.product_id), ("network", 0x8086, 0x2723));
         let bus = usb(&root).unwrap();

@@ -242,7 +242,8 @@ fn read_space(_: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
     Err(Why::new(WhyKind::NotSupported, "statvfs"))
 }
 
-fn parse_space(fragment_bytes: u64, blocks: [u64; 3], files: [u64; 2]) -> (Fact<Space>, Fact<Inodes>) {
+/// Understands the figures of statvfs(3): fragment size, blocks (all, free, free for ordinary users), files (all, free).
+pub fn parse_space(fragment_bytes: u64, blocks: [u64; 3], files: [u64; 2]) -> (Fact<Space>, Fact<Inodes>) {
     let malformed = || Why::new(WhyKind::Malformed, "statvfs");
     let [all, free, available] = blocks;
     let space = Space::count(fragment_bytes, all, free, available).ok_or_else(malformed);

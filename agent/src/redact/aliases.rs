@@ -1,9 +1,9 @@
 //! The second pass of redaction: names and aliases, and text with the ones in place of the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use belay_protocol::report::{Masked, Private, PrivateKind, Replacement};
+use belay_protocol::report::{Masked, Private, PrivateKind, Replacement, SectionName};
 
 use super::identity::Identity;
 use super::scan;
@@ -22,10 +22,24 @@ pub struct CannotMask;
 pub struct Aliases {
     /// Names to look for in free text, longest first.
     names: Vec<(PrivateKind, String)>,
+    /// Aliases by value in lower case.
     known: BTreeMap<(PrivateKind, String), String>,
+    /// Values as they were first written, by alias.
+    written: BTreeMap<String, String>,
     subnets: BTreeMap<String, Subnet>,
-    counts: BTreeMap<PrivateKind, (u32, u32)>,
+    /// The last number given out for each kind.
+    numbers: BTreeMap<PrivateKind, u32>,
+    /// The section that is being redacted, and what was replaced in each.
+    section: SectionName,
+    used: BTreeMap<(SectionName, PrivateKind), Used>,
     max_aliases: usize,
+}
+
+/// Aliases that stand in one section, and in how many places.
+#[derive(Clone, Debug, Default)]
+struct Used {
+    aliases: BTreeSet<String>,
+    times: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -38,10 +52,18 @@ impl Aliases {
     /// Gives the machine's own names their aliases, so that these do not depend on what is found where.
     pub(super) fn new(identity: &Identity, max_aliases: usize) -> Self {
         let mut names = identity.names().to_vec();
-        let (known, subnets, counts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut aliases = Self { names: Vec::new(), known, subnets, counts, max_aliases: max_aliases + names.len() };
+        let mut aliases = Self {
+            names: Vec::new(),
+            known: BTreeMap::new(),
+            written: BTreeMap::new(),
+            subnets: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            section: SectionName::System,
+            used: BTreeMap::new(),
+            max_aliases: max_aliases + names.len(),
+        };
         for (kind, name) in &names {
-            aliases.name(*kind, &name.to_lowercase());
+            aliases.name(*kind, name);
         }
         names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
         aliases.names = names.into_iter().map(|(kind, name)| (kind, name.to_lowercase())).collect();
@@ -50,7 +72,7 @@ impl Aliases {
 
     /// Masks a machine's name as a whole.
     pub(super) fn host<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
-        self.alias(PrivateKind::Host, &value.reveal().to_lowercase()).map(Masked::redacted)
+        self.alias(PrivateKind::Host, value.reveal()).map(Masked::redacted)
     }
 
     /// Masks an address as a whole.
@@ -73,38 +95,56 @@ impl Aliases {
         Ok(Masked::redacted(text))
     }
 
-    /// What was replaced so far.
-    pub(super) fn replaced(&self) -> impl Iterator<Item = Replacement> + '_ {
-        let found = self.counts.iter().filter(|(_, (_, times))| *times > 0);
-        found.map(|(kind, (distinct, times))| Replacement { kind: *kind, distinct: *distinct, times: *times })
+    /// Counts what is replaced from here on as standing in `section`.
+    pub(super) fn enter(&mut self, section: SectionName) {
+        self.section = section;
+    }
+
+    /// What was replaced in `sections` together.
+    pub(super) fn replaced(&self, sections: &[SectionName]) -> Vec<Replacement> {
+        let mut together: BTreeMap<PrivateKind, Used> = BTreeMap::new();
+        for ((_, kind), used) in self.used.iter().filter(|((section, _), _)| sections.contains(section)) {
+            let all = together.entry(*kind).or_default();
+            all.aliases.extend(used.aliases.iter().cloned());
+            all.times = all.times.saturating_add(used.times);
+        }
+        let distinct = |used: &Used| u32::try_from(used.aliases.len()).unwrap_or(u32::MAX);
+        together
+            .iter()
+            .map(|(kind, used)| Replacement { kind: *kind, distinct: distinct(used), times: used.times })
+            .collect()
     }
 
     /// Puts the real values back in place of their aliases.
     pub fn reveal(&self, text: &str) -> String {
         let mut revealed = String::with_capacity(text.len());
         let mut rest = text;
-        'scan: while let Some(first) = rest.chars().next() {
-            let at_start = !revealed.ends_with(|c: char| c.is_ascii_alphanumeric());
-            if at_start && first.is_ascii_lowercase() {
-                let mut matching: Option<(&String, &String)> = None;
-                for ((_, value), alias) in &self.known {
-                    let fits = rest
-                        .strip_prefix(alias.as_str())
-                        .is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric()));
-                    if fits && matching.is_none_or(|(_, longest)| alias.len() > longest.len()) {
-                        matching = Some((value, alias));
-                    }
-                }
-                if let Some((value, alias)) = matching {
-                    revealed.push_str(value);
-                    rest = &rest[alias.len()..];
-                    continue 'scan;
-                }
+        while let Some(first) = rest.chars().next() {
+            let at_start = first.is_ascii_lowercase() && !revealed.ends_with(|c: char| c.is_ascii_alphanumeric());
+            if let Some((alias, value)) = at_start.then(|| self.alias_at_start_of(rest)).flatten() {
+                revealed.push_str(value);
+                rest = &rest[alias.len()..];
+                continue;
             }
             revealed.push(first);
             rest = &rest[first.len_utf8()..];
         }
         revealed
+    }
+
+    /// The alias that `text` starts with, and its value. Aliases are made of letters, digits, dots and dashes, and the
+    /// longest that fits is meant: `lan-1.12`, not `lan-1.1`.
+    fn alias_at_start_of(&self, text: &str) -> Option<(&str, &str)> {
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.').unwrap_or(text.len());
+        let mut candidate = &text[..end.min(ALIAS_MAX_BYTES)];
+        loop {
+            let complete = !text[candidate.len()..].starts_with(|c: char| c.is_ascii_alphanumeric());
+            if let Some((alias, value)) = self.written.get_key_value(candidate).filter(|_| complete) {
+                return Some((alias, value));
+            }
+            let shorter = candidate.len().checked_sub(1)?;
+            candidate = &candidate[..shorter];
+        }
     }
 
     fn replace(
@@ -127,7 +167,7 @@ impl Aliases {
             };
             let alias = match kind {
                 PrivateKind::Secret => self.remove(),
-                _ => self.alias(kind, &text[range.clone()].to_lowercase())?,
+                _ => self.alias(kind, &text[range.clone()])?,
             };
             waiting.push(Part::Open(text[range.end..].to_owned()));
             waiting.push(Part::Closed(alias));
@@ -164,21 +204,19 @@ impl Aliases {
     }
 
     fn alias(&mut self, kind: PrivateKind, value: &str) -> Result<String, CannotMask> {
-        if !self.known.contains_key(&(kind, value.to_owned())) && self.known.len() >= self.max_aliases {
+        if !self.known.contains_key(&(kind, value.to_lowercase())) && self.known.len() >= self.max_aliases {
             return Err(CannotMask);
         }
         let alias = self.name(kind, value);
-        self.counts.entry(kind).or_default().1 += 1;
+        self.count(kind, &alias);
         Ok(alias)
     }
 
     fn name(&mut self, kind: PrivateKind, value: &str) -> String {
-        if let Some(alias) = self.known.get(&(kind, value.to_owned())) {
+        if let Some(alias) = self.known.get(&(kind, value.to_lowercase())) {
             return alias.clone();
         }
-        let counted = self.counts.entry(kind).or_default();
-        counted.0 += 1;
-        let number = counted.0;
+        let number = self.next_number(kind);
         let alias = match (kind, value.parse::<IpAddr>()) {
             (PrivateKind::Address, Ok(address)) => self.name_address(&address),
             (PrivateKind::User, _) => format!("user-{number}"),
@@ -187,7 +225,8 @@ impl Aliases {
             (PrivateKind::Serial, _) => format!("serial-{number}"),
             (PrivateKind::Address | PrivateKind::Secret, _) => format!("address-{number}"),
         };
-        self.known.insert((kind, value.to_owned()), alias.clone());
+        self.known.insert((kind, value.to_lowercase()), alias.clone());
+        self.written.insert(alias.clone(), value.to_owned());
         alias
     }
 
@@ -210,11 +249,26 @@ impl Aliases {
     }
 
     fn remove(&mut self) -> String {
-        let counted = self.counts.entry(PrivateKind::Secret).or_default();
-        (counted.0, counted.1) = (counted.0 + 1, counted.1 + 1);
+        let number = self.next_number(PrivateKind::Secret);
+        self.count(PrivateKind::Secret, &number.to_string());
         "<removed>".to_owned()
     }
+
+    fn next_number(&mut self, kind: PrivateKind) -> u32 {
+        let number = self.numbers.entry(kind).or_default();
+        *number += 1;
+        *number
+    }
+
+    fn count(&mut self, kind: PrivateKind, alias: &str) {
+        let used = self.used.entry((self.section, kind)).or_default();
+        used.aliases.insert(alias.to_owned());
+        used.times = used.times.saturating_add(1);
+    }
 }
+
+/// `address-` and ten digits, or less.
+const ALIAS_MAX_BYTES: usize = 24;
 
 /// A name of at least this many bytes is replaced even inside a word, as in `Alices-iPhone`.
 const UNMISTAKABLE_BYTES: usize = 5;
@@ -235,7 +289,7 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use belay_protocol::report::Words;
+    use belay_protocol::report::{Host, Words};
 
     use super::*;
 
@@ -283,6 +337,8 @@ mod tests {
     fn aliases_are_revealed_for_the_person_at_the_machine() {
         let mut aliases = aliases();
         let text = "/home/alice on wonder (10.0.0.9)";
+        assert_eq!(aliases.host(&Private::<Host>::new("Alices-Mac")).unwrap().as_str(), "host-3");
+        assert_eq!(aliases.reveal("host-3"), "Alices-Mac");
         let masked = aliases.text(&Private::<Words>::new(text)).unwrap();
         assert_eq!(masked.as_str(), "/home/user-2 on host-2 (lan-1.1)");
         assert_eq!(aliases.reveal(masked.as_str()), text);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use belay_protocol::report::PrivateKind;
 
-use crate::probe::Root;
+use crate::probe::{Root, os};
 
 /// The machine's own names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,11 +19,14 @@ impl Identity {
         let passwd = root.read("/etc/passwd").unwrap_or_default();
         let mut names: Vec<_> = parse_passwd(&passwd).into_iter().map(|name| (PrivateKind::User, name)).collect();
         if root.is_live() {
-            let own =
-                ["USER", "LOGNAME", "SUDO_USER", "USERNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
-            names.extend(own.map(|name| (PrivateKind::User, name)));
+            let variable = |name: &str| std::env::var(name).ok();
+            names.extend(LOGIN_VARIABLES.into_iter().filter_map(variable).map(|name| (PrivateKind::User, name)));
+            let homes = ["HOME", "USERPROFILE"].into_iter().filter_map(variable);
+            let last_steps = homes.filter_map(|home| home.rsplit(['/', '\\']).next().map(str::to_owned));
+            names.extend(last_steps.map(|name| (PrivateKind::User, name)));
         }
-        let host = root.read("/proc/sys/kernel/hostname").or_else(|_| root.read("/etc/hostname")).unwrap_or_default();
+        let host = os::host(root).map(|host| host.reveal().to_owned());
+        let host = host.or_else(|_| root.read("/etc/hostname")).unwrap_or_default();
         names.extend(parse_host(&host).into_iter().map(|name| (PrivateKind::Host, name)));
         let domains = parse_domains(&root.read("/etc/resolv.conf").unwrap_or_default());
         names.extend(domains.into_iter().map(|name| (PrivateKind::Host, name)));
@@ -44,6 +47,9 @@ impl Identity {
         &self.names
     }
 }
+
+/// Where systems keep the login name of whoever runs a program.
+const LOGIN_VARIABLES: [&str; 4] = ["USER", "LOGNAME", "SUDO_USER", "USERNAME"];
 
 /// A single letter is no name worth hiding, and hiding it would blacken everything.
 const SHORTEST: usize = 2;

@@ -82,9 +82,69 @@ async fn an_unticked_section_leaves_no_trace_in_the_findings() {
 }
 
 #[tokio::test]
+async fn replacements_are_counted_for_what_is_sent_alone() {
+    let redacted = redact(survey().await).unwrap();
+    let counted = |redacted: &Redacted| -> Vec<_> {
+        let replaced = redacted.report().unwrap().header.replaced;
+        replaced.iter().map(|replaced| (replaced.kind, replaced.distinct, replaced.times)).collect()
+    };
+    use belay_protocol::report::PrivateKind::{Address, HardwareAddress, Host, Secret, User};
+    let all = [(User, 1, 4), (Host, 2, 2), (Address, 2, 3), (HardwareAddress, 1, 1), (Secret, 1, 1)];
+    assert_eq!(counted(&redacted), all);
+    let facts = [SectionName::Disk, SectionName::Network];
+    assert_eq!(counted(&redacted.without(&facts).unwrap()), [(User, 1, 1), (Host, 1, 1)]);
+}
+
+#[tokio::test]
 async fn reasons_hold_no_names_from_the_machine() {
     let report = redact(survey().await).unwrap().report().unwrap();
     let Section::System(system) = &report.sections[0] else { panic!("the system comes first") };
     let why = system.cpu_use.why().unwrap();
     assert_eq!((why.kind, why.source.as_str()), (WhyKind::NotApplicable, "/proc/stat"));
+}
+
+/// Files that every probe reads.
+const READ: [&str; 24] = [
+    "etc/passwd",
+    "etc/resolv.conf",
+    "etc/os-release",
+    "run/systemd/resolve/resolv.conf",
+    "proc/sys/kernel/hostname",
+    "proc/sys/kernel/osrelease",
+    "proc/sys/kernel/tainted",
+    "proc/self/mounts",
+    "proc/meminfo",
+    "proc/pressure/cpu",
+    "proc/pressure/io",
+    "proc/net/route",
+    "proc/net/ipv6_route",
+    "proc/modules",
+    "proc/stat",
+    "proc/loadavg",
+    "proc/uptime",
+    "proc/7/status",
+    "sys/class/net/eth0/flags",
+    "sys/class/net/eth0/speed",
+    "sys/class/net/eth0/statistics/rx_packets",
+    "sys/bus/pci/devices/0/class",
+    "sys/bus/usb/devices/1-1:1.0/bInterfaceClass",
+    "sys/bus/usb/devices/1-1/product",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 24, ..Default::default() })]
+
+    #[test]
+    fn any_tree_can_be_looked_at_and_shown(
+        texts in proptest::collection::vec("([ -~]|[\u{0}-\u{1f}]|王|[0-9a-f:.]|/|\n){0,200}", READ.len()),
+    ) {
+        let files: Vec<_> = READ.into_iter().zip(texts.iter().map(String::as_str)).collect();
+        let (dir, _root) = tree(&files);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let options = Look { root: Some(dir.path().to_owned()), ..Look::default() };
+        let redacted = redact(runtime.block_on(look(&options, |_| ())).unwrap()).unwrap();
+        let colour = crate::terminal::Colour::None;
+        let page = crate::cli::shown(&redacted, belay_protocol::Language::English, colour).unwrap();
+        proptest::prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));
+    }
 }

@@ -8,7 +8,8 @@ use super::expr::{Expression, ExpressionError, Scope};
 use super::facts::{Facts, Tree};
 use super::is_plain;
 use crate::bounded::{BoundedVec, Name, Text};
-use crate::finding::{Bilingual, Evidence, PackId, Severity};
+use crate::finding::{Bilingual, Evidence, PackId, Severity, bytes_for_people, word_for_people};
+use crate::lang::Language;
 
 /// Bytes of one pack's file.
 pub const PACK_MAX_BYTES: usize = 256 * 1024;
@@ -162,10 +163,12 @@ impl Figure {
         }
     }
 
-    /// The value as a sentence shows it: bytes in the largest unit that leaves a figure before the point.
-    pub(super) fn for_people(&self, value: &str) -> String {
+    /// The value as a sentence shows it: bytes in the largest unit that leaves a figure before the point, words of the
+    /// facts in words for people.
+    pub(super) fn for_people(&self, value: &str, language: Language) -> String {
         match (self.unit.as_str(), value.parse::<u64>()) {
-            ("bytes", Ok(bytes)) => crate::finding::bytes_for_people(bytes),
+            ("bytes", Ok(bytes)) => bytes_for_people(bytes),
+            ("", Err(_)) => word_for_people(value).map_or(value, |word| word.text(language)).to_owned(),
             _ => value.to_owned(),
         }
     }

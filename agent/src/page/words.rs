@@ -1,0 +1,58 @@
+//! The words of the page, in every language.
+
+use belay_protocol::Phrase;
+
+pub(super) const NOTHING_WRONG: Phrase =
+    Phrase { en: "Nothing wrong was found on this machine.", zh: "未发现本机存在问题。" };
+pub(super) const NOTHING_WRONG_SEEN: Phrase = Phrase {
+    en: "Nothing wrong was found in what could be looked at.",
+    zh: "在能够查看的范围内未发现问题。",
+};
+pub(super) const ONE_WRONG: Phrase = Phrase { en: "One thing needs attention:", zh: "有 1 项需要处理：" };
+pub(super) const SOME_WRONG: Phrase =
+    Phrase { en: "{count} things need attention:", zh: "有 {count} 项需要处理：" };
+pub(super) const COLON: Phrase = Phrase { en: ": ", zh: "：" };
+pub(super) const IN_BRACKETS: Phrase = Phrase { en: " ({text})", zh: "（{text}）" };
+pub(super) const UNSEEN: Phrase = Phrase { en: "Could not look at", zh: "未能查看" };
+pub(super) const OS: Phrase = Phrase { en: "operating system", zh: "操作系统" };
+pub(super) const KERNEL: Phrase = Phrase { en: "kernel", zh: "内核" };
+pub(super) const HOST: Phrase = Phrase { en: "name", zh: "主机名" };
+pub(super) const UPTIME: Phrase = Phrase { en: "running for", zh: "已运行" };
+pub(super) const CPUS: Phrase = Phrase { en: "processors", zh: "处理器数" };
+pub(super) const CPU_USE: Phrase = Phrase { en: "processors busy", zh: "处理器使用率" };
+pub(super) const LOAD: Phrase = Phrase { en: "load over 1 / 5 / 15 min", zh: "1 / 5 / 15 分钟负载" };
+pub(super) const CLOCK: Phrase = Phrase { en: "clock", zh: "时钟" };
+pub(super) const SYNCHRONISED: Phrase = Phrase { en: "kept right automatically", zh: "自动校准" };
+pub(super) const UNSYNCHRONISED: Phrase = Phrase { en: "not kept right automatically", zh: "未自动校准" };
+pub(super) const PROCESSES: Phrase = Phrase { en: "programs running", zh: "运行的进程" };
+pub(super) const LARGEST: Phrase = Phrase { en: "largest in memory", zh: "占用内存最多" };
+pub(super) const MOUNTS: Phrase = Phrase { en: "disks", zh: "磁盘" };
+pub(super) const READ_ONLY: Phrase = Phrase { en: "read-only", zh: "只读" };
+pub(super) const STOPPED: Phrase = Phrase { en: "STOPPED WRITING", zh: "已停止写入" };
+pub(super) const SPACE: Phrase = Phrase { en: "{used} % of {size} used", zh: "已用 {used} %（共 {size}）" };
+pub(super) const RAM: Phrase = Phrase { en: "memory", zh: "内存" };
+pub(super) const FREE_OF: Phrase = Phrase { en: "{free} of {all} available", zh: "可用 {free}（共 {all}）" };
+pub(super) const SWAP: Phrase = Phrase { en: "swap", zh: "交换空间" };
+pub(super) const NONE: Phrase = Phrase { en: "none", zh: "无" };
+pub(super) const WAITS_CPU: Phrase = Phrase { en: "waits for processors", zh: "等待处理器" };
+pub(super) const WAITS_MEMORY: Phrase = Phrase { en: "waits for memory", zh: "等待内存" };
+pub(super) const WAITS_IO: Phrase = Phrase { en: "waits for disks", zh: "等待磁盘" };
+pub(super) const MODULES: Phrase = Phrase { en: "kernel modules", zh: "内核模块" };
+pub(super) const TAINT: Phrase = Phrase { en: "kernel incidents", zh: "内核异常标记" };
+pub(super) const PCI: Phrase = Phrase { en: "PCI devices", zh: "PCI 设备" };
+pub(super) const USB: Phrase = Phrase { en: "USB devices", zh: "USB 设备" };
+pub(super) const UNDRIVEN: Phrase =
+    Phrase { en: "{all}, {without} without a driver", zh: "{all} 个，其中 {without} 个没有驱动" };
+pub(super) const INTERFACES: Phrase = Phrase { en: "network interfaces", zh: "网络接口" };
+pub(super) const LINK_UP: Phrase = Phrase { en: "connected", zh: "已连接" };
+pub(super) const LINK_NONE: Phrase = Phrase { en: "not connected", zh: "未连接" };
+pub(super) const LINK_DOWN: Phrase = Phrase { en: "switched off", zh: "已关闭" };
+pub(super) const LINK_UNCLEAR: Phrase = Phrase { en: "link unclear", zh: "连接状态不明" };
+pub(super) const LOSSES: Phrase =
+    Phrase { en: "{errors} errors, {dropped} dropped", zh: "错误 {errors}，丢弃 {dropped}" };
+pub(super) const WAY_OUT: Phrase = Phrase { en: "way out", zh: "默认出口" };
+pub(super) const NAME_SERVER: Phrase = Phrase { en: "name server", zh: "域名服务器" };
+pub(super) const NAME_SERVERS: Phrase = Phrase { en: "name servers", zh: "域名服务器" };
+pub(super) const NAMES: Phrase = Phrase { en: "looking up names", zh: "域名解析" };
+pub(super) const RELAY: Phrase = Phrase { en: "relay", zh: "中继" };
+pub(super) const UNREACHABLE: Phrase = Phrase { en: "cannot be reached", zh: "无法连接" };
