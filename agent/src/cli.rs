@@ -92,11 +92,23 @@ pub struct SurveyArgs {
 }
 
 /// Reads the command line, the environment and the configuration file, and runs.
-pub async fn main() -> ExitCode {
-    match settings::parse::<Cli>(std::env::args_os(), Some("/etc/belay/agent.toml".as_ref())) {
-        Ok(cli) => run(cli).await.into(),
+pub fn main() -> ExitCode {
+    let cli = match settings::parse::<Cli>(std::env::args_os(), Some("/etc/belay/agent.toml".as_ref())) {
+        Ok(cli) => cli,
         Err(error) => error.exit(),
-    }
+    };
+    // One thread is enough for one session, and each further one costs memory on the customer's machine.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "belay-agent: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(run(cli));
+    // A thread may still wait for a key that nobody will press.
+    runtime.shutdown_background();
+    exit.into()
 }
 
 /// Runs a command and says how it ended; mistakes are told on standard error.

@@ -25,6 +25,7 @@ use belay_relay::stream;
 use belay_relay::transport::Congestion;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::consent::ledger::{Answered, Entry, Ledger};
 use crate::consent::{Answer, Approved, DeskStanding, Request, prompt};
@@ -94,8 +95,8 @@ pub struct Receipt {
     pub report_sha256: String,
 }
 
-/// Joins the session of an invite.
-pub async fn join(options: JoinOptions, mut person: Person) -> Result<Joined, JoinError> {
+/// Joins the session of an invite. Cancelling `cut` ends it at once, whatever is under way, and the desk is told.
+pub async fn join(options: JoinOptions, mut person: Person, cut: CancellationToken) -> Result<Joined, JoinError> {
     let language = options.language;
     // Looking takes about as long as connecting. Nothing leaves the machine before the question is answered.
     let look = Look { root: options.root.clone(), language, ..Look::default() };
@@ -107,8 +108,11 @@ pub async fn join(options: JoinOptions, mut person: Person) -> Result<Joined, Jo
     let verifying = verify_in_background(&invitation, options.insecure_http);
     let client = start_client(&options)?;
     let mut way = Way::open(client, &invitation).await?;
-    let joined =
-        Visit { options: &options, invitation: &invitation, way: &mut way }.run(&mut person, looking, verifying).await;
+    let mut visit = Visit { options: &options, invitation: &invitation, way: &mut way };
+    let joined = tokio::select! {
+        joined = visit.run(&mut person, looking, verifying) => joined,
+        () = cut.cancelled() => Err(JoinError::Cut),
+    };
     way.close().await;
     joined
 }
@@ -137,7 +141,7 @@ impl Visit<'_> {
         let language = self.options.language;
         let desk = self.way.desk(None).await?;
         let meeting = self.way.meet(&desk, self.invitation).await?;
-        let verification = verifying.await.map_err(|error| JoinError::Local(error.to_string()))?;
+        let verification = verifying.await.map_err(|error| JoinError::local(&error))?;
         if verification == Verification::Contradicted {
             return Err(JoinError::Impostor(self.invitation.host.clone()));
         }
@@ -147,8 +151,8 @@ impl Visit<'_> {
         let (mut talk, link, admitted) = meeting.redeem(self.invitation, language).await?;
 
         let grants = self.grants(&admitted);
-        let survey = looking.await.map_err(|error| JoinError::Local(error.to_string()))?;
-        let survey = survey.map_err(|error| JoinError::Local(error.to_string()))?;
+        let survey = looking.await.map_err(|error| JoinError::local(&error))?;
+        let survey = survey.map_err(|error| JoinError::local(&error))?;
         let redacted = prepare(survey, &link, self.invitation)?;
         let request = Request {
             desk: name.to_string(),
@@ -188,7 +192,7 @@ impl Visit<'_> {
         };
         let offer = ReportOffer {
             id: ReportId(rand::random()),
-            size_bytes: u32::try_from(report.bytes().len()).map_err(|error| JoinError::Local(error.to_string()))?,
+            size_bytes: u32::try_from(report.bytes().len()).map_err(|error| JoinError::local(&error))?,
             sha256: *report.sha256(),
         };
         let consent = Consent { grants: BoundedVec::truncating(grants).0, report: Some(offer) };
@@ -225,9 +229,9 @@ impl Visit<'_> {
         loop {
             tokio::select! {
                 answered = &mut asking => {
-                    let (answer, asked) = answered.map_err(|error| JoinError::Local(error.to_string()))?;
+                    let (answer, asked) = answered.map_err(|error| JoinError::local(&error))?;
                     *person = asked;
-                    return answer.map_err(|error| JoinError::Local(error.to_string()));
+                    return answer.map_err(|error| JoinError::local(&error));
                 }
                 event = talk.next(), if may_end => match event {
                     Ok(AgentEvent::Ended(reason)) => {
@@ -370,7 +374,7 @@ impl Visit<'_> {
         let entry = Entry::new(unix_ms(), organization, plain(&admitted.ticket), answered, grants, report_sha256);
         Ledger::in_data_dir(&self.options.data)
             .and_then(|ledger| ledger.append(&entry))
-            .map_err(|error| JoinError::Local(error.to_string()))
+            .map_err(|error| JoinError::local(&error))
     }
 }
 
@@ -396,7 +400,7 @@ fn prepare(mut survey: Survey, link: &Link, invitation: &Invitation) -> Result<R
         loss_percent: Some(loss),
         mtu_bytes: Some(path.mtu_bytes),
     });
-    redact(survey).map_err(|error| JoinError::Local(error.to_string()))
+    redact(survey).map_err(|error| JoinError::local(&error))
 }
 
 /// What an invite comes down to. A help address is asked for its desk here; a link carries everything.
@@ -416,7 +420,7 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
     let (asked, insecure_http) = (host.clone(), options.insecure_http);
     let document = tokio::task::spawn_blocking(move || desk::fetch(&asked, insecure_http))
         .await
-        .map_err(|error| JoinError::Local(error.to_string()))?
+        .map_err(|error| JoinError::local(&error))?
         .map_err(|source| JoinError::HelpHost { host: plain(&host), source })?;
     let organization = document
         .organization()
@@ -446,16 +450,16 @@ fn verify_in_background(invitation: &Invitation, insecure_http: bool) -> JoinHan
 }
 
 fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
-    let local = |error: &dyn std::fmt::Display| JoinError::Local(error.to_string());
-    std::fs::create_dir_all(&options.data).map_err(|error| local(&error))?;
-    let identity = Identity::load_or_create(&options.data.join("device.key")).map_err(|error| local(&error))?;
+    std::fs::create_dir_all(&options.data).map_err(|error| JoinError::local(&error))?;
+    let identity =
+        Identity::load_or_create(&options.data.join("device.key")).map_err(|error| JoinError::local(&error))?;
     let client = ClientOptions {
         net: Arc::clone(&options.net),
         congestion: Congestion::default(),
         accepts_sessions: false,
         keep_alive: CONTROL_KEEP_ALIVE,
     };
-    Client::start(Arc::new(identity), client).map_err(|error| local(&error))
+    Client::start(Arc::new(identity), client).map_err(|error| JoinError::local(&error))
 }
 
 /// A page that cannot be written to is a terminal that has gone; what happens is in the log as well.

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    belay_agent::cli::main().await
+fn main() -> ExitCode {
+    belay_agent::cli::main()
 }

@@ -60,7 +60,12 @@ const EXIT_REFUSED: u8 = 3;
 pub fn main() -> ExitCode {
     let demo = Demo::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime.context("no threads").and_then(|runtime| runtime.block_on(demo.run()));
+    let done = runtime.context("no threads").and_then(|runtime| {
+        let done = runtime.block_on(demo.run());
+        // A thread may still wait for a key that nobody will press.
+        runtime.shutdown_background();
+        done
+    });
     match done {
         Ok(code) => code,
         Err(error) => {
@@ -75,6 +80,11 @@ impl Demo {
         logging::init(LogFormat::Text, &self.log).map_err(anyhow::Error::msg)?;
         let language = belay_agent::cli::language(self.lang.as_deref());
         let stop = CancellationToken::new();
+        let asked = stop.clone();
+        tokio::spawn(async move {
+            belay_relay::shutdown::requested().await;
+            asked.cancel();
+        });
 
         let relay = bind_relay(&self.data.join("relay"), self.relay)?;
         let address = relay.local_addr()?;
@@ -100,17 +110,17 @@ impl Demo {
         say(&OPENED.fill(language, &[("ticket", &number), ("code", &minted.code.to_string())]));
         let console_task = tokio::spawn(console.run(stop.clone()));
 
-        let joined = join(self.join_options(invite.to_string(), language), person()).await;
+        let joined = join(self.join_options(invite.to_string(), language), person(), stop.clone()).await;
         let (code, arrived) = outcome(joined, language);
         let findings = newest_findings(&store, &ticket.number).await?;
         if arrived {
             say(&show(&number, &findings, language));
         }
-        if !self.exit {
+        if !self.exit && !stop.is_cancelled() {
             let link = store.mint_sign_in(&Actor::Local, ADMIN).await.context("no sign-in")?;
             let sign_in = profile.sign_in_link(&link.token);
             say(&CONSOLE.fill(language, &[("url", &profile.base_url), ("link", &sign_in)]));
-            belay_relay::shutdown::requested().await;
+            stop.cancelled().await;
         }
         drop(store);
         stop.cancel();

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use belay_protocol::Language;
 use belay_protocol::consent::Capability;
 use belay_relay::net::SystemNet;
+use belay_relay::shutdown;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Exit;
 use crate::join::{JoinError, JoinOptions, Joined, Person, join};
@@ -66,7 +69,13 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
         colour,
     };
     let person = Person { answers: Box::new(BufReader::new(io::stdin())), page };
-    match join(options, person).await {
+    let cut = CancellationToken::new();
+    let stop = cut.clone();
+    let _listening = AbortOnDropHandle::new(tokio::spawn(async move {
+        shutdown::requested().await;
+        stop.cancel();
+    }));
+    match join(options, person, cut).await {
         Ok(Joined::Filed(receipt)) => {
             if args.json {
                 serde_json::to_writer_pretty(io::stdout(), &receipt)?;
@@ -81,6 +90,7 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
             writeln!(io::stderr(), "{}", error.sentence(language))?;
             Ok(match error {
                 JoinError::Invite(_) | JoinError::Code(_) | JoinError::NoInvite => Exit::Usage,
+                JoinError::Cut => Exit::Refused,
                 _ => Exit::Failed,
             })
         }

@@ -39,7 +39,7 @@ impl<'a> Sheet<'a> {
         self.who(&mut page, colour);
         let _ = writeln!(page, "\n{}", colour.paint(Style::Bold, WANTS.text(language)));
         for grant in &self.request.grants {
-            let minutes = (grant.until_unix_ms.saturating_sub(now_unix_ms).max(0) / 60_000).to_string();
+            let minutes = (grant.until_unix_ms.saturating_sub(now_unix_ms).max(0) as u64).div_ceil(60_000).to_string();
             let until = FOR_MINUTES.fill(language, &[("minutes", &minutes)]);
             let _ = writeln!(page, "  - {} ({until})", grant.capability.meaning().text(language));
         }

@@ -76,12 +76,26 @@ pub enum JoinError {
     /// The report was sent and its arrival not confirmed.
     #[error("the desk did not confirm the report")]
     NotConfirmed,
+    /// The customer cut the session.
+    #[error("cut by the customer")]
+    Cut,
     /// Something on this machine.
     #[error("{0}")]
     Local(String),
 }
 
 impl JoinError {
+    /// An error of this machine with everything that led to it.
+    pub(super) fn local(error: &dyn std::error::Error) -> Self {
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            told = format!("{told}: {source}");
+            cause = source.source();
+        }
+        Self::Local(told)
+    }
+
     /// Says whether a second try, without the customer, may help: the way was broken, not the invite.
     pub(super) fn is_passing(&self) -> bool {
         match self {
@@ -128,6 +142,7 @@ impl JoinError {
             Self::Ended(EndReason::DeskStops) | Self::Lost(_) => fill(&LOST, &[]),
             Self::Ended(EndReason::Violation) | Self::Protocol(_) => fill(&PROTOCOL, &[]),
             Self::NotConfirmed => fill(&NOT_CONFIRMED, &[]),
+            Self::Cut => fill(&CUT, &[]),
             Self::Local(why) => why.clone(),
         }
     }
@@ -229,6 +244,8 @@ const PROTOCOL: Phrase = Phrase {
     en: "The support desk does not speak as expected. Please update the agent, or tell support.",
     zh: "支持台的响应不符合预期。请更新本程序，或告知客服。",
 };
+const CUT: Phrase =
+    Phrase { en: "You ended the session. The connection is cut.", zh: "您已结束会话，连接已断开。" };
 const NOT_CONFIRMED: Phrase = Phrase {
     en: "The support desk did not confirm that it has your report. Please run the same command again; within 15 minutes \
          the same code works, and the report is not stored twice.",
