@@ -3,3 +3,4 @@
 pub mod demo;
 pub mod links;
 pub mod net;
+pub mod programs;

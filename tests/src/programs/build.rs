@@ -1,0 +1,43 @@
+//! Building the programs, once a run: an old one would be tested in place of the code.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, ensure};
+
+use super::Program;
+
+/// The directory of the built programs, which is the one of the running test's profile.
+pub(super) fn directory() -> anyhow::Result<&'static Path> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    built.as_deref().map_err(|error| anyhow::anyhow!("the programs could not be built: {error}"))
+}
+
+fn build() -> anyhow::Result<PathBuf> {
+    // target/PROFILE/deps/it-1234
+    let test = std::env::current_exe()?;
+    let directory = test.parent().and_then(Path::parent).context("a test is not in a target directory")?;
+    let (target, profile) = (directory.parent(), directory.file_name().and_then(|name| name.to_str()));
+    let (target, profile) = (target.context("no target directory")?, profile.context("no profile")?);
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--bins",
+        "--profile",
+        if profile == "debug" { "dev" } else { profile },
+    ]);
+    // With this crate among them the features, and so the dependencies that are built already, are those of the tests.
+    let packages = Program::ALL.map(Program::name).into_iter().chain([env!("CARGO_PKG_NAME")]);
+    cargo.args(packages.flat_map(|package| ["--package", package]));
+    cargo.arg("--target-dir").arg(target).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let output = cargo.output().context("cargo")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for program in Program::ALL {
+        ensure!(directory.join(program.name()).exists(), "{} is not in {}", program.name(), directory.display());
+    }
+    Ok(directory.to_owned())
+}
