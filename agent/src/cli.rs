@@ -61,6 +61,9 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The verifier of certificates logs as an error what the person is told in a sentence.
+const QUIET: &str = "rustls_platform_verifier=off";
+
 const EXIT_CODES: &str =
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by you, 4 something critical found (survey --check)";
 
@@ -114,7 +117,8 @@ pub fn main() -> ExitCode {
 /// Runs a command and says how it ended; mistakes are told on standard error.
 pub async fn run(cli: Cli) -> Exit {
     let language = language(cli.lang.as_deref());
-    let outcome = match (logging::init(cli.log_format, &cli.log), cli.command) {
+    let filter = format!("{QUIET},{}", cli.log);
+    let outcome = match (logging::init(cli.log_format, &filter), cli.command) {
         (Err(error), _) => Err(anyhow::Error::msg(error)),
         (Ok(()), Command::Survey(options)) => survey(options, language).await,
         (Ok(()), Command::Join(options)) => join::run(options, language).await,

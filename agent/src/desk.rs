@@ -23,12 +23,30 @@ pub enum WellKnownError {
     /// Plain HTTP was asked for and the host is not this machine.
     #[error("plain HTTP is possible for a desk on this very machine only")]
     InsecureHost,
+    /// The host did not prove its name.
+    #[error("{0}")]
+    Certificate(rustls::Error),
     /// The request failed.
     #[error("{0}")]
     Request(Box<ureq::Error>),
     /// The answer is not the document.
     #[error("the answer is not a Belay desk's")]
     NotADesk,
+}
+
+impl From<ureq::Error> for WellKnownError {
+    fn from(error: ureq::Error) -> Self {
+        // The handshake takes place while bytes are read and written, so that TLS's errors come as theirs.
+        let tls = match &error {
+            ureq::Error::Rustls(tls) => Some(tls),
+            ureq::Error::Io(io) => io.get_ref().and_then(|inner| inner.downcast_ref()),
+            _ => None,
+        };
+        match tls {
+            Some(tls @ rustls::Error::InvalidCertificate(_)) => Self::Certificate(tls.clone()),
+            _ => Self::Request(Box::new(error)),
+        }
+    }
 }
 
 /// Asks `host` (`HOST` or `HOST:PORT`) for its document, by HTTPS, or by plain HTTP on loopback when `insecure_http` says
@@ -50,9 +68,8 @@ pub fn fetch(host: &str, insecure_http: bool) -> Result<WellKnown, WellKnownErro
         .max_redirects(if insecure_http { 0 } else { REDIRECTS_MAX })
         .timeout_global(Some(DEADLINE))
         .user_agent(concat!("belay-agent/", env!("CARGO_PKG_VERSION")));
-    let request = |error| WellKnownError::Request(Box::new(error));
-    let mut answer = config.build().new_agent().get(format!("{scheme}://{host}{PATH}")).call().map_err(request)?;
-    let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(request)?;
+    let mut answer = config.build().new_agent().get(format!("{scheme}://{host}{PATH}")).call()?;
+    let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string()?;
     serde_json::from_str(&text).map_err(|_| WellKnownError::NotADesk)
 }
 

@@ -119,6 +119,9 @@ impl JoinError {
             Self::Code(NotACode::Check) => fill(&CODE_TYPO, &[]),
             Self::Code(NotACode::Length) => fill(&CODE_LENGTH, &[]),
             Self::NoInvite => fill(&NO_INVITE, &[]),
+            Self::HelpHost { host, source: WellKnownError::Certificate(why) } => {
+                fill(&CERTIFICATE, &[("host", host), ("why", &why.to_string())])
+            }
             Self::HelpHost { host, source } => fill(&HELP_HOST, &[("host", host), ("why", &source.to_string())]),
             Self::NoRelay(host) => fill(&NO_RELAY, &[("host", host)]),
             Self::Impostor(host) => fill(&IMPOSTOR, &[("host", host)]),
@@ -167,6 +170,11 @@ const NO_INVITE: Phrase = Phrase {
 const HELP_HOST: Phrase = Phrase {
     en: "The support desk at {host} cannot be asked ({why}). Please check the address and your network.",
     zh: "无法连接支持台 {host}（{why}）。请检查地址和网络。",
+};
+const CERTIFICATE: Phrase = Phrase {
+    en: "Stopped: {host} did not prove that it is {host} ({why}). Nothing was sent. Please check the address and the date \
+         of this machine, or tell support.",
+    zh: "已停止：{host} 未能证明自己的身份（{why}）。未发送任何内容。请检查地址和本机日期，或告知客服。",
 };
 const NO_RELAY: Phrase = Phrase {
     en: "The support desk at {host} lists no relay. Please tell support.",
