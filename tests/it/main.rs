@@ -1,5 +1,6 @@
 //! Tests that cross programs.
 
+mod capture;
 mod killed_intake;
 mod layout;
 mod links;
