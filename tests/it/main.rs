@@ -1,6 +1,7 @@
 //! Tests that cross programs.
 
 mod capture;
+mod help_address;
 mod killed_intake;
 mod layout;
 mod links;

@@ -1,0 +1,131 @@
+//! A help address over HTTPS with a certificate that the machine trusts, or does not.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+use belay_tests::programs::{DEADLINE, Ended, Running, Site, free_port, kinds, run};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+/// A desk at `localhost:PORT`, whose certificate only an authority of the test's own vouches for.
+struct Desk {
+    site: Site,
+    host: String,
+    certificates: tempfile::TempDir,
+}
+
+impl Desk {
+    fn open() -> Self {
+        let certificates = tempfile::tempdir().unwrap();
+        write_certificates(certificates.path());
+        let port = free_port().unwrap();
+        let (host, address) = (format!("localhost:{port}"), format!("127.0.0.1:{port}"));
+        let file = |name: &str| certificates.path().join(name);
+        let (certificate, key) = (file("localhost.pem"), file("localhost.key"));
+        let init = [OsStr::new("--help-host"), host.as_ref()];
+        let serve =
+            ["--https".as_ref(), address.as_ref(), "--cert".as_ref(), certificate.as_os_str(), "--key".as_ref()];
+        let serve: Vec<&OsStr> = serve.into_iter().chain([key.as_os_str()]).collect();
+        let site = Site::open_with(&init, &serve).unwrap();
+        Self { site, host, certificates }
+    }
+
+    /// `join` on a machine that trusts the authority.
+    fn join(&self, name: &str, words: &[&str]) -> Command {
+        let mut command = self.join_without_trust(name, words);
+        command.env("SSL_CERT_FILE", self.certificates.path().join("authority.pem"));
+        command
+    }
+
+    fn join_without_trust(&self, name: &str, words: &[&str]) -> Command {
+        let mut command = self.site.join(name, &["--yes"]).unwrap();
+        command.args(words);
+        command
+    }
+
+    /// Devices that the relay has ever met.
+    fn devices_at_the_relay(&self) -> usize {
+        self.site.relay().err().text().matches("role=\"agent\"").count()
+    }
+}
+
+fn write_certificates(directory: &Path) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    std::fs::write(directory.join("authority.pem"), authority.pem()).unwrap();
+    std::fs::write(directory.join("localhost.pem"), certificate.pem()).unwrap();
+    std::fs::write(directory.join("localhost.key"), key.serialize_pem()).unwrap();
+}
+
+fn done(command: &mut Command) -> Ended {
+    let ended = Running::start(command).unwrap().finish(DEADLINE).unwrap();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    ended
+}
+
+#[test]
+fn a_help_address_and_a_spoken_code_lead_to_a_verified_desk() {
+    let desk = Desk::open();
+    let verified = format!("(verified: {})", desk.host);
+    let ticket = desk.site.open_ticket().unwrap();
+    assert!(ticket.spoken.contains(' ') && ticket.spoken != ticket.code);
+    // As one word with spaces in it, and as people type it without quotes.
+    let ended = done(&mut desk.join("one", &[&desk.host, &ticket.spoken]));
+    assert!(ended.err.contains(&verified), "{ended}");
+    assert_eq!(ended.json().unwrap()["is_verified"], true);
+    let ticket = desk.site.open_ticket().unwrap();
+    let typed: Vec<&str> = [desk.host.as_str()].into_iter().chain(ticket.spoken.split(' ')).collect();
+    let ended = done(&mut desk.join("two", &typed));
+    assert_eq!(ended.json().unwrap()["ticket"], ticket.number);
+    let shown = desk.site.show(&ticket.number).unwrap();
+    assert_eq!(shown["reports"][0]["sha256"], ended.json().unwrap()["report_sha256"]);
+}
+
+#[test]
+fn a_machine_that_does_not_trust_the_certificate_refuses_and_the_code_stays_unused() {
+    let desk = Desk::open();
+    let ticket = desk.site.open_ticket().unwrap();
+    let ended = run(&mut desk.join_without_trust("one", &[&desk.host, &ticket.code])).unwrap();
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended}");
+    let start = format!("Stopped: {0} did not prove that it is {0} (", desk.host);
+    assert!(ended.err.starts_with(&start) && ended.err.contains("certificate"), "{ended}");
+    assert_eq!(ended.err.trim_end().lines().count(), 1, "{ended}");
+    assert_eq!(kinds(&desk.site.show(&ticket.number).unwrap()), ["ticket_opened", "invite_minted"]);
+    // It was the trust that was missing, and nothing was lost.
+    done(&mut desk.join("one", &[&desk.host, &ticket.code]));
+    assert_eq!(desk.devices_at_the_relay(), 1);
+}
+
+#[test]
+fn a_links_desk_is_verified_by_https_alone() {
+    let desk = Desk::open();
+    let ticket = desk.site.open_ticket().unwrap();
+    assert!(ticket.link.contains(&format!("desk={}", desk.host)), "{}", ticket.link);
+    let ended = done(&mut desk.join("one", &[&ticket.link]));
+    assert_eq!(ended.json().unwrap()["is_verified"], true);
+    assert!(ended.err.contains(&format!("(verified: {})", desk.host)), "{ended}");
+    // A link pins the organization's key, so that it works without; but nobody vouches for the desk's name then.
+    let ticket = desk.site.open_ticket().unwrap();
+    let ended = done(&mut desk.join_without_trust("two", &[&ticket.link]));
+    assert_eq!(ended.json().unwrap()["is_verified"], false);
+    assert!(ended.err.contains("UNVERIFIED DESK"), "{ended}");
+}
+
+#[test]
+fn a_mistyped_code_is_refused_on_the_machine_and_nobody_hears_of_it() {
+    let desk = Desk::open();
+    let ticket = desk.site.open_ticket().unwrap();
+    let (start, last) = ticket.code.split_at(8);
+    let mistyped = format!("{start}{}", (last.parse::<u8>().unwrap() + 1) % 10);
+    for (code, sentence) in [(mistyped.as_str(), "typing mistake"), (start, "nine digits"), ("help", "nine digits")] {
+        let ended = run(&mut desk.join("one", &[&desk.host, code])).unwrap();
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended}");
+        assert!(ended.err.contains(sentence), "{ended}");
+    }
+    assert_eq!(kinds(&desk.site.show(&ticket.number).unwrap()), ["ticket_opened", "invite_minted"]);
+    done(&mut desk.join("one", &[&desk.host, &ticket.code]));
+    assert_eq!(desk.devices_at_the_relay(), 1);
+}
