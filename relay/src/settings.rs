@@ -64,7 +64,7 @@ impl SettingsError {
     pub fn exit(self) -> ! {
         match self {
             Self::Usage(usage) => usage.exit(),
-            other => Command::new("belay").error(clap::error::ErrorKind::ValueValidation, other).exit(),
+            other => clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{other}\n")).exit(),
         }
     }
 }
