@@ -75,7 +75,7 @@ pub enum OpenError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// An address could not be listened on.
-    #[error("{address} cannot be listened on: {source}")]
+    #[error("{address} cannot be listened on")]
     Listen {
         /// The address or socket.
         address: String,

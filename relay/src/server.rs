@@ -62,7 +62,7 @@ impl Config {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data directory cannot be used.
-    #[error("the data directory {path} cannot be used: {source}", path = path.display())]
+    #[error("the data directory {path} cannot be used", path = path.display())]
     Data {
         /// The directory.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum StartError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The address cannot be listened on.
-    #[error("UDP {address} cannot be listened on: {source}")]
+    #[error("UDP {address} cannot be listened on")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -81,7 +81,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// TLS cannot be set up with the key.
-    #[error("the key of the relay cannot be used: {0}")]
+    #[error("the key of the relay cannot be used")]
     Tls(#[from] rustls::Error),
 }
 
