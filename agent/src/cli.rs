@@ -44,7 +44,7 @@ impl From<Exit> for ExitCode {
     name = "belay-agent",
     version,
     about = "Looks at this machine and says what is wrong with it; sends nothing unless you agree.",
-    after_help = EXIT_CODES
+    after_help = AFTER_HELP
 )]
 pub struct Cli {
     /// Language: en or zh; the system's when not given
@@ -64,8 +64,8 @@ pub struct Cli {
 /// The verifier of certificates logs as an error what the person is told in a sentence.
 const QUIET: &str = "rustls_platform_verifier=off";
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by you, 4 something critical found (survey --check)";
+const AFTER_HELP: &str = "Examples:\n  belay-agent survey\n  belay-agent join help.example.com 418205975\n\n\
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by you, 4 something critical found (survey --check)";
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]

@@ -30,7 +30,7 @@ mod text;
 
 /// The support desk: tickets, invites, reports and findings, and the web console over them.
 #[derive(Debug, Parser)]
-#[command(name = "belay-console", version, after_help = EXIT_CODES)]
+#[command(name = "belay-console", version, after_help = AFTER_HELP)]
 pub struct Cli {
     /// How log lines on standard error look
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -45,7 +45,8 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
+const AFTER_HELP: &str = "Example:\n  belay-console init && belay-console serve\n\n\
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
     Every option can also be set as BELAY_<OPTION> or as a key of the TOML file named by --config.";
 
 #[derive(Debug, Subcommand)]
@@ -61,13 +62,16 @@ enum Command {
     )]
     Serve(Serve),
     /// Open tickets and look at them
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  belay-console ticket open --title 'Disk is full' --customer 'Nordwind'\n  belay-console ticket list"
+    )]
     Ticket(Ticket),
     /// Manage the users of the desk
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  belay-console user add eva --role technician")]
     User(User),
     /// Check the audit
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  belay-console audit verify")]
     Audit(Audit),
 }
 

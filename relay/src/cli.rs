@@ -19,7 +19,7 @@ use crate::settings;
 
 /// Forwards end-to-end encrypted support sessions between agents and consoles, without being able to read them.
 #[derive(Debug, Parser)]
-#[command(name = "belay-relay", version, after_help = EXIT_CODES)]
+#[command(name = "belay-relay", version, after_help = AFTER_HELP)]
 pub struct Cli {
     /// How log lines on standard error look
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -31,7 +31,8 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
+const AFTER_HELP: &str = "Example:\n  belay-relay serve --listen 127.0.0.1:4433\n\n\
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
     Every option can also be set as BELAY_<OPTION> or as a key of the TOML file named by --config.";
 
 #[derive(Debug, Subcommand)]
