@@ -289,6 +289,7 @@ impl Serve {
             clock: Clock::System,
         };
         let console = Console::open(config).await?;
+        let asked_to_stop = belay_relay::shutdown::requested();
         for address in console.addresses() {
             tracing::info!(%address, "listening");
         }
@@ -296,7 +297,7 @@ impl Serve {
         io::stdout().flush()?;
         let stop = CancellationToken::new();
         let running = tokio::spawn(console.run(stop.clone()));
-        belay_relay::shutdown::requested().await;
+        asked_to_stop.await;
         tracing::info!("stopping");
         stop.cancel();
         running.await??;

@@ -140,12 +140,13 @@ impl Serve {
         runtime.block_on(async {
             let relay = Relay::bind(&config)?;
             let address = relay.local_addr()?;
+            let asked_to_stop = crate::shutdown::requested();
             writeln!(std::io::stdout(), "{address}#{}", relay.key())?;
             std::io::stdout().flush()?;
             tracing::info!(%address, key = %relay.key(), "listening");
             let stop = CancellationToken::new();
             let served = tokio::spawn(relay.run(stop.clone()));
-            crate::shutdown::requested().await;
+            asked_to_stop.await;
             tracing::info!("stopping");
             stop.cancel();
             served.await?;
