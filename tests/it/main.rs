@@ -1,6 +1,7 @@
 //! Tests that cross programs.
 
 mod capture;
+mod commands;
 mod help_address;
 mod killed_intake;
 mod layout;
