@@ -61,6 +61,8 @@ pub struct JoinOptions {
     pub root: Option<PathBuf>,
     /// Whether the page may be coloured.
     pub colour: Colour,
+    /// How long an approved report is tried to be delivered: time for a desk or a relay to be restarted.
+    pub patience: Duration,
 }
 
 /// The person in front of the machine.
@@ -258,7 +260,7 @@ impl Visit<'_> {
         talk: Talk,
         link: Link,
     ) -> Result<(Talk, Link), JoinError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.options.patience;
         let mut current = Some((desk, talk, link));
         loop {
             let failed = match current.take() {
@@ -478,8 +480,8 @@ const OFFERED: [Capability; 1] = [Capability::Survey];
 /// How long a grant holds.
 const GRANT_LIFE_MS: i64 = 60 * 60 * 1000;
 
-/// How long an approved report is tried to be delivered: time for a desk or a relay to be restarted.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The patience of a customer on the phone.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -2,4 +2,6 @@
 
 pub mod demo;
 pub mod links;
+pub mod lying_relay;
 pub mod net;
+pub mod world;

@@ -126,11 +126,8 @@ impl Way {
         met
     }
 
-    /// Tells the relay that the session is over, and closes every connection.
+    /// Closes every connection; desk and relay are told.
     pub(super) async fn close(self) {
-        if let Some(desk) = self.desk {
-            self.registration.leave(desk).await;
-        }
         self.client.close().await;
     }
 }
