@@ -141,7 +141,7 @@ impl Visit<'_> {
         verifying: JoinHandle<Verification>,
     ) -> Result<Joined, JoinError> {
         let language = self.options.language;
-        let desk = self.way.desk(None).await?;
+        let desk = self.way.desk(Instant::now() + FIRST_PATIENCE).await?;
         let meeting = self.way.meet(&desk, self.invitation).await?;
         let verification = verifying.await.map_err(|error| JoinError::local(&error))?;
         if verification == Verification::Contradicted {
@@ -299,7 +299,7 @@ impl Visit<'_> {
         approval: &Approval,
         deadline: Instant,
     ) -> Result<(PeerRoute, Talk, Link), JoinError> {
-        let desk = self.way.desk(Some(deadline)).await?;
+        let desk = self.way.desk(deadline).await?;
         let meeting = self.way.meet(&desk, self.invitation).await?;
         let (talk, link, admitted) = match meeting.redeem(self.invitation, self.options.language).await {
             // The session ended or the code expired in between: whether the report arrived is not known.
@@ -482,6 +482,9 @@ const GRANT_LIFE_MS: i64 = 60 * 60 * 1000;
 
 /// The patience of a customer on the phone.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a desk that is not there is waited for: after a relay's restart it comes back within seconds.
+const FIRST_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);

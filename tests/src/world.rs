@@ -13,6 +13,7 @@ use belay_agent::terminal::Colour;
 use belay_console::clock::Clock;
 use belay_console::console::{Config as ConsoleConfig, Console};
 use belay_console::data::{DataDirectory, DeskName};
+use belay_console::desk::Presence;
 use belay_console::http::Profile;
 use belay_console::number::TicketNumber;
 use belay_console::store::{Actor, EventId, EventKind, Line, NewTicket, Report, Session, Store, Ticket};
@@ -22,6 +23,7 @@ use belay_protocol::bounded::Text;
 use belay_protocol::invite::{Invite, RelayAddress};
 use belay_relay::net::{Net, SystemNet};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +53,7 @@ pub struct Desk {
     pub profile: Profile,
     /// Its clock, which tests move.
     pub clock: Clock,
+    presence: watch::Receiver<Presence>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -94,7 +97,8 @@ impl Desk {
         })
         .await?;
         let (store, profile) = (console.store().clone(), console.profile().clone());
-        let mut presence = console.desk().context("a desk with relays")?.presence();
+        let presence = console.desk().context("a desk with relays")?.presence();
+        let (_, presence) = presence.into_iter().next().context("one relay")?;
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let task = tokio::spawn(async move {
@@ -102,9 +106,15 @@ impl Desk {
                 tracing::error!(%error, "the console ended");
             }
         });
-        let (_, state) = presence.first_mut().context("one relay")?;
-        state.wait_for(|state| *state == belay_console::desk::Presence::Present).await?;
-        Ok(Self { store, profile, clock, stop, task })
+        let desk = Self { store, profile, clock, presence, stop, task };
+        desk.present().await?;
+        Ok(desk)
+    }
+
+    /// Waits until its relay knows it.
+    pub async fn present(&self) -> anyhow::Result<()> {
+        self.presence.clone().wait_for(|state| *state == Presence::Present).await?;
+        Ok(())
     }
 
     /// Stops it in order.
