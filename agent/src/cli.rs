@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use belay_protocol::finding::Severity;
 use belay_protocol::{Language, Phrase};
-use belay_relay::logging::{self, LogFormat};
+use belay_relay::logging::LogOptions;
 use belay_relay::settings;
 
 use crate::page;
@@ -50,19 +50,16 @@ pub struct Cli {
     /// Language: en or zh; the system's when not given
     #[arg(long, global = true, value_name = "LANGUAGE")]
     pub lang: Option<String>,
-    /// How log lines on standard error look
-    #[arg(long, global = true, value_enum, default_value_t)]
-    pub log_format: LogFormat,
-    /// Which log lines appear, for example `debug` or `warn,belay_agent=trace`
-    #[arg(long, global = true, default_value = "error")]
-    pub log: String,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogOptions,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
 /// The verifier of certificates logs as an error what the person is told in a sentence.
-const QUIET: &str = "rustls_platform_verifier=off";
+const DEFAULT_LOG: &str = "error,rustls_platform_verifier=off";
 
 const AFTER_HELP: &str = "Examples:\n  belay-agent survey\n  belay-agent join help.example.com 418205975\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by you, 4 something critical found (survey --check)";
@@ -117,8 +114,7 @@ pub fn main() -> ExitCode {
 /// Runs a command and says how it ended; mistakes are told on standard error.
 pub async fn run(cli: Cli) -> Exit {
     let language = language(cli.lang.as_deref());
-    let filter = format!("{QUIET},{}", cli.log);
-    let outcome = match (logging::init(cli.log_format, &filter), cli.command) {
+    let outcome = match (cli.log.init(DEFAULT_LOG), cli.command) {
         (Err(error), _) => Err(anyhow::Error::msg(error)),
         (Ok(()), Command::Survey(options)) => survey(options, language).await,
         (Ok(()), Command::Join(options)) => join::run(options, language).await,
@@ -230,8 +226,7 @@ mod tests {
         assert_eq!(survey(options(true), Language::English).await.unwrap(), Exit::Critical);
         assert_eq!(survey(options(false), Language::English).await.unwrap(), Exit::Done);
         let missing = SurveyArgs { root: Some("/no/such/tree".into()), ..SurveyArgs::default() };
-        let cli =
-            Cli { lang: None, log_format: LogFormat::Text, log: "error".to_owned(), command: Command::Survey(missing) };
+        let cli = Cli { lang: None, log: LogOptions::default(), command: Command::Survey(missing) };
         assert_eq!(run(cli).await, Exit::Failed);
     }
 }

@@ -61,6 +61,8 @@ pub struct JoinOptions {
     pub root: Option<PathBuf>,
     /// Whether the page may be coloured.
     pub colour: Colour,
+    /// How long an approved report is tried to be delivered: time for a desk or a relay to be restarted.
+    pub patience: Duration,
 }
 
 /// The person in front of the machine.
@@ -139,7 +141,7 @@ impl Visit<'_> {
         verifying: JoinHandle<Verification>,
     ) -> Result<Joined, JoinError> {
         let language = self.options.language;
-        let desk = self.way.desk(None).await?;
+        let desk = self.way.desk(Instant::now() + FIRST_PATIENCE).await?;
         let meeting = self.way.meet(&desk, self.invitation).await?;
         let verification = verifying.await.map_err(|error| JoinError::local(&error))?;
         if verification == Verification::Contradicted {
@@ -258,7 +260,7 @@ impl Visit<'_> {
         talk: Talk,
         link: Link,
     ) -> Result<(Talk, Link), JoinError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.options.patience;
         let mut current = Some((desk, talk, link));
         loop {
             let failed = match current.take() {
@@ -297,7 +299,7 @@ impl Visit<'_> {
         approval: &Approval,
         deadline: Instant,
     ) -> Result<(PeerRoute, Talk, Link), JoinError> {
-        let desk = self.way.desk(Some(deadline)).await?;
+        let desk = self.way.desk(deadline).await?;
         let meeting = self.way.meet(&desk, self.invitation).await?;
         let (talk, link, admitted) = match meeting.redeem(self.invitation, self.options.language).await {
             // The session ended or the code expired in between: whether the report arrived is not known.
@@ -478,8 +480,11 @@ const OFFERED: [Capability; 1] = [Capability::Survey];
 /// How long a grant holds.
 const GRANT_LIFE_MS: i64 = 60 * 60 * 1000;
 
-/// How long an approved report is tried to be delivered: time for a desk or a relay to be restarted.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The patience of a customer on the phone.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a desk that is not there is waited for: after a relay's restart it comes back within seconds.
+const FIRST_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use belay_protocol::Language;
 use belay_protocol::bounded::Name;
 use belay_protocol::invite::RelayAddress;
-use belay_relay::logging::{self, LogFormat};
+use belay_relay::logging::LogOptions;
 use belay_relay::net::SystemNet;
 use belay_relay::settings;
 
@@ -32,12 +32,8 @@ mod text;
 #[derive(Debug, Parser)]
 #[command(name = "belay-console", version, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// How log lines on standard error look
-    #[arg(long, global = true, value_enum, default_value_t)]
-    log_format: LogFormat,
-    /// Which log lines appear, for example `debug` or `warn,belay_console=trace`
-    #[arg(long, global = true, default_value = "info")]
-    log: String,
+    #[command(flatten)]
+    log: LogOptions,
     /// Language of what is printed: en or zh; the locale's when not given
     #[arg(long, global = true, value_name = "LANG")]
     lang: Option<Language>,
@@ -213,11 +209,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let language = self.lang.unwrap_or_else(locale);
         // Only the server has a story to tell; a command speaks through its output.
-        let filter = match self.command {
-            Command::Serve(_) => format!("sea_orm_migration=warn,{}", self.log),
-            _ => "warn".to_owned(),
-        };
-        let started = logging::init(self.log_format, &filter).map_err(anyhow::Error::msg);
+        let filter = if matches!(self.command, Command::Serve(_)) { "info,sea_orm_migration=warn" } else { "warn" };
+        let started = self.log.init(filter).map_err(anyhow::Error::msg);
         let runtime = started.and_then(|()| Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?));
         let done = runtime.and_then(|runtime| runtime.block_on(self.command.run(language)));
         match done {

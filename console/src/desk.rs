@@ -14,7 +14,7 @@ use belay_relay::net::Net;
 use belay_relay::transport::Congestion;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument as _;
 
 use crate::session;
@@ -61,9 +61,40 @@ pub(crate) struct Shared {
     pub(crate) introduction: Introduction,
     client: Client,
     sources: Mutex<HashMap<DeviceKey, [u8; 16]>>,
+    departures: Mutex<HashMap<DeviceKey, CancellationToken>>,
 }
 
 impl Shared {
+    /// A token that is cancelled when the relay says that `device` has gone, and it does not come back soon.
+    pub(crate) fn departure_of(&self, device: &DeviceKey) -> CancellationToken {
+        let mut departures = self.departures.lock().unwrap_or_else(PoisonError::into_inner);
+        // Tokens that only this table still holds belong to sessions that are over.
+        if departures.len() >= SESSIONS_MAX {
+            departures.retain(|_, token| !token.is_cancelled());
+        }
+        let token = departures.entry(*device).or_default();
+        if token.is_cancelled() {
+            *token = CancellationToken::new();
+        }
+        token.clone()
+    }
+
+    /// Begins the time in which a device that has gone may come back, as after changing networks.
+    fn begin_departure(self: &Arc<Self>, device: DeviceKey, stop: &CancellationToken) -> AbortOnDropHandle<()> {
+        let (shared, stop) = (Arc::clone(self), stop.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(DEPARTURE_GRACE) => {
+                    let left = shared.departures.lock().unwrap_or_else(PoisonError::into_inner).remove(&device);
+                    if let Some(token) = left {
+                        token.cancel();
+                    }
+                }
+            }
+        }))
+    }
+
     /// Where a device comes from, as its relay attests it.
     pub(crate) fn source_of(&self, device: &DeviceKey) -> Option<[u8; 16]> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).get(device).copied()
@@ -107,7 +138,8 @@ impl Desk {
         }
         let introduction =
             Introduction { delegation: settings.delegation, desk_name: settings.name, desk_host: settings.host };
-        let shared = Arc::new(Shared { store, introduction, client, sources: Mutex::default() });
+        let shared =
+            Arc::new(Shared { store, introduction, client, sources: Mutex::default(), departures: Mutex::default() });
         Ok(Self { shared, registrations, presence })
     }
 
@@ -160,11 +192,13 @@ async fn follow(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) {
+    let mut departing: HashMap<DeviceKey, AbortOnDropHandle<()>> = HashMap::new();
     loop {
         let notice = tokio::select! {
             () = stop.cancelled() => return,
             notice = registration.notice() => notice,
         };
+        departing.retain(|_, timer| !timer.is_finished());
         match notice {
             Some(Notice::Up) => {
                 tracing::info!("registered with the relay");
@@ -174,8 +208,15 @@ async fn follow(
                 report_down(&state, &error);
                 state.send_replace(Presence::Absent(Some(error.to_string())));
             }
-            Some(Notice::Opened { peer, source }) => shared.note_source(DeviceKey(peer.key), source),
-            Some(Notice::Gone(peer)) => shared.note_source(DeviceKey(peer.key), None),
+            Some(Notice::Opened { peer, source }) => {
+                departing.remove(&DeviceKey(peer.key));
+                shared.note_source(DeviceKey(peer.key), source);
+            }
+            Some(Notice::Gone(peer)) => {
+                let device = DeviceKey(peer.key);
+                shared.note_source(device, None);
+                departing.insert(device, shared.begin_departure(device, &stop));
+            }
             Some(Notice::Slowed(peer)) => {
                 tracing::warn!(device = DeviceKey(peer.key).short(), "slowed by the relay's budget");
             }
@@ -195,3 +236,7 @@ fn report_down(state: &watch::Sender<Presence>, error: &RelayError) {
 
 /// A desk has one control connection a relay, so that it can afford to notice a restart within seconds.
 const CONTROL_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long a device that its relay has lost may take to come back before its session counts as interrupted. A change
+/// of network takes a few seconds.
+const DEPARTURE_GRACE: std::time::Duration = std::time::Duration::from_secs(15);

@@ -1,6 +1,6 @@
 //! The console's one HTTP API, for the web console, for programs and for the command line.
 //!
-//! Every route is in a table: [`PUBLIC`] or [`ROUTES`]. The guard in front of them refuses what is in neither.
+//! Every route is in a table: `PUBLIC` or `ROUTES`. The guard in front of them refuses what is in neither.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -149,7 +149,8 @@ impl Talk {
         Ok(Self { session, sender, arrivals: receiver.arrivals() })
     }
 
-    /// Takes the code and answers it; `None` when it was not good.
+    /// Takes the code. `None` when it was not good, and then the device has been told; the answer to a good one is
+    /// [`Talk::converse`]'s, because from here on the store must learn how the session goes on.
     async fn redeem(&mut self, shared: &Shared, device: &DeviceKey) -> Result<Option<Redeemed>, Broken> {
         let event = timeout(HANDSHAKE_DEADLINE, self.next_event()).await.map_err(|_| Broken::Lost)??;
         let ConsoleEvent::Redeem(Redeem { code, secret, .. }) = event else {
@@ -160,11 +161,7 @@ impl Talk {
         }
         let source = shared.source_of(device);
         let refusal = match shared.store.redeem_invite(device, code, secret.as_ref(), source).await {
-            Ok(redeemed) => {
-                let admitted = self.session.admit(admitted(&redeemed)).map_err(|_| Broken::Lost)?;
-                self.sender.send(&admitted).await?;
-                return Ok(Some(redeemed));
-            }
+            Ok(redeemed) => return Ok(Some(redeemed)),
             Err(RedeemError::NotValid) => Refusal::NotValid,
             Err(RedeemError::SlowDown { retry_after }) => {
                 Refusal::SlowDown { retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX) }
@@ -188,8 +185,12 @@ impl Talk {
         stop: &CancellationToken,
     ) -> Result<Ended, Broken> {
         let mut events = shared.store.live_events();
+        let admitted = self.session.admit(admitted(redeemed)).map_err(|_| Broken::Lost)?;
+        self.sender.send(&admitted).await?;
+        let departure = shared.departure_of(&DeviceKey(link.peer_key()));
         loop {
             tokio::select! {
+                () = departure.cancelled() => return Err(Broken::Lost),
                 () = stop.cancelled() => {
                     self.end(message::EndReason::DeskStops).await;
                     return Ok(Ended::Stopping);

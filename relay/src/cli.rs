@@ -12,7 +12,7 @@ use belay_protocol::OrganizationKey;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::logging::{self, LogFormat};
+use crate::logging::LogOptions;
 use crate::net::SystemNet;
 use crate::server::{Admission, Caps, Config, Relay};
 use crate::settings;
@@ -21,12 +21,8 @@ use crate::settings;
 #[derive(Debug, Parser)]
 #[command(name = "belay-relay", version, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// How log lines on standard error look
-    #[arg(long, global = true, value_enum, default_value_t)]
-    log_format: LogFormat,
-    /// Which log lines appear, for example `debug` or `warn,belay_relay=trace`
-    #[arg(long, global = true, default_value = "info")]
-    log: String,
+    #[command(flatten)]
+    log: LogOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,7 +77,7 @@ struct Serve {
 impl Cli {
     /// Runs the command and says with which code to end the process.
     pub fn run(self) -> ExitCode {
-        let started = logging::init(self.log_format, &self.log).map_err(anyhow::Error::msg);
+        let started = self.log.init("info").map_err(anyhow::Error::msg);
         let done = started.and_then(|()| match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Key(data) => data.print_key(),

@@ -15,6 +15,24 @@ pub enum LogFormat {
     Json,
 }
 
+/// The options of a program's log, the same for all of them.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct LogOptions {
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Which log lines appear, for example `info`, `debug` or `warn,belay_relay=trace`
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+impl LogOptions {
+    /// Sets this process's log up; `filter` holds where nothing else was asked for.
+    pub fn init(&self, filter: &str) -> Result<(), String> {
+        init(self.log_format, self.log.as_deref().unwrap_or(filter))
+    }
+}
+
 /// Sends this process's log to standard error. `filter` is in the syntax of tracing's `EnvFilter`: `info`, or
 /// `warn,belay_relay=debug`. Does nothing if a log has been set up before, as in tests.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {

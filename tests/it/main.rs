@@ -1,9 +1,14 @@
 //! Tests that cross programs.
 
+// clippy takes only the bodies of `#[test]` functions for tests, and these have helpers.
+#![allow(clippy::unwrap_used)]
+
 mod capture;
 mod commands;
 mod help_address;
+mod hostile;
 mod killed_intake;
 mod layout;
 mod links;
+mod refusals;
 mod simulated;

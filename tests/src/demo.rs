@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use belay_agent::join::{JoinError, JoinOptions, Joined, Person, join};
+use belay_agent::join::{JoinError, JoinOptions, Joined, PATIENCE, Person, join};
 use belay_agent::terminal::Colour;
 use belay_console::clock::Clock;
 use belay_console::console::{Config as ConsoleConfig, Console, OpenError};
@@ -141,6 +141,7 @@ impl Demo {
             net: Arc::new(SystemNet),
             root: None,
             colour: Colour::of(&io::stdout()),
+            patience: PATIENCE,
         }
     }
 }

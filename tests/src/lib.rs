@@ -1,6 +1,9 @@
 //! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
 
 pub mod demo;
+pub mod figures;
 pub mod links;
+pub mod lying_relay;
 pub mod net;
 pub mod programs;
+pub mod world;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Exit;
-use crate::join::{JoinError, JoinOptions, Joined, Person, join};
+use crate::join::{JoinError, JoinOptions, Joined, PATIENCE, Person, join};
 use crate::paths::default_data_dir;
 use crate::terminal::Colour;
 
@@ -67,6 +67,7 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
         net: Arc::new(SystemNet),
         root: args.root,
         colour,
+        patience: PATIENCE,
     };
     let person = Person { answers: Box::new(BufReader::new(io::stdin())), page };
     let cut = CancellationToken::new();

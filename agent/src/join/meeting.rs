@@ -57,14 +57,12 @@ impl Way {
         Ok(Self { client, registration, relay, desk: None })
     }
 
-    /// Waits until the relay has connected us to a console of the desk. With `patience` the desk may come back in the
-    /// meantime; without, its absence is the answer.
-    pub(super) async fn desk(&mut self, patience: Option<Instant>) -> Result<PeerRoute, JoinError> {
+    /// Waits until `deadline` for the relay to connect us to a console of the desk, which may come back in the meantime.
+    pub(super) async fn desk(&mut self, deadline: Instant) -> Result<PeerRoute, JoinError> {
         if let Some(desk) = self.desk {
             return Ok(desk);
         }
         let mut last = JoinError::NotConnected(RelayRefusal::DeskOffline);
-        let deadline = patience.unwrap_or_else(|| Instant::now() + HANDSHAKE_DEADLINE);
         loop {
             match timeout_at(deadline, self.registration.notice()).await {
                 Err(_) => return Err(last),
@@ -77,7 +75,7 @@ impl Way {
                         Notice::Down(source) => JoinError::Relay { relay: self.relay.clone(), source },
                         _ => continue,
                     };
-                    if patience.is_none() || !last.is_passing() {
+                    if !last.is_passing() {
                         return Err(last);
                     }
                 }
@@ -126,11 +124,8 @@ impl Way {
         met
     }
 
-    /// Tells the relay that the session is over, and closes every connection.
+    /// Closes every connection; desk and relay are told.
     pub(super) async fn close(self) {
-        if let Some(desk) = self.desk {
-            self.registration.leave(desk).await;
-        }
         self.client.close().await;
     }
 }
