@@ -2,7 +2,7 @@
 import { createSignal } from 'solid-js';
 
 import { consoleNow } from './api/client';
-import { factWord, t, tag } from './text';
+import { factWord, locale, t } from './text';
 
 const [now, setNow] = createSignal(consoleNow());
 setInterval(() => setNow(consoleNow()), 1_000);
@@ -28,11 +28,11 @@ export function when(atMs: number): string {
   const at = new Date(atMs);
   const today = new Date(now()).toDateString() === at.toDateString();
   const style: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', second: '2-digit' };
-  return at.toLocaleString(tag(), today ? style : { ...style, year: 'numeric', month: 'short', day: 'numeric' });
+  return at.toLocaleString(locale(), today ? style : { ...style, year: 'numeric', month: 'short', day: 'numeric' });
 }
 
 export function clockTime(atMs: number): string {
-  return new Date(atMs).toLocaleTimeString(tag(), { hour: '2-digit', minute: '2-digit' });
+  return new Date(atMs).toLocaleTimeString(locale(), { hour: '2-digit', minute: '2-digit' });
 }
 
 /** What is left of a code's life, as minutes and seconds. */
@@ -65,11 +65,11 @@ function seconds(value: number): string {
 }
 
 function unitText(value: number, unit: string): string {
-  return new Intl.NumberFormat(tag(), { style: 'unit', unit, unitDisplay: 'short' }).format(value);
+  return new Intl.NumberFormat(locale(), { style: 'unit', unit, unitDisplay: 'short' }).format(value);
 }
 
 export function number(value: number, digits = 1): string {
-  return value.toLocaleString(tag(), { maximumFractionDigits: digits });
+  return value.toLocaleString(locale(), { maximumFractionDigits: digits });
 }
 
 /** A figure of a finding's evidence: the device sends text and a unit. */
@@ -122,7 +122,7 @@ const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a
 
 /** Joins parts as a list in the chosen language. */
 export function list(parts: string[]): string {
-  return new Intl.ListFormat(tag(), { type: 'conjunction' }).format(parts);
+  return new Intl.ListFormat(locale(), { type: 'conjunction' }).format(parts);
 }
 
 /** A word from a table of words; a word that a newer console sent is shown as it is. */

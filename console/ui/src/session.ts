@@ -26,6 +26,11 @@ export async function findOut(): Promise<void> {
   }
 }
 
+/** After a link that was refused: whoever was signed in before still is. */
+export async function stayAsBefore(): Promise<void> {
+  await findOut().catch(() => setMe(null));
+}
+
 export async function signOut(): Promise<void> {
   stopLive();
   try {

@@ -22,6 +22,9 @@ export const t = (): typeof en => (language() === 'zh' ? zh : en);
 /** The chosen language as a BCP 47 tag. */
 export const tag = (): string => (language() === 'zh' ? 'zh-Hans' : 'en');
 
+/** The same with the reader's region where the browser names one: it decides how times and figures look. */
+export const locale = (): string => navigator.languages.find((own) => own.startsWith(language())) ?? tag();
+
 export function setLanguage(chosen: Language): void {
   remember('language', chosen);
   setLanguageSignal(chosen);

@@ -5,7 +5,7 @@ import { Field } from '../parts/field';
 import { Problem, explain } from '../parts/problem';
 import { Logo } from '../parts/shell';
 import { clearToken, route, token } from '../router';
-import { ended, signedIn } from '../session';
+import { ended, signedIn, stayAsBefore } from '../session';
 import { t } from '../text';
 
 export function SignIn() {
@@ -26,9 +26,10 @@ export function SignIn() {
           clearToken();
           signedIn(who);
         })
-        .catch((error: unknown) => {
-          clearToken();
+        .catch(async (error: unknown) => {
           setLinkFailed(error);
+          await stayAsBefore();
+          clearToken();
         })
         .finally(() => setSending(false));
     }),

@@ -31,7 +31,10 @@ export function PriorityMark(props: { priority: Priority }) {
   return (
     <span class={`priority priority-${props.priority}`}>
       <svg viewBox="0 0 16 14" aria-hidden="true">
-        <path d="M2 13v-3M6 13V7.500M10 13V5M14 13V2" />
+        <path d="M2 13v-3" />
+        <path d="M6 13V7.5" />
+        <path d="M10 13V5" />
+        <path d="M14 13V2" />
       </svg>
       {word(t().priorities, props.priority)}
     </span>

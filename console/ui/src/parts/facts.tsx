@@ -77,7 +77,7 @@ function Value(props: { name: string; value: unknown }) {
       <Match when={isObject(known()) && short(props.name, known() as Object_) === undefined && !reason(known()) && (known() as Object_)}>
         {(object) => (
           <dl class="known">
-            <For each={Object.entries(object())}>
+            <For each={linesFirst(object())}>
               {([key, value]) => (
                 <div classList={{ wide: isBlock(key, value) }}>
                   <dt>{factLabel(key)}</dt>
@@ -111,7 +111,7 @@ function Table(props: { name: string; rows: Object_[] }) {
                 <For each={columns()}>
                   {(key) => (
                     <td>
-                      <bdi>{line(key, row[key])}</bdi>
+                      <bdi>{line(key, row[key], 'brief')}</bdi>
                     </td>
                   )}
                 </For>
@@ -128,14 +128,21 @@ function unwrap(value: unknown): unknown {
   return isObject(value) && 'known' in value && Object.keys(value).length === 1 ? value['known'] : value;
 }
 
+type Length = 'full' | 'brief';
+
 /** Why a fact could not be had, in words; nothing for a fact that is known. */
-function reason(value: unknown): string | undefined {
+function reason(value: unknown, length: Length = 'full'): string | undefined {
   if (!isObject(value) || !isObject(value['unknown'])) return undefined;
   const { kind, source, os_error: code } = value['unknown'];
   const parts = [factWord(String(kind))];
-  if (typeof source === 'string' && source) parts.push(foreign(source));
-  if (typeof code === 'number') parts.push(t().facts.osError(code));
+  if (length === 'full' && typeof source === 'string' && source) parts.push(foreign(source));
+  if (length === 'full' && typeof code === 'number') parts.push(t().facts.osError(code));
   return `${t().facts.unknown}: ${parts.join(', ')}`;
+}
+
+/** Values of one line before tables and groups, so that the lines stand together. */
+function linesFirst(object: Object_): [string, unknown][] {
+  return Object.entries(object).sort((a, b) => Number(isBlock(...a)) - Number(isBlock(...b)));
 }
 
 function isTable(value: unknown): boolean {
@@ -175,8 +182,8 @@ function short(name: string, value: Object_): string | undefined {
 }
 
 /** Any value as one line of text. */
-function line(name: string, value: unknown): string {
-  const why = reason(value);
+function line(name: string, value: unknown, length: Length = 'full'): string {
+  const why = reason(value, length);
   if (why) return why;
   const known = unwrap(value);
   if (known === null || known === undefined || known === '') return '–';

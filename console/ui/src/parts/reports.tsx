@@ -33,7 +33,7 @@ export function Reports(props: { reports: Report[] }) {
 export function countsText(counts: Partial<Record<string, unknown>>): string {
   const parts = RANK.flatMap((severity) => {
     const count = counts[severity];
-    return typeof count === 'number' && count > 0 ? [t().reports.counts(count, t().severities[severity])] : [];
+    return typeof count === 'number' && count > 0 ? [t().reports.counts[severity](count)] : [];
   });
   return parts.length > 0 ? list(parts) : t().events.nothingFound;
 }

@@ -20,9 +20,9 @@ export function Header(props: { openTicket: () => void }) {
   const current = (page: string) => (route().page === page ? 'page' : undefined);
   return (
     <header class="top">
-      <a class="brand" href="/">
+      <a class="brand" href="/" aria-label={t().product}>
         <Logo />
-        {t().product}
+        <span>{t().product}</span>
       </a>
       <nav aria-label={t().nav.label}>
         <a href="/" aria-current={current('queue')}>{t().nav.queue}</a>

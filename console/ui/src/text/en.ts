@@ -154,9 +154,15 @@ export const en = {
     remedy: 'What to do',
     evidence: 'Evidence',
     threshold: 'limit',
-    source: 'Why this limit',
+    source: 'Rule and source',
     rule: 'Rule',
-    counts: (n: number, severity: string) => `${n} ${severity}`,
+    counts: {
+      crit: (n: number) => `${n} critical`,
+      warn: (n: number) => (n === 1 ? '1 warning' : `${n} warnings`),
+      unknown: (n: number) => `${n} could not be checked`,
+      info: (n: number) => (n === 1 ? '1 note' : `${n} notes`),
+      ok: (n: number) => `${n} fine`,
+    },
   },
   facts: {
     title: 'What the device shared',
@@ -226,7 +232,7 @@ export const en = {
   urgencies: { low: 'Can wait', medium: 'Today', high: 'Now' },
   channels: { phone: 'by phone', web: 'by web', api: 'through the API', agent: 'from an agent', local: 'on the command line' },
   sessionStates: { live: 'Live', interrupted: 'Interrupted', ended: 'Ended' },
-  severities: { ok: 'fine', info: 'note', warn: 'warning', crit: 'critical', unknown: 'could not look' },
+  severities: { ok: 'fine', info: 'note', warn: 'warning', crit: 'critical', unknown: 'could not check' },
   capabilities: {
     survey: 'look at disk, memory, drivers and network',
     terminal: 'use a command line while the customer watches',

@@ -151,9 +151,15 @@ export const zh: typeof en = {
     remedy: '处理办法',
     evidence: '依据',
     threshold: '界限',
-    source: '界限来源',
+    source: '规则与来源',
     rule: '规则',
-    counts: (n, severity) => `${n} 项${severity}`,
+    counts: {
+      crit: (n) => `${n} 项严重`,
+      warn: (n) => `${n} 项警告`,
+      unknown: (n) => `${n} 项无法检查`,
+      info: (n) => `${n} 项提示`,
+      ok: (n) => `${n} 项正常`,
+    },
   },
   facts: {
     title: '设备分享的内容',
