@@ -20,4 +20,7 @@ pub mod store;
 pub mod ticket;
 
 /// The files of the web console.
-pub const ASSETS: http::AssetSource = |_| None;
+pub const ASSETS: http::AssetSource = |path| {
+    let file = belay_console_ui::asset(path)?;
+    Some(http::Asset { bytes: file.bytes, content_type: file.content_type, etag: file.etag, immutable: file.immutable })
+};

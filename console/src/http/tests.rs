@@ -13,6 +13,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::policy::{Role, allows};
 use crate::secret::ServerKey;
 use crate::store::{Actor, DatabaseLocation, Line, StoreSettings};
+use crate::ticket::TicketState;
 
 struct World {
     store: Store,
@@ -124,6 +125,33 @@ async fn every_described_operation_is_in_a_table_and_the_other_way_round() {
     described.sort();
     listed.sort();
     assert_eq!(described, listed);
+}
+
+/// The web console's types are made from the checked-in description. After a change of the API:
+/// `BELAY_REFRESH=1 cargo test -p belay-console checked_in_description && npm --prefix console/ui run api`
+#[test]
+fn the_checked_in_description_is_the_one_that_is_served() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ui/openapi.json");
+    let served = serde_json::to_value(described_routes().into_openapi()).unwrap();
+    let served = format!("{}\n", serde_json::to_string_pretty(&served).unwrap());
+    if std::env::var_os("BELAY_REFRESH").is_some() {
+        fs_err::write(path, served).unwrap();
+        return;
+    }
+    let same = fs_err::read_to_string(path).unwrap() == served;
+    assert!(same, "console/ui/openapi.json is out of date; the comment of this test says how to refresh it");
+}
+
+#[test]
+fn the_described_words_are_the_ones_that_are_sent() {
+    let description = serde_json::to_value(described_routes().into_openapi()).unwrap();
+    let described = |name: &str| description["components"]["schemas"][name]["enum"].clone();
+    let sent = |words: &[&str]| json!(words);
+    let states: Vec<&str> = TicketState::ALL.iter().map(|state| state.as_str()).collect();
+    assert_eq!(described("TicketState"), sent(&states));
+    assert_eq!(described("Priority"), sent(&["p1", "p2", "p3", "p4"]));
+    assert_eq!(described("Role"), sent(&["technician", "supervisor", "admin", "auditor"]));
+    assert_eq!(described("Severity"), sent(&["ok", "info", "warn", "crit", "unknown"]));
 }
 
 #[tokio::test]

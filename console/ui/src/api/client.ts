@@ -1,0 +1,143 @@
+// The console's HTTP API as functions. Types come from its own description.
+import type {
+  ChangeTicket,
+  Device,
+  Event,
+  Finding,
+  Me,
+  MintedInvite,
+  OpenTicket,
+  Problem,
+  Report,
+  Session,
+  Ticket,
+  User,
+} from './schema';
+
+export type Page<T> = { items: T[]; next_cursor?: string | null };
+
+/** One figure that a finding stands on, as the device's rules wrote it. */
+export type Evidence = {
+  name: string;
+  label?: { en: string; zh: string };
+  value: string;
+  unit: string;
+  threshold?: string | null;
+  source: string;
+};
+
+/** An answer that was not a success. `problem` is absent when the console could not be reached. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem?: Problem,
+  ) {
+    super(problem?.detail ?? `HTTP ${status}`);
+  }
+}
+
+let signedOut: () => void = () => {};
+
+/** What to do when an answer says that the sign-in has ended. */
+export function onSignedOut(action: () => void): void {
+  signedOut = action;
+}
+
+let clockOffsetMs = 0;
+
+/** The console's clock. Codes expire by it, whatever this machine believes. */
+export function consoleNow(): number {
+  return Date.now() + clockOffsetMs;
+}
+
+type Options = { method?: string; body?: unknown; headers?: Record<string, string> };
+
+async function request<T>(path: string, { method = 'GET', body, headers = {} }: Options = {}): Promise<T> {
+  const init: RequestInit = { method, headers, credentials: 'same-origin', signal: AbortSignal.timeout(DEADLINE_MS) };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { ...headers, 'content-type': 'application/json' };
+  }
+  let response: Response;
+  try {
+    response = await fetch(`/api/v1/${path}`, init);
+  } catch {
+    throw new ApiError(0);
+  }
+  noteClock(response.headers.get('date'));
+  if (response.status === 204) return undefined as T;
+  const answer: unknown = await response.json().catch(() => undefined);
+  if (response.ok) return answer as T;
+  const problem = answer as Problem | undefined;
+  if (problem?.code === 'not_signed_in') signedOut();
+  throw new ApiError(response.status, problem);
+}
+
+function noteClock(date: string | null): void {
+  const offset = Date.parse(date ?? '') - Date.now();
+  // The header counts whole seconds; a smaller difference is no difference.
+  if (Math.abs(offset) > 2_000) clockOffsetMs = offset;
+}
+
+/** A key that makes a repeated request harmless. */
+export function onceKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+const post = <T>(path: string, body?: unknown, headers?: Record<string, string>) =>
+  request<T>(path, { method: 'POST', ...(body === undefined ? {} : { body }), ...(headers ? { headers } : {}) });
+
+const ticketPath = (number: string) => `tickets/${encodeURIComponent(number)}`;
+
+export const api = {
+  me: () => request<Me>('session'),
+  signIn: (name: string, password: string) => post<Me>('session', { name, password }),
+  signInByLink: (token: string) => post<Me>('session/link', { token }),
+  setUp: (token: string, password: string) => post<Me>('setup', { token, password }),
+  signOut: () => request<void>('session', { method: 'DELETE' }),
+
+  tickets: (query: Record<string, string>) => request<Page<Ticket>>(`tickets?${new URLSearchParams(query)}`),
+  ticket: (number: string) => request<Ticket>(ticketPath(number)),
+  openTicket: (ticket: OpenTicket, key: string) => post<Ticket>('tickets', ticket, { 'idempotency-key': key }),
+  changeTicket: (ticket: Ticket, change: ChangeTicket) =>
+    request<Ticket>(ticketPath(ticket.number), {
+      method: 'PATCH',
+      body: change,
+      headers: { 'if-match': `"${ticket.version}"` },
+    }),
+  mintInvite: (number: string, key: string) =>
+    post<MintedInvite>(`${ticketPath(number)}/invites`, undefined, { 'idempotency-key': key }),
+
+  eventsOfTicket: (number: string) => everything<Event>(`${ticketPath(number)}/events`),
+  sessionsOfTicket: (number: string) => request<Page<Session>>(`${ticketPath(number)}/sessions?limit=${PAGE_MAX}`),
+  reportsOfTicket: (number: string) => request<Page<Report>>(`${ticketPath(number)}/reports?limit=${REPORTS_SHOWN}`),
+  facts: (report: number) => request<Record<string, unknown>>(`reports/${report}/facts`),
+  sessions: () => request<Page<Session>>(`sessions?limit=${PAGE_MAX}`),
+  devices: (cursor?: string) =>
+    request<Page<Device>>(`devices?limit=${PAGE_MAX}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`),
+  users: () => request<Page<User>>('users'),
+};
+
+/** Reads all pages of a list, up to a bound that no ticket reaches by honest work. */
+async function everything<T>(path: string): Promise<T[]> {
+  const items: T[] = [];
+  let cursor: string | null | undefined;
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const answer: Page<T> = await request(`${path}?limit=${PAGE_MAX}${cursor ? `&cursor=${cursor}` : ''}`);
+    items.push(...answer.items);
+    cursor = answer.next_cursor;
+    if (!cursor) break;
+  }
+  return items;
+}
+
+/** The evidence of a finding; what is not evidence is left out. */
+export function evidenceOf(finding: Finding): Evidence[] {
+  const list: unknown[] = Array.isArray(finding.evidence) ? finding.evidence : [];
+  return list.filter((item): item is Evidence => typeof item === 'object' && item !== null && 'value' in item);
+}
+
+const DEADLINE_MS = 35_000;
+const PAGE_MAX = 200;
+const PAGES_MAX = 25;
+const REPORTS_SHOWN = 50;

@@ -1,0 +1,350 @@
+// Generated from openapi.json by `npm run api`. Do not edit.
+
+/** A user to be created. */
+export type AddUser = {
+  /** The sign-in name: 1 to 64 characters without white space. */
+  name: string;
+  /** What they may do. */
+  role: Role;
+};
+
+/** A user and the link by which they set their password. The link is shown once. */
+export type AddedUser = {
+  /** When it stops working. */
+  expires_at_ms: UnixMillis;
+  /** To be opened by the user; the part after `#` never reaches a server's log. */
+  link: string;
+  /** The user. */
+  user: User;
+};
+
+/** A line of the audit, as it was written. */
+export type AuditText = {
+  /** The JSON line: exactly the bytes that the next line's `prev` is the SHA-256 of. */
+  text: string;
+};
+
+/** The result of walking the audit's chain. */
+export type AuditVerified = {
+  /** Lines of the audit, all of them as they were written. */
+  lines: number;
+};
+
+/** Changes to a ticket; what is left out stays. */
+export type ChangeTicket = {
+  /** A new description. */
+  description?: string | null;
+  impact?: Level | null;
+  /** The sign-in name of the new owner; `null` for nobody. */
+  owner?: string | null;
+  state?: TicketState | null;
+  /** A new title. */
+  title?: string | null;
+  urgency?: Level | null;
+};
+
+/** How a ticket reached the desk. */
+export type Channel = "phone" | "web" | "api" | "agent" | "local";
+
+/** A recorded answer. */
+export type Consent = {
+  grant_ends_at_ms?: UnixMillis | null;
+  /** Names of what was permitted. */
+  granted: string[];
+  /** When the answer arrived. */
+  recorded_at_ms: UnixMillis;
+  /** Names of what was refused. */
+  refused: string[];
+  /** SHA-256 of what the customer was shown, in hexadecimal. */
+  shown_sha256?: string | null;
+};
+
+/** Name and password. */
+export type Credentials = {
+  /** The sign-in name. */
+  name: string;
+  /** The password. */
+  password: string;
+};
+
+/** A known machine. */
+export type Device = {
+  /** The customer it belongs to. */
+  customer?: string | null;
+  /** When it first redeemed a code. */
+  first_seen_at_ms: UnixMillis;
+  /** Its id. */
+  id: DeviceId;
+  /** Its public key. */
+  key: string;
+  /** When it last did anything. */
+  last_seen_at_ms: UnixMillis;
+};
+
+/** A known device. */
+export type DeviceId = number;
+
+/** One entry of a ticket's log. */
+export type Event = {
+  /** Who did it. */
+  actor: string;
+  /** When. */
+  at_ms: UnixMillis;
+  /** Its id, which is also the event id of the live stream. */
+  id: EventId;
+  /** What happened. */
+  kind: EventKind;
+  /** What else there is to know, by kind. */
+  payload: Record<string, unknown>;
+  /** The ticket. */
+  ticket: string;
+};
+
+/** An event; later events have larger ids, across all tickets. */
+export type EventId = number;
+
+/** What an event on a ticket says. */
+export type EventKind = "ticket_opened" | "ticket_changed" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
+
+/** A stored finding. */
+export type Finding = {
+  /** An array of `{name, value, unit, threshold, source}`. */
+  evidence: (Record<string, unknown>)[];
+  /** The same for the same trouble on the same device. */
+  fingerprint: string;
+  /** What to do, in English. */
+  remedy_en: string;
+  /** What to do, in Chinese. */
+  remedy_zh: string;
+  /** The rule that made it. */
+  rule_id: string;
+  /** How bad it is. */
+  severity: Severity;
+  /** What it is about. */
+  subject: string;
+  /** The judgement in English. */
+  title_en: string;
+  /** The judgement in Chinese. */
+  title_zh: string;
+};
+
+/** Whether the console works. */
+export type Health = {
+  /** `ok`. */
+  status: string;
+};
+
+/** RFC 9457's type of problems that are told apart by their status and code alone. */
+export type Kind = "about:blank";
+
+/** How much is affected (impact), or how soon it hurts (urgency). */
+export type Level = "low" | "medium" | "high";
+
+/** Who is signed in. */
+export type Me = {
+  ends_at_ms?: UnixMillis | null;
+  /** The sign-in name; `local` over the local socket. */
+  name: string;
+  /** What it may do. */
+  role: Role;
+};
+
+/** A code for a customer. It is shown once. */
+export type MintedInvite = {
+  /** The nine digits. */
+  code: string;
+  /** What a customer with the agent types. */
+  command: string;
+  /** When it stops working. */
+  expires_at_ms: UnixMillis;
+  /** The link that carries everything; missing when the console has no relay. */
+  link?: string | null;
+  /** The digits in groups, as they are read aloud. */
+  spoken: string;
+  /** The ticket. */
+  ticket: string;
+};
+
+/** A one-time sign-in link's token. */
+export type OneTime = {
+  /** The part of the link after `#`. */
+  token: string;
+};
+
+/** A ticket to be opened. */
+export type OpenTicket = {
+  channel?: Channel | null;
+  /** The person who asked. */
+  contact?: string | null;
+  /** The customer company; created when unknown. */
+  customer: string;
+  /** What is known so far. */
+  description?: string;
+  impact?: Level | null;
+  /** One line that says what is wrong. */
+  title: string;
+  urgency?: Level | null;
+};
+
+/** How pressing a ticket is, by impact and urgency. */
+export type Priority = "p1" | "p2" | "p3" | "p4";
+
+/** The body of every answer that is not a success (`application/problem+json`). */
+export type Problem = {
+  /** The states the ticket may move to. */
+  allowed?: TicketState[] | null;
+  /** Stable name of the problem, for programs and for translations. */
+  code: string;
+  /** The version the ticket is at. */
+  current_version?: number | null;
+  /** One English sentence about this case. */
+  detail: string;
+  /** The field, header or parameter that is wrong. */
+  field?: string | null;
+  /** After how many seconds to try again. */
+  retry_after_s?: number | null;
+  /** The HTTP status again. */
+  status: number;
+  /** What went wrong, in a few words that depend on the status alone. */
+  title: string;
+  /** Always `about:blank`: the code says what is wrong. */
+  type: Kind;
+};
+
+/** A stored report without its bytes. */
+export type Report = {
+  /** The device it is from. */
+  device: DeviceId;
+  /** What the rules found in it, worst first. */
+  findings: Finding[];
+  /** Its id here. */
+  id: StoredReportId;
+  /** When it was stored. */
+  received_at_ms: UnixMillis;
+  /** The sender's id of it, in hexadecimal. */
+  report_id: string;
+  session?: SessionId | null;
+  /** SHA-256 of its bytes, in hexadecimal. */
+  sha256: string;
+  /** Its size. */
+  size_bytes: number;
+};
+
+/** What a user is at the desk. */
+export type Role = "technician" | "supervisor" | "admin" | "auditor";
+
+/** The use of a link for one ticket. */
+export type Session = {
+  /** The customer's answers, oldest first. */
+  consents: Consent[];
+  /** The device. */
+  device: DeviceId;
+  /** Why it ended. */
+  end_reason?: string | null;
+  ended_at_ms?: UnixMillis | null;
+  /** Its id. */
+  id: SessionId;
+  /** What the desk asked for. */
+  requested: string[];
+  /** When the code was redeemed. */
+  started_at_ms: UnixMillis;
+  /** Where it is in its life. */
+  state: SessionState;
+  /** The ticket. */
+  ticket: string;
+};
+
+/** A session. */
+export type SessionId = number;
+
+/** Where a session is in its life. */
+export type SessionState = "live" | "interrupted" | "ended";
+
+/** A set-up link's token and the password to set. */
+export type SetUp = {
+  /** At least 12 characters. */
+  password: string;
+  /** The part of the link after `#`. */
+  token: string;
+};
+
+/** How bad a finding is. `unknown` means that it could not be looked at, never that it is fine. */
+export type Severity = "ok" | "info" | "warn" | "crit" | "unknown";
+
+/** A report as stored; the sender's own id of it is another. */
+export type StoredReportId = number;
+
+/** One problem of one customer. */
+export type Ticket = {
+  /** How it arrived. */
+  channel: Channel;
+  /** The person who asked. */
+  contact?: string | null;
+  /** When it was opened. */
+  created_at_ms: UnixMillis;
+  /** The customer company. */
+  customer: string;
+  /** What is known so far. */
+  description: string;
+  /** How much is affected. */
+  impact: Level;
+  /** The states it may move to from here. */
+  next_states: TicketState[];
+  /** The number people read aloud. */
+  number: string;
+  /** The sign-in name of the owner. */
+  owner?: string | null;
+  /** From impact and urgency. */
+  priority: Priority;
+  /** Where it is in its life. */
+  state: TicketState;
+  /** One line that says what is wrong. */
+  title: string;
+  /** When it was last changed, by a person or by a session. */
+  updated_at_ms: UnixMillis;
+  /** How soon it hurts. */
+  urgency: Level;
+  /** Grows with every change; the entity tag of `If-Match`. */
+  version: number;
+};
+
+/** Where a ticket is in its life. [`TicketState::next`] is the table of moves. */
+export type TicketState = "new" | "open" | "pending_customer" | "pending_vendor" | "pending_reminder" | "resolved" | "closed" | "merged";
+
+/** A moment, in milliseconds since 1970-01-01T00:00:00Z. It is stored as a plain integer on every database. */
+export type UnixMillis = number;
+
+/** A user of the desk. */
+export type User = {
+  /** When it was created. */
+  created_at_ms: UnixMillis;
+  /** Its id. */
+  id: UserId;
+  /** Whether a password was set. */
+  is_set_up: boolean;
+  /** The sign-in name. */
+  name: string;
+  /** What it may do. */
+  role: Role;
+};
+
+/** A user of the desk. */
+export type UserId = number;
+
+/** What a desk says about itself to the world. */
+export type WellKnown = {
+  /** The desk's name for itself; it proves nothing. */
+  name: string;
+  /** The organization key that customers pin. */
+  organization: string;
+  /** Where the desk can be met. */
+  relays: WellKnownRelay[];
+};
+
+/** A relay of the desk. */
+export type WellKnownRelay = {
+  /** `HOST:PORT`. */
+  address: string;
+  /** The key that the relay must prove. */
+  key: string;
+};

@@ -1,0 +1,121 @@
+import { ErrorBoundary, Match, Show, Switch, createEffect, createMemo, createSignal, onMount } from 'solid-js';
+
+import { latest } from './live';
+import { onKeys } from './keys';
+import { Devices } from './pages/devices';
+import { NotFound } from './pages/not-found';
+import { Queue } from './pages/queue';
+import { SetUp } from './pages/set-up';
+import { SignIn } from './pages/sign-in';
+import { TicketPage } from './pages/ticket';
+import { NewTicket } from './parts/new-ticket';
+import { Problem } from './parts/problem';
+import { Footer, Header } from './parts/shell';
+import { Shortcuts } from './parts/shortcuts';
+import { sentence } from './parts/log';
+import { navigate, route, token } from './router';
+import { findOut, mayWork, me } from './session';
+import { t, tag } from './text';
+
+export function App() {
+  const [opening, setOpening] = createSignal(false);
+  const [showingKeys, setShowingKeys] = createSignal(false);
+  const [failure, setFailure] = createSignal<unknown>();
+
+  const look = () => {
+    setFailure(undefined);
+    findOut().catch(setFailure);
+  };
+  // A one-time link signs in by itself, so who was here before does not matter.
+  onMount(() => {
+    if (!token()) look();
+  });
+
+  createEffect(() => {
+    document.documentElement.lang = tag();
+  });
+  createEffect(() => {
+    const at = route();
+    const place = at.page === 'ticket' ? at.number : at.page === 'devices' ? t().nav.devices : t().nav.queue;
+    document.title = me() ? `${place} · ${t().product}` : t().product;
+  });
+  // Whoever is signed in has no business on the sign-in page.
+  createEffect(() => {
+    if (me() && (route().page === 'sign-in' || route().page === 'set-up') && !token()) navigate('/', 'replace');
+  });
+
+  onKeys({
+    '?': () => setShowingKeys(true),
+    n: () => me() && mayWork() && setOpening(true),
+    q: () => me() && navigate('/'),
+  });
+
+  const number = createMemo(() => {
+    const at = route();
+    return at.page === 'ticket' ? at.number : undefined;
+  });
+
+  return (
+    <ErrorBoundary fallback={(error: unknown) => <Broken error={error} />}>
+      <a class="skip" href="#content" onClick={(event) => {
+        event.preventDefault();
+        document.querySelector<HTMLElement>('#content')?.focus();
+      }}>
+        {t().skip}
+      </a>
+      <Show when={me()}>
+        <Header openTicket={() => setOpening(true)} />
+      </Show>
+      <main id="content" tabindex="-1" classList={{ centred: !me() }}>
+        <Switch>
+          <Match when={route().page === 'set-up' && !me()}>
+            <SetUp />
+          </Match>
+          <Match when={failure()}>
+            <Problem error={failure()} />
+            <p>
+              <button type="button" onClick={look}>{t().retry}</button>
+            </p>
+          </Match>
+          <Match when={me() === null || (token() && !me())}>
+            <SignIn />
+          </Match>
+          <Match when={me() === undefined}>
+            <p class="quiet">{t().loading}</p>
+          </Match>
+          <Match when={route().page === 'queue'}>
+            <Queue openTicket={() => setOpening(true)} />
+          </Match>
+          <Match when={number()} keyed>
+            {(number) => <TicketPage number={number} />}
+          </Match>
+          <Match when={route().page === 'devices'}>
+            <Devices />
+          </Match>
+          <Match when={true}>
+            <NotFound />
+          </Match>
+        </Switch>
+      </main>
+      <Footer showKeys={() => setShowingKeys(true)} />
+      <p class="unseen" aria-live="polite">
+        <Show when={me() ? latest() : undefined}>{(event) => `${event().ticket}: ${sentence(event(), [])}`}</Show>
+      </p>
+      <Show when={me() && opening()}>
+        <NewTicket close={() => setOpening(false)} />
+      </Show>
+      <Show when={showingKeys()}>
+        <Shortcuts close={() => setShowingKeys(false)} />
+      </Show>
+    </ErrorBoundary>
+  );
+}
+
+function Broken(props: { error: unknown }) {
+  console.error(props.error);
+  return (
+    <main id="content" class="centred">
+      <p class="problem" role="alert">{t().problems.bug}</p>
+    </main>
+  );
+}

@@ -1,0 +1,12 @@
+import './style/tokens.css';
+import './style/base.css';
+import './style/pages.css';
+
+import { render } from 'solid-js/web';
+
+import { App } from './app';
+import { startRouter } from './router';
+
+startRouter();
+const root = document.querySelector('#app');
+if (root) render(() => <App />, root);

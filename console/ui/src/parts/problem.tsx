@@ -1,0 +1,46 @@
+import { Show } from 'solid-js';
+
+import { ApiError } from '../api/client';
+import { foreign } from '../format';
+import { language, t } from '../text';
+
+/** What went wrong, as one sentence in the chosen language; English details for what has no translation. */
+export function explain(error: unknown): string {
+  const texts = t().problems;
+  if (!(error instanceof ApiError)) return texts.bug;
+  const problem = error.problem;
+  if (!problem) return error.status === 0 ? texts.network : texts.store_failed;
+  switch (problem.code) {
+    case 'slow_down':
+      return texts.slow_down(problem.retry_after_s ?? 1);
+    case 'wrong_name_or_password':
+    case 'link_not_valid':
+    case 'not_allowed':
+    case 'not_found':
+    case 'stale_version':
+    case 'illegal_move':
+    case 'ticket_takes_no_sessions':
+    case 'store_failed':
+      return texts[problem.code];
+    case 'invalid_field':
+      if (problem.field === 'password') return texts.password;
+      return language() === 'en' ? foreign(problem.detail) : texts.oneLine;
+    default:
+      return foreign(problem.detail);
+  }
+}
+
+/** The field that a problem names, or nothing. */
+export function fieldOf(error: unknown): string | undefined {
+  return error instanceof ApiError ? (error.problem?.field ?? undefined) : undefined;
+}
+
+export function Problem(props: { error: unknown; id?: string }) {
+  return (
+    <Show when={props.error}>
+      <p class="problem" role="alert" id={props.id}>
+        {explain(props.error)}
+      </p>
+    </Show>
+  );
+}

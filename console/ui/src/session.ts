@@ -1,0 +1,55 @@
+// Who is signed in here.
+import { createSignal } from 'solid-js';
+
+import { ApiError, api, onSignedOut } from './api/client';
+import type { Me } from './api/schema';
+import { startLive, stopLive } from './live';
+
+/** `undefined` while it is not known, `null` when nobody is. */
+const [me, setMe] = createSignal<Me | null | undefined>(undefined);
+const [ended, setEnded] = createSignal(false);
+
+export { ended, me };
+
+export function signedIn(who: Me): void {
+  setEnded(false);
+  setMe(who);
+  startLive();
+}
+
+export async function findOut(): Promise<void> {
+  try {
+    signedIn(await api.me());
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) setMe(null);
+    else throw error;
+  }
+}
+
+/** After a link that was refused: whoever was signed in before still is. */
+export async function stayAsBefore(): Promise<void> {
+  await findOut().catch(() => setMe(null));
+}
+
+export async function signOut(): Promise<void> {
+  stopLive();
+  try {
+    await api.signOut();
+  } finally {
+    setEnded(false);
+    setMe(null);
+  }
+}
+
+/** Whether the signed-in role may change tickets and invite customers. The console decides; this only hides buttons. */
+export const mayWork = (): boolean => {
+  const role = me()?.role;
+  return role !== undefined && role !== 'auditor';
+};
+
+onSignedOut(() => {
+  // A first look without a sign-in is no sign-in that has ended.
+  if (me()) setEnded(true);
+  stopLive();
+  setMe(null);
+});

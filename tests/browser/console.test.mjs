@@ -1,0 +1,327 @@
+// The technician's part of the main job in a real Chromium.
+//
+// Somebody else runs the desk and the customer's agent. This program is told where by the environment:
+//   BELAY_URL          the console's address, such as http://localhost:8080
+//   BELAY_SIGN_IN      a one-time sign-in link of a user who may work on tickets
+//   BELAY_SCREENSHOTS  directory for screenshots (none are kept when unset)
+//   BELAY_CHROMIUM     the browser (/usr/bin/chromium when unset)
+// It prints one line for each thing that it waits for, and the answer is what happens at the desk:
+//   CODE <link>        run an agent that joins with this link and agrees to send its report
+// Everything else on standard output is the test runner's.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { chromium } from 'playwright-core';
+
+const url = required('BELAY_URL').replace(/\/$/, '');
+const signIn = required('BELAY_SIGN_IN');
+const shots = process.env.BELAY_SCREENSHOTS;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** From the printed code to the findings on the page: an agent has to start, look and be answered. */
+const REPORT_WITHIN_MS = 60_000;
+
+let browser;
+let context;
+let page;
+let loads = 0;
+/** What no page may do: console errors, exceptions, violations of the content security policy. */
+const complaints = [];
+
+before(async () => {
+  if (shots) mkdirSync(shots, { recursive: true });
+  const root = process.getuid?.() === 0;
+  browser = await chromium.launch({
+    executablePath: process.env.BELAY_CHROMIUM || '/usr/bin/chromium',
+    args: [
+      ...(root ? ['--no-sandbox'] : []),
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
+  await watch(context);
+  page = await context.newPage();
+  page.on('load', () => (loads += 1));
+});
+
+after(async () => {
+  await browser?.close();
+});
+
+test('a one-time link signs in and leaves the address and the history', async () => {
+  const token = new URL(signIn).hash.slice(1);
+  assert.ok(token.length > 20, 'the sign-in link has a token');
+  await page.goto(signIn);
+  await page.getByRole('heading', { name: 'Queue' }).waitFor();
+  assert.equal(page.url(), `${url}/`);
+  await page.getByText('Live', { exact: true }).waitFor();
+  const remembered = await page.evaluate(() => JSON.stringify([location.href, document.referrer, history.state, { ...localStorage }]));
+  assert.ok(!remembered.includes(token), 'the token is nowhere in the page');
+  await page.goBack().catch(() => undefined);
+  assert.ok(!page.url().includes(token), 'nor in the history');
+  await page.goto(`${url}/`);
+  await page.getByRole('heading', { name: 'Queue' }).waitFor();
+});
+
+test('the used link says so, and a wrong password is one sentence', async () => {
+  const other = await browser.newContext({ locale: 'en-GB' });
+  // Refused sign-ins are answered with 401, which Chromium calls an error of loading.
+  await watch(other, (text) => text.includes('401'));
+  const guest = await other.newPage();
+  await guest.goto(signIn);
+  await guest.getByText('This link has been used already').waitFor();
+  await guest.getByLabel('Name').fill('nobody');
+  await guest.getByLabel('Password').fill('not the password');
+  await guest.getByRole('button', { name: 'Sign in' }).click();
+  await guest.getByText('The name or the password is wrong.').waitFor();
+  await shoot(guest, 'sign-in');
+  await other.close();
+});
+
+let number;
+
+test('a ticket is opened with the keyboard alone', async () => {
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('n');
+  await page.getByRole('dialog', { name: 'New ticket' }).waitFor();
+  // A device or a customer may say anything; none of it is markup, and none of it reorders the page.
+  await page.keyboard.type('Invoices <img src=x onerror=alert(1)> print \u202e slowly');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('Nordwind GmbH');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: /Invoices <img/ }).waitFor();
+  number = page.url().split('/').pop();
+  assert.match(number, /^BL-\d+-\d$/);
+  assert.equal(await page.locator('main img').count(), 0);
+  assert.ok(!(await page.locator('h1').textContent()).includes('\u202e'));
+});
+
+test('j and Enter open it again from the queue', async () => {
+  await page.keyboard.press('q');
+  const link = page.getByRole('link', { name: number });
+  await link.waitFor();
+  await page.keyboard.press('/');
+  await page.keyboard.type(number);
+  await page.getByText('1 ticket', { exact: true }).waitFor();
+  assert.ok(page.url().includes(`q=${number}`), 'the filter is in the address');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: /Invoices/ }).waitFor();
+});
+
+test('taking the ticket and moving it are in its log', async () => {
+  await page.keyboard.press('t');
+  await entry('ticket_changed').filter({ hasText: 'took the ticket' }).waitFor();
+  await page.getByLabel('Move to').selectOption('open');
+  await page.getByRole('button', { name: 'Move', exact: true }).click();
+  await entry('ticket_changed').filter({ hasText: 'from New to Open' }).waitFor();
+});
+
+test('one key gets a code, and the report arrives by itself', async () => {
+  const loadsBefore = loads;
+  await page.keyboard.press('c');
+  const digits = page.locator('.digits');
+  await digits.waitFor();
+  assert.match(await digits.textContent(), /^\d{3} \d{3} \d{3}$/);
+  assert.match(await page.getByText('Works for another').textContent(), /\b1[45]:\d\d|15:00/);
+  const link = await page.locator('.copyable code').first().textContent();
+  assert.match(link, /^belay:\/\//);
+  await entry('invite_minted').waitFor();
+  await shoot(page, 'code');
+
+  // Not through the test runner's own output, which it may keep back.
+  writeSync(1, `\nCODE ${link}\n`);
+  await page.locator('.findings .finding').first().waitFor({ timeout: REPORT_WITHIN_MS });
+  await entry('session_ended').waitFor({ timeout: REPORT_WITHIN_MS });
+  assert.equal(loads, loadsBefore, 'the page was not loaded again');
+
+  for (const kind of ['session_started', 'consent_recorded', 'report_filed']) {
+    assert.equal(await entry(kind).count(), 1, kind);
+  }
+  assert.equal(await digits.count(), 0, 'the used code is gone');
+  await page.getByText('The customer has joined with this code.').waitFor();
+  await page.getByText('✓ Allowed').waitFor();
+});
+
+test('findings come worst first, with evidence and remedy', async () => {
+  const order = ['critical', 'warning', 'could not check', 'note', 'fine'];
+  const marks = await page.locator('.finding .mark').allTextContents();
+  const ranks = marks.map((mark) => order.indexOf(mark.trim()));
+  assert.ok(ranks.length > 0 && !ranks.includes(-1), marks.join());
+  assert.deepEqual(ranks, [...ranks].sort());
+  for (const finding of await page.locator('.finding').all()) {
+    assert.ok((await finding.locator('h3').textContent()).trim(), 'a title');
+    assert.ok((await finding.locator('.remedy').textContent()).trim(), 'a remedy');
+  }
+  const judged = page.locator('.finding-crit, .finding-warn, .finding-info');
+  for (const finding of await judged.all()) {
+    assert.ok((await finding.locator('.evidence dd strong').count()) > 0, 'a judgement has evidence');
+  }
+  await shoot(page, 'ticket');
+});
+
+test('the facts that the device shared can be read', async () => {
+  await page.getByText('What the device shared').click();
+  await page.getByText('operating system', { exact: true }).waitFor();
+  for (const name of [/^Disks$/, /^Network$/]) await page.locator('.section > summary', { hasText: name }).click();
+  await page.getByText('mounted at').waitFor();
+  await shoot(page, 'facts');
+});
+
+test('everything is there in Chinese', async () => {
+  await page.getByRole('button', { name: '中文' }).click();
+  await page.getByRole('heading', { name: '检查结果' }).waitFor();
+  assert.equal(await page.locator('html').getAttribute('lang'), 'zh-Hans');
+  await entry('report_filed').filter({ hasText: '报告已归档' }).waitFor();
+  const remedies = await page.locator('.finding .remedy').allTextContents();
+  assert.ok(remedies.every((text) => /\p{Script=Han}/u.test(text)), remedies.join());
+  await shoot(page, 'ticket-zh');
+  await page.reload();
+  await page.getByRole('heading', { name: '检查结果' }).waitFor();
+  await page.getByRole('button', { name: 'English' }).click();
+  await page.getByRole('heading', { name: 'Findings' }).waitFor();
+});
+
+test('an expired sign-in leads to the sign-in page and back to the same address', async () => {
+  const cookies = await context.cookies();
+  const other = await browser.newContext({ locale: 'en-GB' });
+  await watch(other, (text) => text.includes('401'));
+  const guest = await other.newPage();
+  await guest.goto(`${url}/tickets/${number}`);
+  await guest.getByRole('heading', { name: 'Sign in' }).waitFor();
+  assert.equal(guest.url(), `${url}/tickets/${number}`, 'the address is kept for afterwards');
+  await other.addCookies(cookies);
+  await guest.reload();
+  await guest.getByRole('heading', { name: /Invoices/ }).waitFor();
+  await other.close();
+});
+
+test('axe finds nothing serious on any page, in both languages and themes, wide and narrow', async () => {
+  const state = await context.storageState({ indexedDB: false });
+  for (const colorScheme of ['light', 'dark']) {
+    for (const locale of ['en-GB', 'zh-CN']) {
+      for (const width of [1280, 360]) {
+        // axe has to be put into the page, which the policy forbids: in contexts of its own it is switched off.
+        const other = await browser.newContext({
+          bypassCSP: true,
+          storageState: { ...state, origins: [] },
+          locale,
+          colorScheme,
+          viewport: { width, height: 800 },
+        });
+        await watch(other);
+        const look = await other.newPage();
+        const name = `${locale.slice(0, 2)}-${colorScheme}-${width}`;
+        for (const [place, ready, open] of PLACES()) {
+          await look.goto(url + place);
+          await look.locator(ready).first().waitFor();
+          if (open) await open(look);
+          await shoot(look, `${place.split('/')[1] || 'queue'}${open ? '-open' : ''}-${name}`);
+          await judge(look, `${place} ${name}`);
+        }
+        await other.close();
+      }
+    }
+  }
+  const guests = await browser.newContext({ bypassCSP: true });
+  await watch(guests, (text) => text.includes('401'));
+  const guest = await guests.newPage();
+  for (const place of ['/sign-in', '/setup', '/setup#not-a-real-token']) {
+    await guest.goto(url + place);
+    await guest.locator('h1').waitFor();
+    await judge(guest, place);
+  }
+  await guests.close();
+});
+
+test('signing out ends it', async () => {
+  await page.goto(`${url}/`);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  const answer = await page.evaluate(() => fetch('/api/v1/tickets').then((response) => response.status));
+  assert.equal(answer, 401);
+});
+
+test('no page broke the content security policy or complained', () => {
+  // The last test asked for a 401 on purpose.
+  assert.deepEqual(
+    complaints.filter((text) => !text.includes('401')),
+    [],
+  );
+});
+
+/** Every page with something that says it is ready and, for some, what to open first. */
+function PLACES() {
+  return [
+    ['/', '.queue li'],
+    ['/?q=matches-nothing-at-all', '.empty'],
+    ['/devices', '.devices li'],
+    [`/tickets/${number}`, '.finding'],
+    [
+      `/tickets/${number}`,
+      '.finding',
+      async (look) => {
+        await look.locator('.shared > summary').click();
+        await look.locator('.section').first().waitFor();
+        await look.evaluate(() => document.querySelectorAll('details').forEach((details) => (details.open = true)));
+      },
+    ],
+    ['/', '.queue li', (look) => look.keyboard.press('n').then(() => look.locator('dialog[open]').waitFor())],
+    ['/devices', '.devices li', (look) => look.keyboard.press('?').then(() => look.locator('dialog[open]').waitFor())],
+    ['/nowhere', '.empty'],
+  ];
+}
+
+/** Entries of the ticket's log. */
+function entry(kind) {
+  return page.locator(`.log li[data-kind="${kind}"]`);
+}
+
+/** Notes what a page must not do. `expected` says which console errors are part of a test. */
+async function watch(context, expected = () => false) {
+  await context.exposeBinding('noteViolation', (_, text) => complaints.push(text));
+  await context.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      window.noteViolation(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`);
+    });
+  });
+  context.on('console', (message) => {
+    if (message.type() === 'error' && !expected(message.text())) complaints.push(`console: ${message.text()}`);
+  });
+  context.on('weberror', (error) => complaints.push(`exception: ${error.error().message}`));
+}
+
+async function judge(look, where) {
+  // Of an animation axe sees one moment, which has a contrast of its own.
+  await look.addStyleTag({ content: '* { animation: none !important; transition: none !important }' });
+  await look.evaluate(axe);
+  const { violations } = await look.evaluate(() =>
+    window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
+  );
+  const bad = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  const told = bad.map(({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map((node) => node.html).join('\n  ')}`);
+  assert.deepEqual(told, [], where);
+  const overflow = await look.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(overflow <= 0, `${where}: ${overflow} px do not fit`);
+}
+
+async function shoot(look, name) {
+  if (shots) await look.screenshot({ path: path.join(shots, `${name}.png`), fullPage: true });
+}
+
+function required(name) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: the comment at the top of this file says what it is`);
+  return value;
+}
