@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 
 use belay_tests::programs::{DEADLINE, Running, Site, captured_tree};
+use belay_tests::requirement;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 
@@ -57,9 +58,7 @@ fn listen(port: u16) -> Option<Running> {
     match listening {
         Ok(running) => Some(running),
         Err(error) => {
-            let required = std::env::var("BELAY_TEST_REQUIRE").unwrap_or_default();
-            assert!(!required.split(',').any(|tool| tool == "tcpdump"), "tcpdump is required: {error:#}");
-            println!("!!!! SKIPPED: nothing was captured, because tcpdump cannot be used here: {error:#} !!!!");
+            requirement::is_met("tcpdump", Some(format!("{error:#}")));
             None
         }
     }

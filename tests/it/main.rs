@@ -3,6 +3,7 @@
 // clippy takes only the bodies of `#[test]` functions for tests, and these have helpers.
 #![allow(clippy::unwrap_used)]
 
+mod browser;
 mod capture;
 mod commands;
 mod help_address;

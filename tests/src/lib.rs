@@ -6,4 +6,5 @@ pub mod links;
 pub mod lying_relay;
 pub mod net;
 pub mod programs;
+pub mod requirement;
 pub mod world;
