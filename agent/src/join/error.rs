@@ -103,9 +103,13 @@ impl JoinError {
             Self::NotConnected(refusal) => {
                 matches!(refusal, RelayRefusal::DeskOffline | RelayRefusal::Full { .. })
             }
-            Self::Relay { source, .. } => {
-                !matches!(source, RelayError::WrongKey | RelayError::Refused(_) | RelayError::Resolve(_))
-            }
+            Self::Relay { source, .. } => !matches!(
+                source,
+                RelayError::WrongKey
+                    | RelayError::Refused(_)
+                    | RelayError::Resolve(_)
+                    | RelayError::Protocol(StreamError::Version(_))
+            ),
             Self::Ended(reason) => matches!(reason, EndReason::DeskStops),
             _ => false,
         }
