@@ -36,7 +36,7 @@ use crate::terminal::{Colour, plain};
 
 pub use error::JoinError;
 pub use meeting::Invitation;
-use meeting::{Talk, Way, unix_ms};
+use meeting::{Meeting, Talk, Way, unix_ms};
 
 /// What the customer asked for on the command line.
 #[derive(Debug, Clone)]
@@ -141,8 +141,7 @@ impl Visit<'_> {
         verifying: JoinHandle<Verification>,
     ) -> Result<Joined, JoinError> {
         let language = self.options.language;
-        let desk = self.way.desk(Instant::now() + FIRST_PATIENCE).await?;
-        let meeting = self.way.meet(&desk, self.invitation).await?;
+        let (desk, meeting) = self.first_meeting().await?;
         let verification = verifying.await.map_err(|error| JoinError::local(&error))?;
         if verification == Verification::Contradicted {
             return Err(JoinError::Impostor(self.invitation.host.clone()));
@@ -150,7 +149,8 @@ impl Visit<'_> {
         let is_verified = verification == Verification::Verified;
         let standing = self.standing(&verification);
         let (name, phrase) = (meeting.introduction.desk_name.clone(), meeting.link.phrase());
-        let (mut talk, link, admitted) = meeting.redeem(self.invitation, language).await?;
+        let redeeming = meeting.redeem(self.invitation, language);
+        let (mut talk, link, admitted) = self.way.while_there(&desk, redeeming).await?;
 
         let grants = self.grants(&admitted);
         let survey = looking.await.map_err(|error| JoinError::local(&error))?;
@@ -203,6 +203,21 @@ impl Visit<'_> {
         talk.leave(&link).await;
         tell(person, &SENT.fill(language, &[("desk", &receipt.desk), ("ticket", &receipt.ticket)]));
         Ok(Joined::Filed(receipt))
+    }
+
+    /// Meets the desk for the first time. One that goes while it is being met, as at a restart, may come back.
+    async fn first_meeting(&mut self) -> Result<(PeerRoute, Meeting), JoinError> {
+        let deadline = Instant::now() + FIRST_PATIENCE;
+        loop {
+            let desk = self.way.desk(deadline).await?;
+            match self.way.meet(&desk, self.invitation).await {
+                Err(error) if !self.way.is_there(&desk) && error.is_passing() && Instant::now() < deadline => {
+                    tracing::info!(%error, "the desk was lost; trying again");
+                    sleep(PAUSE).await;
+                }
+                met => return Ok((desk, met?)),
+            }
+        }
     }
 
     /// Asks the person, on a thread where waiting for a key is fine. The desk may end the session in the meantime.
@@ -301,7 +316,8 @@ impl Visit<'_> {
     ) -> Result<(PeerRoute, Talk, Link), JoinError> {
         let desk = self.way.desk(deadline).await?;
         let meeting = self.way.meet(&desk, self.invitation).await?;
-        let (talk, link, admitted) = match meeting.redeem(self.invitation, self.options.language).await {
+        let redeeming = meeting.redeem(self.invitation, self.options.language);
+        let (talk, link, admitted) = match self.way.while_there(&desk, redeeming).await {
             // The session ended or the code expired in between: whether the report arrived is not known.
             Err(JoinError::CodeRefused) => return Err(JoinError::NotConfirmed),
             other => other?,
@@ -338,12 +354,8 @@ impl Visit<'_> {
                 _ => Err(JoinError::Protocol("a confirmation was expected".to_owned())),
             }
         };
-        tokio::select! {
-            confirmed = timeout_at(deadline, confirmed) => {
-                confirmed.unwrap_or_else(|_| Err(JoinError::Lost("no confirmation in time".to_owned())))
-            }
-            () = self.way.desk_gone(desk) => Err(JoinError::Lost("the desk has gone".to_owned())),
-        }
+        let confirmed = timeout_at(deadline, self.way.while_there(desk, confirmed)).await;
+        confirmed.unwrap_or_else(|_| Err(JoinError::Lost("no confirmation in time".to_owned())))
     }
 
     fn standing(&self, verification: &Verification) -> DeskStanding {

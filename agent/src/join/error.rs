@@ -103,9 +103,13 @@ impl JoinError {
             Self::NotConnected(refusal) => {
                 matches!(refusal, RelayRefusal::DeskOffline | RelayRefusal::Full { .. })
             }
-            Self::Relay { source, .. } => {
-                !matches!(source, RelayError::WrongKey | RelayError::Refused(_) | RelayError::Resolve(_))
-            }
+            Self::Relay { source, .. } => !matches!(
+                source,
+                RelayError::WrongKey
+                    | RelayError::Refused(_)
+                    | RelayError::Resolve(_)
+                    | RelayError::Protocol(StreamError::Version(_))
+            ),
             Self::Ended(reason) => matches!(reason, EndReason::DeskStops),
             _ => false,
         }
@@ -256,6 +260,6 @@ const CUT: Phrase =
     Phrase { en: "You ended the session. The connection is cut.", zh: "您已结束会话，连接已断开。" };
 const NOT_CONFIRMED: Phrase = Phrase {
     en: "The support desk did not confirm that it has your report. Please run the same command again; within 15 minutes \
-         the same code works, and the report is not stored twice.",
-    zh: "支持台未确认收到报告。请重新运行同一命令；15 分钟内验证码仍然有效，报告不会重复保存。",
+         the same code works. If the first report did arrive, support then has both.",
+    zh: "支持台未确认收到报告。请重新运行同一命令；15 分钟内验证码仍然有效。如果第一份报告其实已送达，客服将收到两份。",
 };

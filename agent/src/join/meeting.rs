@@ -91,8 +91,27 @@ impl Way {
         }
     }
 
+    /// Says whether the console is still the one that the relay has last connected us to.
+    pub(super) fn is_there(&self, desk: &PeerRoute) -> bool {
+        self.desk == Some(*desk)
+    }
+
+    /// Talks with the console until that is done, or the relay says that the console has gone: then nobody is left to
+    /// wait for.
+    pub(super) async fn while_there<T>(
+        &mut self,
+        desk: &PeerRoute,
+        talking: impl Future<Output = Result<T, JoinError>>,
+    ) -> Result<T, JoinError> {
+        tokio::select! {
+            biased;
+            talked = talking => talked,
+            () = self.desk_gone(desk) => Err(JoinError::Lost("the desk has gone".to_owned())),
+        }
+    }
+
     /// The next notice that the console we talk to has gone; never returns otherwise.
-    pub(super) async fn desk_gone(&mut self, desk: &PeerRoute) {
+    async fn desk_gone(&mut self, desk: &PeerRoute) {
         loop {
             let Some(notice) = self.registration.notice().await else { std::future::pending().await };
             self.note(&notice);
@@ -109,17 +128,21 @@ impl Way {
 
     /// Opens a session with the console and makes sure that it speaks for the organization of the invitation.
     pub(super) async fn meet(&mut self, desk: &PeerRoute, invitation: &Invitation) -> Result<Meeting, JoinError> {
-        let dialled = self.client.dial(desk).await;
-        if dialled.is_err() {
+        let client = self.client.clone();
+        let meeting = async {
+            let link = client.dial(desk).await?;
+            let met = timeout(HANDSHAKE_DEADLINE, Meeting::begin(link.clone(), invitation)).await;
+            let met = met.unwrap_or_else(|_| Err(JoinError::Lost("no greeting in time".to_owned())));
+            if met.is_err() {
+                link.close(Close::Done);
+            }
+            met
+        };
+        let met = self.while_there(desk, meeting).await;
+        if matches!(met, Err(JoinError::Dial(_))) {
             // The console may have been restarted: ask the relay again.
             self.desk = None;
             self.registration.reach(invitation.organization).await;
-        }
-        let link = dialled?;
-        let met = timeout(HANDSHAKE_DEADLINE, Meeting::begin(link.clone(), invitation)).await;
-        let met = met.unwrap_or_else(|_| Err(JoinError::Lost("no greeting in time".to_owned())));
-        if met.is_err() {
-            link.close(Close::Done);
         }
         met
     }
