@@ -90,7 +90,7 @@ pub(crate) async fn serve(shared: &Shared, link: Link, stop: &CancellationToken)
             return;
         }
     };
-    let redeemed = match talk.redeem(shared, &device).await {
+    let redeemed = match talk.redeem(shared, &link).await {
         Ok(Some(redeemed)) => redeemed,
         Ok(None) => {
             talk.finish(&link, Close::NotAdmitted).await;
@@ -151,7 +151,8 @@ impl Talk {
 
     /// Takes the code. `None` when it was not good, and then the device has been told; the answer to a good one is
     /// [`Talk::converse`]'s, because from here on the store must learn how the session goes on.
-    async fn redeem(&mut self, shared: &Shared, device: &DeviceKey) -> Result<Option<Redeemed>, Broken> {
+    async fn redeem(&mut self, shared: &Shared, link: &Link) -> Result<Option<Redeemed>, Broken> {
+        let (device, phrase) = (&DeviceKey(link.peer_key()), link.phrase());
         let event = timeout(HANDSHAKE_DEADLINE, self.next_event()).await.map_err(|_| Broken::Lost)??;
         let ConsoleEvent::Redeem(Redeem { code, secret, .. }) = event else {
             return Err(Broken::Protocol("a code was expected".to_owned()));
@@ -160,7 +161,7 @@ impl Talk {
             tokio::time::sleep(shared.store.guess_pace().await?).await;
         }
         let source = shared.source_of(device);
-        let refusal = match shared.store.redeem_invite(device, code, secret.as_ref(), source).await {
+        let refusal = match shared.store.redeem_invite(device, code, secret.as_ref(), source, Some(&phrase)).await {
             Ok(redeemed) => return Ok(Some(redeemed)),
             Err(RedeemError::NotValid) => Refusal::NotValid,
             Err(RedeemError::SlowDown { retry_after }) => {

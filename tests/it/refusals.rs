@@ -302,3 +302,15 @@ async fn a_customer_who_cuts_the_session_is_gone_at_once_and_may_come_back() {
     assert!(matches!(joined, Ok(Joined::Filed(_))), "{joined:?}\n{page}");
     assert_eq!(world.desk.sessions(ticket.number).await.unwrap().len(), 1, "the same session goes on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customer_and_technician_are_shown_the_same_words() {
+    let world = World::start().await.unwrap();
+    let ticket = world.desk.ticket("slow").await.unwrap();
+    let invite = world.desk.invite(&ticket).await.unwrap();
+    let (joined, page) = world.join("device", &invite).await;
+    assert!(matches!(joined, Ok(Joined::Filed(_))), "{joined:?}\n{page}");
+    let sessions = world.desk.sessions(ticket.number).await.unwrap();
+    let words = sessions[0].phrase.clone().expect("the words are kept");
+    assert!(words.en.split(' ').count() == 3 && page.contains(&words.en), "{words:?}\n{page}");
+}

@@ -163,6 +163,7 @@ pub(crate) mod session {
         pub invite_id: Option<i64>,
         pub state: SessionState,
         pub capabilities: String,
+        pub phrase: Option<String>,
         pub started_at: i64,
         pub ended_at: Option<i64>,
         pub end_reason: Option<String>,

@@ -16,6 +16,7 @@ use belay_protocol::DeviceKey;
 use belay_protocol::consent::Capability;
 use belay_protocol::invite::{CODES, Code, InviteSecret};
 use belay_protocol::limits::CODE_LIFE_SECONDS;
+use belay_protocol::phrase::SessionPhrase;
 
 use super::entity::{device, invite, session, ticket};
 use super::throttle::{self, Consequence};
@@ -151,7 +152,7 @@ impl Store {
     }
 
     /// Redeems a code for the device that proved `device`. `attested_source` is the relay's keyed hash of the peer's
-    /// address prefix.
+    /// address prefix; `phrase` is what the customer reads to the technician.
     ///
     /// The device that redeemed a code gets the same session again while the session has not ended and the code has not
     /// expired. Whoever brings the right secret beside the code is not delayed by the wrong guesses of others.
@@ -161,6 +162,7 @@ impl Store {
         code: Code,
         secret: Option<&InviteSecret>,
         attested_source: Option<[u8; 16]>,
+        phrase: Option<&SessionPhrase>,
     ) -> Result<Redeemed, RedeemError> {
         let mut write = self.write(&Actor::Device(*device)).await.map_err(StoreError::from)?;
         let buckets = buckets(device, attested_source);
@@ -182,13 +184,13 @@ impl Store {
         let verdict = judge(&write, device, invite, secret_is_right).await?;
         match verdict {
             Verdict::Fresh(invite, ticket) => {
-                let redeemed = self.start_session(&mut write, device, invite, ticket).await?;
+                let redeemed = self.start_session(&mut write, device, invite, ticket, phrase).await?;
                 write.forget_failures(&buckets[0]).await.map_err(StoreError::from)?;
                 write.commit().await?;
                 Ok(redeemed)
             }
             Verdict::SameDevice(session, ticket) => {
-                let redeemed = sessions::resume(&mut write, session, ticket).await?;
+                let redeemed = sessions::resume(&mut write, session, ticket, phrase).await?;
                 write.commit().await?;
                 Ok(redeemed)
             }
@@ -218,6 +220,7 @@ impl Store {
         key: &DeviceKey,
         invite: invite::Model,
         ticket: ticket::Model,
+        phrase: Option<&SessionPhrase>,
     ) -> Result<Redeemed, StoreError> {
         let device = sessions::meet_device(write, key, ticket.organization_id).await?;
         let row = session::ActiveModel {
@@ -227,6 +230,7 @@ impl Store {
             state: Set(SessionState::Live),
             capabilities: Set(invite.capabilities.clone()),
             started_at: Set(write.now.0),
+            phrase: Set(phrase.map(sessions::phrase_text)),
             ..Default::default()
         };
         let session = row.insert(&write.tx).await?;

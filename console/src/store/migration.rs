@@ -137,6 +137,7 @@ fn sessions() -> Vec<TableCreateStatement> {
             big_integer_null("invite_id"),
             text("state"),
             text("capabilities"),
+            text_null("phrase"),
             big_integer("started_at"),
             big_integer_null("ended_at"),
             text_null("end_reason"),

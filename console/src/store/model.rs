@@ -223,12 +223,23 @@ pub struct Session {
     pub requested: Vec<String>,
     /// The customer's answers, oldest first.
     pub consents: Vec<Consent>,
+    /// The words that the customer sees; the same as here, unless somebody sits in between.
+    pub phrase: Option<SpokenPhrase>,
     /// When the code was redeemed.
     pub started_at_ms: UnixMillis,
     /// When it ended.
     pub ended_at_ms: Option<UnixMillis>,
     /// Why it ended.
     pub end_reason: Option<String>,
+}
+
+/// Words of a session's connection, for comparing on the phone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SpokenPhrase {
+    /// In English.
+    pub en: String,
+    /// In Simplified Chinese.
+    pub zh: String,
 }
 
 /// The customer's answer, as the agent reported it.

@@ -6,14 +6,15 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use belay_protocol::DeviceKey;
 use belay_protocol::consent::Capability;
+use belay_protocol::phrase::SessionPhrase;
+use belay_protocol::{DeviceKey, Language};
 
 use super::entity::{consent, device, organization, session, ticket};
 use super::write::Write;
 use super::{
     Actor, Consent, Device, DeviceId, EndReason, EventKind, NewConsent, Redeemed, Session, SessionId, SessionState,
-    Store, StoreError, tickets,
+    SpokenPhrase, Store, StoreError, tickets,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -195,11 +196,14 @@ pub(super) async fn resume(
     write: &mut Write,
     session: session::Model,
     ticket: ticket::Model,
+    phrase: Option<&SessionPhrase>,
 ) -> Result<Redeemed, StoreError> {
     let id = session.id;
     let requested = capabilities_from(&session.capabilities)?;
     let mut row = session.into_active_model();
     row.state = Set(SessionState::Live);
+    // Another connection, another phrase.
+    row.phrase = Set(phrase.map(phrase_text));
     row.update(&write.tx).await?;
     let details = json!({ "session": id });
     write.event(&ticket, EventKind::SessionResumed, details.clone()).await?;
@@ -224,6 +228,11 @@ pub(super) async fn meet_device(write: &Write, key: &DeviceKey, organization_id:
         ..Default::default()
     };
     row.insert(&write.tx).await
+}
+
+/// A phrase as it is stored: a JSON object of its forms by language.
+pub(super) fn phrase_text(phrase: &SessionPhrase) -> String {
+    json!(SpokenPhrase { en: phrase.text(Language::English), zh: phrase.text(Language::Chinese) }).to_string()
 }
 
 /// Reads a stored list of capabilities.
@@ -276,8 +285,8 @@ async fn assemble(db: &impl ConnectionTrait, row: session::Model) -> Result<Sess
     let ticket = ticket_of(db, &row).await?;
     let of_session = consent::Entity::find().filter(consent::Column::SessionId.eq(row.id));
     let consents = of_session.order_by_asc(consent::Column::Id).all(db).await?;
-    let list =
-        |text: &str| serde_json::from_str(text).map_err(|_| StoreError::Unreadable(format!("session {}", row.id)));
+    let unreadable = || StoreError::Unreadable(format!("session {}", row.id));
+    let list = |text: &str| serde_json::from_str(text).map_err(|_| unreadable());
     Ok(Session {
         id: SessionId(row.id),
         ticket: TicketNumber::from_serial(ticket.serial),
@@ -296,6 +305,7 @@ async fn assemble(db: &impl ConnectionTrait, row: session::Model) -> Result<Sess
                 })
             })
             .collect::<Result<_, StoreError>>()?,
+        phrase: row.phrase.as_deref().map(serde_json::from_str).transpose().map_err(|_| unreadable())?,
         started_at_ms: UnixMillis(row.started_at),
         ended_at_ms: row.ended_at.map(UnixMillis),
         end_reason: row.end_reason.clone(),

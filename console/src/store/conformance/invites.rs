@@ -40,7 +40,7 @@ async fn refusal(world: &World, ticket: &Ticket) -> String {
 async fn a_code_starts_one_session_on_its_ticket(world: World) {
     let ticket = world.ticket().await;
     let minted = mint(&world, &ticket).await;
-    let redeemed = world.store.redeem_invite(&DEVICE, minted.code, Some(&minted.secret), None).await.unwrap();
+    let redeemed = world.store.redeem_invite(&DEVICE, minted.code, Some(&minted.secret), None, None).await.unwrap();
     assert_eq!((redeemed.ticket.number, redeemed.resumed), (ticket.number, false));
     let session = world.store.session(redeemed.session).await.unwrap().unwrap();
     assert_eq!((session.ticket, session.state), (ticket.number, SessionState::Live));
@@ -53,13 +53,13 @@ async fn wrong_used_expired_replaced_and_closed_look_the_same(world: World) {
     let replaced = mint(&world, &ticket).await;
     let used = mint(&world, &ticket).await;
     let not_valid = async |device: &DeviceKey, code| {
-        let result = world.store.redeem_invite(device, code, None, None).await;
+        let result = world.store.redeem_invite(device, code, None, None, None).await;
         assert!(matches!(result, Err(RedeemError::NotValid)), "{result:?}");
     };
     not_valid(&DeviceKey([10; 32]), wrong_code(used.code)).await;
     not_valid(&DeviceKey([11; 32]), replaced.code).await;
     assert_eq!(refusal(&world, &ticket).await, "replaced");
-    world.store.redeem_invite(&DEVICE, used.code, None, None).await.unwrap();
+    world.store.redeem_invite(&DEVICE, used.code, None, None, None).await.unwrap();
     not_valid(&OTHER, used.code).await;
     assert_eq!(refusal(&world, &ticket).await, "used");
     let expired = mint(&world, &ticket).await;
@@ -77,24 +77,24 @@ async fn wrong_used_expired_replaced_and_closed_look_the_same(world: World) {
 async fn the_same_device_gets_its_session_back_until_it_ends_or_the_code_expires(mut world: World) {
     let ticket = world.ticket().await;
     let minted = mint(&world, &ticket).await;
-    let first = world.store.redeem_invite(&DEVICE, minted.code, None, None).await.unwrap();
+    let first = world.store.redeem_invite(&DEVICE, minted.code, None, None, None).await.unwrap();
     world.restart().await;
     let state = async |world: &World| world.store.session(first.session).await.unwrap().unwrap().state;
     assert_eq!(state(&world).await, SessionState::Interrupted);
-    let again = world.store.redeem_invite(&DEVICE, minted.code, None, None).await.unwrap();
+    let again = world.store.redeem_invite(&DEVICE, minted.code, None, None, None).await.unwrap();
     assert_eq!((again.session, again.resumed), (first.session, true));
     assert_eq!(state(&world).await, SessionState::Live);
 
     world.store.end_session(&Actor::System, first.session, EndReason::Done).await.unwrap();
-    let ended = world.store.redeem_invite(&DEVICE, minted.code, None, None).await;
+    let ended = world.store.redeem_invite(&DEVICE, minted.code, None, None, None).await;
     assert!(matches!(ended, Err(RedeemError::NotValid)));
 
     let minted = mint(&world, &ticket).await;
-    world.store.redeem_invite(&DEVICE, minted.code, None, None).await.unwrap();
+    world.store.redeem_invite(&DEVICE, minted.code, None, None, None).await.unwrap();
     world.clock.advance(CODE_LIFE - Duration::from_millis(1));
-    assert!(world.store.redeem_invite(&DEVICE, minted.code, None, None).await.is_ok());
+    assert!(world.store.redeem_invite(&DEVICE, minted.code, None, None, None).await.is_ok());
     world.clock.advance(Duration::from_millis(1));
-    let expired = world.store.redeem_invite(&DEVICE, minted.code, None, None).await;
+    let expired = world.store.redeem_invite(&DEVICE, minted.code, None, None, None).await;
     assert!(matches!(expired, Err(RedeemError::NotValid)));
 }
 
@@ -117,11 +117,11 @@ async fn a_repeated_request_gets_the_same_code(world: World) {
     let first = world.store.mint_invite(&Actor::Local, ticket.number, Some(&once)).await.unwrap();
     let second = world.store.mint_invite(&Actor::Local, ticket.number, Some(&once)).await.unwrap();
     assert_eq!(first, second);
-    assert!(world.store.redeem_invite(&DEVICE, second.code, Some(&second.secret), None).await.is_ok());
+    assert!(world.store.redeem_invite(&DEVICE, second.code, Some(&second.secret), None, None).await.is_ok());
 }
 
 async fn guess(world: &World, device: &DeviceKey, code: Code, source: Option<[u8; 16]>) -> Result<(), RedeemError> {
-    world.store.redeem_invite(device, code, None, source).await.map(|_| ())
+    world.store.redeem_invite(device, code, None, source, None).await.map(|_| ())
 }
 
 async fn guessing_is_slowed_per_device_across_a_restart(mut world: World) {
@@ -166,12 +166,12 @@ async fn the_secret_is_exempt_from_the_delay_and_a_wrong_secret_is_refused(world
         let _ = guess(&world, &DEVICE, wrong_code(minted.code), None).await;
     }
     let wrong = InviteSecret([9; 16]);
-    let other = world.store.redeem_invite(&OTHER, minted.code, Some(&wrong), None).await;
+    let other = world.store.redeem_invite(&OTHER, minted.code, Some(&wrong), None, None).await;
     assert!(matches!(other, Err(RedeemError::NotValid)));
     assert_eq!(refusal(&world, &ticket).await, "wrong_secret");
-    let slowed = world.store.redeem_invite(&DEVICE, minted.code, Some(&wrong), None).await;
+    let slowed = world.store.redeem_invite(&DEVICE, minted.code, Some(&wrong), None, None).await;
     assert!(matches!(slowed, Err(RedeemError::SlowDown { .. })));
-    assert!(world.store.redeem_invite(&DEVICE, minted.code, Some(&minted.secret), None).await.is_ok());
+    assert!(world.store.redeem_invite(&DEVICE, minted.code, Some(&minted.secret), None, None).await.is_ok());
 }
 
 async fn a_flood_slows_the_desk_but_locks_nobody_out(world: World) {

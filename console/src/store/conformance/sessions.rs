@@ -23,7 +23,7 @@ const DEVICE: DeviceKey = DeviceKey([1; 32]);
 async fn live_session(world: &World) -> (Ticket, SessionId) {
     let ticket = world.ticket().await;
     let minted = world.store.mint_invite(&Actor::Local, ticket.number, None).await.unwrap();
-    let redeemed = world.store.redeem_invite(&DEVICE, minted.code, None, None).await.unwrap();
+    let redeemed = world.store.redeem_invite(&DEVICE, minted.code, None, None, None).await.unwrap();
     (ticket, redeemed.session)
 }
 

@@ -244,6 +244,7 @@ export type Session = {
   ended_at_ms?: UnixMillis | null;
   /** Its id. */
   id: SessionId;
+  phrase?: SpokenPhrase | null;
   /** What the desk asked for. */
   requested: string[];
   /** When the code was redeemed. */
@@ -270,6 +271,14 @@ export type SetUp = {
 
 /** How bad a finding is. `unknown` means that it could not be looked at, never that it is fine. */
 export type Severity = "ok" | "info" | "warn" | "crit" | "unknown";
+
+/** Words of a session's connection, for comparing on the phone. */
+export type SpokenPhrase = {
+  /** In English. */
+  en: string;
+  /** In Simplified Chinese. */
+  zh: string;
+};
 
 /** A report as stored; the sender's own id of it is another. */
 export type StoredReportId = number;

@@ -25,6 +25,16 @@ export function Sessions(props: { sessions: Session[] }) {
                 <Show when={session.end_reason}>
                   {(reason) => <p class="quiet">{t().events.session_ended(word(t().endReasons, reason()))}</p>}
                 </Show>
+                <Show when={session.state !== 'ended' && session.phrase}>
+                  {(phrase) => (
+                    <dl class="consent">
+                      <dt>{t().sessions.compare}</dt>
+                      <dd class="phrase">
+                        <b lang="en">{phrase().en}</b> <span lang="zh">{phrase().zh}</span>
+                      </dd>
+                    </dl>
+                  )}
+                </Show>
                 <Consents session={session} />
               </li>
             )}

@@ -140,6 +140,7 @@ export const en = {
     allowed: 'Allowed',
     refused: 'Refused',
     until: (time: string) => `until ${time}`,
+    compare: 'Compare these words with the customer on the phone',
     waiting: 'The customer is reading what would be sent.',
     noAnswer: 'The customer gave no answer.',
     shown: 'SHA-256 of what the customer was shown',

@@ -137,6 +137,7 @@ export const zh: typeof en = {
     allowed: '已允许',
     refused: '已拒绝',
     until: (time) => `至 ${time}`,
+    compare: '请在电话中与客户核对这组词',
     waiting: '客户正在查看将要发送的内容。',
     noAnswer: '客户没有答复。',
     shown: '向客户展示内容的 SHA-256',
