@@ -132,6 +132,8 @@ impl ControlPlane {
         tracing::info!(role = if end.is_desk { "desk" } else { "agent" }, "registered");
         let (key, connection) = (end.peer.key, end.connection.clone());
         let why = self.converse(end, number).await;
+        let said_goodbye = connection.close_reason().as_ref().and_then(Close::of).is_some();
+        let why = if said_goodbye && why == LOST { "left" } else { why };
         self.mailboxes().remove(&number);
         let told = self.table().remove(&key, number);
         self.tell_gone(told);
@@ -223,7 +225,7 @@ impl ControlPlane {
                         if let Err(refusal) = answer
                             && sender.send(&FromRelay::Refused(refusal)).await.is_err()
                         {
-                            return "lost";
+                            return LOST;
                         }
                     }
                     Ok(Some(ToRelay::Leave { peer: other })) => {
@@ -234,7 +236,7 @@ impl ControlPlane {
                         Close::Violation.close(&connection);
                         return "broke the protocol";
                     }
-                    Err(StreamError::Lost) => return "lost",
+                    Err(StreamError::Lost) => return LOST,
                     Ok(None) => return "left",
                     Err(error) => {
                         tracing::debug!(%error, "an end broke the protocol");
@@ -246,7 +248,7 @@ impl ControlPlane {
                     // The mailbox is dropped when a newer connection of the same key takes over.
                     let Some(message) = message else { return "replaced" };
                     if sender.send(&message).await.is_err() {
-                        return "lost";
+                        return LOST;
                     }
                 }
             }
@@ -298,6 +300,9 @@ impl ControlPlane {
         self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What is logged of an end that is gone without a word.
+const LOST: &str = "lost";
 
 /// A registered end with its conversation.
 struct End {
