@@ -42,6 +42,8 @@ struct Visit {
 enum Landing {
     BeforeRedeem,
     Between,
+    /// Between as well, and the report was stored by then: the agent brings it a second time.
+    Unheard,
     After,
 }
 
@@ -71,17 +73,20 @@ fn a_console_killed_during_intake_loses_no_acknowledged_report_and_has_none_twic
     let fates = landed(&site, &visits);
     let kept = kept(&site);
     check_reports(&visits, &kept);
-    // One more was opened to see how long things take.
+    // One more round was opened to see how long things take.
     assert_eq!(kept.tickets.len(), visits.len() + MACHINES.len());
     assert_eq!(kept.tickets.iter().collect::<BTreeSet<_>>().len(), kept.tickets.len(), "a ticket is there twice");
     assert!(site.ask(&["audit", "verify"]).unwrap()["lines"].as_u64().unwrap() > 0);
 
     let count = |landing| fates.values().flatten().filter(|fate| **fate == landing).count();
-    let between = fates.values().filter(|round| round.contains(&Landing::Between)).count();
+    let between = fates.values().filter(|round| round.iter().any(is_between)).count();
+
     println!(
-        "agents: {} before redeem, {} between redeem and acknowledgement, {} after; kills with one in between: {between}",
+        "agents: {} before redeem, {} between redeem and acknowledgement, {} of them with the report stored, {} after; \
+         kills with one in between: {between}",
         count(Landing::BeforeRedeem),
-        count(Landing::Between),
+        count(Landing::Between) + count(Landing::Unheard),
+        count(Landing::Unheard),
         count(Landing::After)
     );
     assert!(between * 5 >= KILLS, "{between} of {KILLS} kills fell between redeem and acknowledgement");
@@ -241,12 +246,18 @@ fn landed(site: &Site, visits: &[Visit]) -> BTreeMap<usize, Vec<Landing>> {
             Landing::BeforeRedeem
         } else if before_kill("session_ended") || (before_kill("report_filed") && !was_resumed(&shown)) {
             Landing::After
+        } else if before_kill("report_filed") {
+            Landing::Unheard
         } else {
             Landing::Between
         };
         fates.entry(visit.round).or_default().push(fate);
     }
     fates
+}
+
+fn is_between(landing: &Landing) -> bool {
+    matches!(landing, Landing::Between | Landing::Unheard)
 }
 
 /// Says whether the agent came back, which it does while it has not heard that its report is stored.
