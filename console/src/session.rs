@@ -186,6 +186,7 @@ impl Talk {
         stop: &CancellationToken,
     ) -> Result<Ended, Broken> {
         let mut events = shared.store.live_events();
+        link.admit();
         let admitted = self.session.admit(admitted(redeemed)).map_err(|_| Broken::Lost)?;
         self.sender.send(&admitted).await?;
         let departure = shared.departure_of(&DeviceKey(link.peer_key()));

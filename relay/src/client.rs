@@ -181,7 +181,7 @@ impl Arriving {
 fn session_server(identity: &Identity, congestion: Congestion) -> Result<ServerConfig, rustls::Error> {
     let mut server = ServerConfig::with_crypto(Arc::new(tls::server(identity, tls::SESSION_ALPN)?));
     server
-        .transport_config(transport::session(congestion, jitter()))
+        .transport_config(transport::unadmitted_session(congestion, jitter()))
         .max_incoming(INCOMING_MAX)
         .incoming_buffer_size(INCOMING_BUFFER_BYTES)
         .incoming_buffer_size_total(INCOMING_BUFFER_BYTES * INCOMING_MAX as u64)

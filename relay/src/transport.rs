@@ -35,6 +35,10 @@ pub fn control(keep_alive: Duration, jitter: f64) -> Arc<TransportConfig> {
 
 /// Transport of a session: the windows allow 100 MB/s at 80 ms.
 pub fn session(congestion: Congestion, jitter: f64) -> Arc<TransportConfig> {
+    Arc::new(session_config(congestion, jitter))
+}
+
+fn session_config(congestion: Congestion, jitter: f64) -> TransportConfig {
     let mut config = base(limits::KEEP_ALIVE, jitter);
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(SESSION_STREAMS))
@@ -47,7 +51,25 @@ pub fn session(congestion: Congestion, jitter: f64) -> Arc<TransportConfig> {
         Congestion::Bbr => config.congestion_controller_factory(Arc::new(BbrConfig::default())),
         Congestion::Cubic => config.congestion_controller_factory(Arc::new(CubicConfig::default())),
     };
+    config
+}
+
+/// Transport of a session that has just come in: until [`admit`] it has one stream and little room, so that strangers
+/// cost little memory.
+pub fn unadmitted_session(congestion: Congestion, jitter: f64) -> Arc<TransportConfig> {
+    let mut config = session_config(congestion, jitter);
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .receive_window(VarInt::from_u32(CONTROL_WINDOW_BYTES));
     Arc::new(config)
+}
+
+/// Gives a session that came in the room of any other.
+pub(crate) fn admit(connection: &quinn::Connection) {
+    connection.set_receive_window(VarInt::from_u32(2 * SESSION_WINDOW_BYTES));
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(SESSION_STREAMS));
+    connection.set_max_concurrent_uni_streams(VarInt::from_u32(SESSION_STREAMS));
 }
 
 fn base(keep_alive: Duration, jitter: f64) -> TransportConfig {

@@ -13,6 +13,7 @@ use belay_protocol::limits::{FRAME_MAX_BYTES, HELLO_MAX_BYTES};
 use belay_protocol::message::AgentMessage;
 use belay_protocol::version::{SUPPORTED, Version};
 use belay_relay::client::{Link, SendStream};
+use belay_relay::close::Close;
 use belay_relay::identity::Identity;
 use belay_relay::net::SystemNet;
 use belay_relay::stream::read_frame;
@@ -105,6 +106,21 @@ async fn dial(world: &World, relay: &belay_protocol::invite::RelayAddress) -> (A
     };
     let link = agent.client.dial(&peer).await.unwrap();
     (agent, link)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_gets_no_stream_beside_the_first_and_not_much_time() {
+    let world = World::start().await.unwrap();
+    let address = world.relay.as_ref().unwrap().address.clone();
+    let (_agent, link) = dial(&world, &address).await;
+    let _first = link.open_bi().await.unwrap();
+    tokio::select! {
+        stream = link.open_uni() => assert!(stream.is_err(), "a stranger may send a report's bytes"),
+        stream = link.open_bi() => assert!(stream.is_err(), "a stranger has a second conversation"),
+        closed = timeout(Duration::from_secs(30), link.closed()) => {
+            assert_eq!(closed.expect("a silent stranger is closed"), Some(Close::TooSlow));
+        }
+    }
 }
 
 /// A desk that proves its key and then says `opening` instead of a greeting.

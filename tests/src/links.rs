@@ -81,7 +81,9 @@ impl Desk {
     /// The next session.
     pub async fn accept(&self) -> anyhow::Result<Link> {
         let arriving = self.client.accept().await.context("the desk is closed")?;
-        arriving.handshake().await.context("no handshake")
+        let link = arriving.handshake().await.context("no handshake")?;
+        link.admit();
+        Ok(link)
     }
 }
 

@@ -5,7 +5,7 @@ use quinn::{Connection, ConnectionError, RecvStream, SendStream};
 
 use crate::close::Close;
 use crate::stream::StreamError;
-use crate::tls;
+use crate::{tls, transport};
 
 /// An authenticated connection between an agent and a console: both have proved their keys, and nobody between them can
 /// read it. What the other's key may do is for the caller to decide.
@@ -102,6 +102,12 @@ impl Link {
     /// Accepts a stream from the peer.
     pub async fn accept_uni(&self) -> Result<RecvStream, StreamError> {
         self.connection.accept_uni().await.map_err(|_| StreamError::Lost)
+    }
+
+    /// Gives the peer of a session that came in its full room: many streams, and megabytes in flight. Before, it has one
+    /// stream and some kilobytes.
+    pub fn admit(&self) {
+        transport::admit(&self.connection);
     }
 
     /// Closes the connection for a reason that the peer learns.
