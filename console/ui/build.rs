@@ -21,7 +21,6 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let source = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
-    watch(&source)?;
     let node = node_version()?;
 
     // One cargo process at a time: `npm ci` takes away the packages that another one may be building with.
@@ -37,7 +36,9 @@ fn run() -> Result<(), String> {
         println!("the console's scripts and styles are {bytes} bytes gzipped");
     }
     let table = table(&dist).map_err(|error| format!("cannot read the built front end: {error}"))?;
-    fs::write(out.join("assets.rs"), table).map_err(|error| format!("cannot write the table of files: {error}"))
+    fs::write(out.join("assets.rs"), table).map_err(|error| format!("cannot write the table of files: {error}"))?;
+    // Last, so that a failure is told alone: cargo shows all that a failed script printed, and runs it again anyway.
+    watch(&source)
 }
 
 /// Runs again only when a source changed. `lib.rs` is no input of npm.
@@ -91,7 +92,7 @@ fn install(source: &Path, node: &str) -> Result<(), String> {
 fn npm(source: &Path, arguments: &[&str], failure: &str) -> Result<(), String> {
     let mut command = Command::new(NPM);
     command.args(arguments).current_dir(source).env("NO_UPDATE_NOTIFIER", "1").env("NO_COLOR", "1");
-    // Cargo's own variables are no business of the bundler's.
+    // A developer's setting must not decide which front end is built.
     command.env_remove("NODE_ENV");
     let output = command.output().map_err(|error| format!("npm did not start: {error}"))?;
     if output.status.success() {

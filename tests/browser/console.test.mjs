@@ -48,6 +48,8 @@ before(async () => {
   });
   context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
   await watch(context);
+  // Nothing but the report takes longer; a test that waits in vain should say so soon.
+  context.setDefaultTimeout(20_000);
   page = await context.newPage();
   page.on('load', () => (loads += 1));
 });
@@ -90,8 +92,10 @@ let number;
 
 test('a ticket is opened with the keyboard alone', async () => {
   await page.keyboard.press('?');
-  await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
+  const keys = page.getByRole('dialog', { name: 'Keyboard' });
+  await keys.waitFor();
   await page.keyboard.press('Escape');
+  await keys.waitFor({ state: 'hidden' });
   await page.keyboard.press('n');
   await page.getByRole('dialog', { name: 'New ticket' }).waitFor();
   // A device or a customer may say anything; none of it is markup, and none of it reorders the page.
@@ -134,7 +138,7 @@ test('one key gets a code, and the report arrives by itself', async () => {
   const digits = page.locator('.digits');
   await digits.waitFor();
   assert.match(await digits.textContent(), /^\d{3} \d{3} \d{3}$/);
-  assert.match(await page.getByText('Works for another').textContent(), /\b1[45]:\d\d|15:00/);
+  assert.match(await page.getByText('Works for another').textContent(), /\b(14:\d\d|15:00)$/);
   const link = await page.locator('.copyable code').first().textContent();
   assert.match(link, /^belay:\/\//);
   await entry('invite_minted').waitFor();

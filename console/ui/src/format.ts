@@ -37,7 +37,7 @@ export function clockTime(atMs: number): string {
 
 /** What is left of a code's life, as minutes and seconds. */
 export function remaining(untilMs: number): string {
-  const seconds = Math.max(0, Math.ceil((untilMs - now()) / 1_000));
+  const seconds = Math.max(0, Math.floor((untilMs - now()) / 1_000));
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 }
 

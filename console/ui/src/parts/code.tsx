@@ -61,7 +61,7 @@ export function CodePanel(props: { ticket: Ticket; events: Event[] }) {
                 <p class="digits">{invite.spoken}</p>
                 <p class="hint">{t().code.expiresIn(remaining(invite.expires_at_ms))}</p>
                 <Show when={invite.link}>
-                  {(link) => <Copyable label={t().code.link} button={t().code.copyLink} text={link()} />}
+                  {(link) => <Copyable label={t().code.link} button={t().code.copyLink} text={link()} short />}
                 </Show>
                 <Copyable label={t().code.command} button={t().code.copyCommand} text={invite.command} />
               </Show>
@@ -94,7 +94,7 @@ function Fate(props: { fate: 'good' | 'expired' | 'used' | 'replaced' }) {
   );
 }
 
-function Copyable(props: { label: string; button: string; text: string }) {
+function Copyable(props: { label: string; button: string; text: string; short?: boolean }) {
   const [result, setResult] = createSignal<'copied' | 'failed'>();
   const copy = async () => {
     try {
@@ -108,11 +108,12 @@ function Copyable(props: { label: string; button: string; text: string }) {
   return (
     <div class="copyable">
       <span class="hint">{props.label}</span>
-      <code>{props.text}</code>
-      <button type="button" onClick={() => void copy()}>{props.button}</button>
-      <span role="status" class="hint">
-        {result() === 'copied' ? `✓ ${t().copied}` : result() === 'failed' ? t().code.copyFailed : ''}
-      </span>
+      <button type="button" aria-label={props.button} onClick={() => void copy()}>
+        {result() === 'copied' ? `✓ ${t().copied}` : t().copy}
+      </button>
+      <code class={props.short ? 'short' : undefined}>{props.text}</code>
+      <span role="status" class="hint">{result() === 'failed' ? t().code.copyFailed : ''}</span>
+      <span role="status" class="unseen">{result() === 'copied' ? t().copied : ''}</span>
     </div>
   );
 }

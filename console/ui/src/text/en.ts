@@ -9,6 +9,7 @@ export const en = {
   retry: 'Try again',
   none: 'none',
   nobody: 'nobody',
+  copy: 'Copy',
   copied: 'Copied',
   notFound: { title: 'There is nothing here', text: 'The address is wrong, or what it named is gone.', back: 'Go to the queue' },
   nav: { label: 'Main', queue: 'Queue', devices: 'Devices', newTicket: 'New ticket', signOut: 'Sign out', signedInAs: 'Signed in as' },

@@ -11,6 +11,7 @@ export const zh: typeof en = {
   retry: '重试',
   none: '无',
   nobody: '无人',
+  copy: '复制',
   copied: '已复制',
   notFound: { title: '这里什么也没有', text: '地址有误，或者内容已不存在。', back: '返回队列' },
   nav: { label: '主导航', queue: '队列', devices: '设备', newTicket: '新建工单', signOut: '退出登录', signedInAs: '当前用户' },
