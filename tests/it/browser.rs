@@ -8,8 +8,9 @@ use belay_agent::join::Joined;
 use belay_console::policy::Role;
 use belay_console::store::{Actor, Line};
 use belay_protocol::invite::Invite;
+use belay_tests::programs::captured_tree;
 use belay_tests::requirement;
-use belay_tests::world::World;
+use belay_tests::world::{World, run};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -33,11 +34,17 @@ async fn a_technician_signs_in_gets_a_code_and_watches_the_findings_arrive() {
         return;
     }
     let world = World::start().await.unwrap();
+    // A machine that is short of memory, wherever this runs.
+    let tree = world.dir().join("tree");
+    captured_tree(&tree, "module", 3).unwrap();
+    std::fs::write(tree.join("proc/meminfo"), "MemTotal: 1000000 kB\nMemAvailable: 20000 kB\n").unwrap();
+    std::fs::create_dir_all(tree.join("proc/self")).unwrap();
+    std::fs::write(tree.join("proc/self/mounts"), "/dev/sda1 / ext4 rw,relatime 0 0\n").unwrap();
     let store = &world.desk.store;
     store.add_user(&Actor::Local, &Line::truncating("eva"), Role::Technician).await.unwrap();
     let link = store.mint_sign_in(&Actor::Local, "eva").await.unwrap();
     let mut program = Command::new("node")
-        .arg("console.test.mjs")
+        .args(["--test-reporter=spec", "console.test.mjs"])
         .current_dir(browser_tests())
         .env("BELAY_URL", &world.desk.profile.base_url)
         .env("BELAY_SIGN_IN", world.desk.profile.sign_in_link(&link.token))
@@ -53,7 +60,9 @@ async fn a_technician_signs_in_gets_a_code_and_watches_the_findings_arrive() {
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some(invite) = line.strip_prefix("CODE ") {
                 let invite: Invite = invite.parse().unwrap();
-                let (outcome, page) = world.join(&format!("device-{joined}"), &invite).await;
+                let mut options = world.options(&format!("device-{joined}"), &invite);
+                options.root = Some(tree.clone());
+                let (outcome, page) = run(options, "").await;
                 assert!(matches!(outcome, Ok(Joined::Filed(_))), "{outcome:?}\n{page}");
                 joined += 1;
             }
