@@ -18,7 +18,7 @@ use belay_protocol::phrase::KeyWords;
 use belay_protocol::report::{Fact, Reachability, RelayPath, Transport};
 use belay_protocol::session::AgentEvent;
 use belay_protocol::{Language, codec};
-use belay_relay::client::{Client, ClientOptions, Link};
+use belay_relay::client::{Client, ClientOptions, DialError, Link};
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
 use belay_relay::stream;
@@ -199,7 +199,7 @@ impl Visit<'_> {
         };
         let consent = Consent { grants: BoundedVec::truncating(grants).0, report: Some(offer) };
         let approval = Approval { admitted, consent, report };
-        let (talk, link) = self.deliver(&approval, desk, talk, link).await?;
+        let (talk, link) = self.deliver(person, &approval, desk, talk, link).await?;
         talk.leave(&link).await;
         tell(person, &SENT.fill(language, &[("desk", &receipt.desk), ("ticket", &receipt.ticket)]));
         Ok(Joined::Filed(receipt))
@@ -215,6 +215,8 @@ impl Visit<'_> {
                     tracing::info!(%error, "the desk was lost; trying again");
                     sleep(PAUSE).await;
                 }
+                // What was never there cannot be lost.
+                Err(JoinError::Lost(_)) => return Err(JoinError::Dial(DialError::NoAnswer)),
                 met => return Ok((desk, met?)),
             }
         }
@@ -270,6 +272,7 @@ impl Visit<'_> {
     /// Sends what was approved until the desk has it, through lost connections and a restarted desk.
     async fn deliver(
         &mut self,
+        person: &mut Person,
         approval: &Approval,
         desk: PeerRoute,
         talk: Talk,
@@ -277,6 +280,7 @@ impl Visit<'_> {
     ) -> Result<(Talk, Link), JoinError> {
         let deadline = Instant::now() + self.options.patience;
         let mut current = Some((desk, talk, link));
+        let mut has_told = false;
         loop {
             let failed = match current.take() {
                 Some((desk, mut talk, link)) => {
@@ -304,6 +308,10 @@ impl Visit<'_> {
                 return Err(JoinError::NotConfirmed);
             }
             tracing::info!(error = %failed, "the connection was lost; trying again");
+            if !has_told {
+                tell(person, WAITING.text(self.options.language));
+                has_told = true;
+            }
             sleep(PAUSE).await;
         }
     }
@@ -419,7 +427,7 @@ fn prepare(mut survey: Survey, link: &Link, invitation: &Invitation) -> Result<R
 
 /// What an invite comes down to. A help address is asked for its desk here; a link carries everything.
 async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
-    if options.invite.trim().starts_with("belay:") {
+    if options.invite.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:")) {
         let invite: Invite = options.invite.parse()?;
         return Ok(Invitation {
             relay: invite.relay,
@@ -496,7 +504,7 @@ const GRANT_LIFE_MS: i64 = 60 * 60 * 1000;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a desk that is not there is waited for: after a relay's restart it comes back within seconds.
-const FIRST_PATIENCE: Duration = Duration::from_secs(4);
+const FIRST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -507,6 +515,10 @@ const CONTROL_KEEP_ALIVE: Duration = Duration::from_secs(5);
 const CONNECTING: Phrase =
     Phrase { en: "Connecting to the support desk at {host} ...", zh: "正在连接支持台 {host} ……" };
 const SENDING: Phrase = Phrase { en: "Sending ...", zh: "正在发送……" };
+const WAITING: Phrase = Phrase {
+    en: "The connection was lost; waiting for the support desk to come back ...",
+    zh: "连接已中断，正在等待支持台恢复……",
+};
 const SENT: Phrase = Phrase {
     en: "Done: {desk} has your report for ticket {ticket}. The connection is closed; nothing else was sent.",
     zh: "完成：{desk} 已收到工单 {ticket} 的报告。连接已关闭，未发送其他内容。",

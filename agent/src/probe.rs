@@ -69,7 +69,8 @@ impl Root {
 
     /// A tree with `proc` and `sys` in it. Links that lead out of it are not followed.
     pub fn captured(tree: &Path) -> io::Result<Self> {
-        fs::canonicalize(tree).map(|tree| Self(Some(tree)))
+        let tree = fs::canonicalize(tree)?;
+        if tree.is_dir() { Ok(Self(Some(tree))) } else { Err(io::Error::from(io::ErrorKind::NotADirectory)) }
     }
 
     /// Whether this machine is looked at.

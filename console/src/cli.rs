@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -20,7 +21,7 @@ use belay_relay::net::SystemNet;
 use belay_relay::settings;
 
 use crate::clock::Clock;
-use crate::console::{Config, Console, Https, Offline};
+use crate::console::{Config, Console, Https, Offline, OpenError};
 use crate::data::{DataDirectory, DataError, DeskName};
 use crate::local::{Local, LocalError, LocalPath, LocalRequest};
 use crate::number::TicketNumber;
@@ -281,7 +282,7 @@ impl Serve {
             net: Arc::new(SystemNet),
             clock: Clock::System,
         };
-        let console = Console::open(config).await?;
+        let console = open_after_predecessor(config).await?;
         let asked_to_stop = belay_relay::shutdown::requested();
         for address in console.addresses() {
             tracing::info!(%address, "listening");
@@ -297,6 +298,21 @@ impl Serve {
         Ok(())
     }
 }
+
+/// Opens the console; one that is just stopping is waited for, as at a restart.
+async fn open_after_predecessor(config: Config) -> Result<Console, OpenError> {
+    for _ in 0..PREDECESSOR_TRIES {
+        match Console::open(config.clone()).await {
+            Err(OpenError::Data(DataError::InUse(_))) => tokio::time::sleep(PREDECESSOR_PAUSE).await,
+            opened => return opened,
+        }
+    }
+    Console::open(config).await
+}
+
+/// Ending sessions takes a console some two seconds.
+const PREDECESSOR_TRIES: u32 = 20;
+const PREDECESSOR_PAUSE: Duration = Duration::from_millis(250);
 
 impl Ticket {
     async fn run(self, language: Language) -> anyhow::Result<()> {

@@ -131,7 +131,8 @@ impl DataDirectory {
 
     /// Takes the directory for this process.
     pub fn open(&self, now: UnixMillis) -> Result<Held, DataError> {
-        if !self.is_initialized() {
+        // A directory that may not be looked into is not an empty one.
+        if !self.desk_file().try_exists()? {
             return Err(DataError::NotInitialized(self.0.clone()));
         }
         let lock = self.lock()?;

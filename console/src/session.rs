@@ -12,7 +12,7 @@ use belay_protocol::limits::{FRAME_MAX_BYTES, HANDSHAKE_DEADLINE};
 use belay_protocol::message::{
     self, Admitted, AgentMessage, Consent, ConsoleMessage, Redeem, Refusal, ReportOffer, StreamHeader,
 };
-use belay_protocol::report::Report;
+use belay_protocol::report::{Report, Section};
 use belay_protocol::session::{ConsoleEvent, ConsoleSession, Violation};
 use belay_protocol::{DeviceKey, codec};
 use belay_relay::client::{Link, RecvStream};
@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::UnixMillis;
 use crate::desk::Shared;
 use crate::store::{
-    Actor, EndReason, FileError, NewConsent, NewFinding, RedeemError, Redeemed, SessionError, SessionId, Severity,
-    StoreError,
+    Actor, EndReason, FileError, NewConsent, NewContents, NewFinding, RedeemError, Redeemed, SessionError, SessionId,
+    Severity, StoreError, Withheld,
 };
 use crate::ticket::TicketState;
 
@@ -240,14 +240,13 @@ impl Talk {
 
     async fn file(&mut self, shared: &Shared, id: SessionId, offer: ReportOffer, bytes: Vec<u8>) -> Result<(), Broken> {
         let report = Report::decode(&bytes).map_err(|error| Broken::Protocol(error.to_string()))?;
-        let findings = report.findings().map(|findings| findings.found.iter().map(new_finding).collect());
-        let filed = shared
-            .store
-            .file_report(id, offer.id.0, bytes.into(), offer.sha256, findings.unwrap_or_default())
-            .await
-            .map_err(|error| match error {
-                FileError::Session(error) => error.into(),
-                other => Broken::Protocol(other.to_string()),
+        let contents = contents(&report);
+        let filed =
+            shared.store.file_report(id, offer.id.0, bytes.into(), offer.sha256, contents).await.map_err(|error| {
+                match error {
+                    FileError::Session(error) => error.into(),
+                    other => Broken::Protocol(other.to_string()),
+                }
             })?;
         tracing::info!(new = filed.new, bytes = offer.size_bytes, "report filed");
         let acknowledged = self.session.filed().map_err(|_| Broken::Lost)?;
@@ -348,6 +347,22 @@ fn answer(redeemed: &Redeemed, consent: &Consent) -> NewConsent {
         grant_ends_at: consent.grants.iter().map(|grant| UnixMillis(grant.until_unix_ms)).max(),
         shown_sha256: consent.report.map(|offer| offer.sha256),
     }
+}
+
+fn contents(report: &Report) -> NewContents {
+    let findings = report.findings().map(|findings| findings.found.iter().map(new_finding).collect());
+    let withheld = report.sections.iter().filter_map(|section| match section {
+        Section::Withheld(withheld) => {
+            Some(Withheld { section: word(&withheld.section), reason: word(&withheld.reason) })
+        }
+        _ => None,
+    });
+    NewContents { findings: findings.unwrap_or_default(), withheld: withheld.collect() }
+}
+
+/// The name of an enum's variant as it stands in JSON.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
 fn new_finding(finding: &finding::Finding) -> NewFinding {

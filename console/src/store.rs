@@ -35,8 +35,8 @@ mod write;
 mod conformance;
 
 pub use accounts::{
-    ABSOLUTE_LIFE, AccountError, IDLE_LIFE, MintedLink, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, SignIn, SignInError,
-    SignedIn,
+    ABSOLUTE_LIFE, AccountError, IDLE_LIFE, MintedLink, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, PASSWORD_MIN_DIFFERENT,
+    SignIn, SignInError, SignedIn,
 };
 pub use audit::AuditError;
 pub use events::Events;

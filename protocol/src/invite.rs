@@ -210,7 +210,10 @@ impl FromStr for Invite {
     type Err = InviteError;
 
     fn from_str(text: &str) -> Result<Self, InviteError> {
-        let rest = text.trim().strip_prefix("belay://").ok_or(InviteError::NotALink)?;
+        let (scheme, rest) = text.trim().split_once("://").ok_or(InviteError::NotALink)?;
+        if !scheme.eq_ignore_ascii_case("belay") {
+            return Err(InviteError::NotALink);
+        }
         let (place, keys) = rest.split_once('#').ok_or(InviteError::Key)?;
         let (address, rest) = place.split_once('/').ok_or(InviteError::NotALink)?;
         let (code, query) = rest.split_once('?').ok_or(InviteError::NotALink)?;

@@ -314,3 +314,18 @@ async fn customer_and_technician_are_shown_the_same_words() {
     let words = sessions[0].phrase.clone().expect("the words are kept");
     assert!(words.en.split(' ').count() == 3 && page.contains(&words.en), "{words:?}\n{page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_customer_leaves_out_is_said_to_be_left_out_and_never_to_be_fine() {
+    let world = World::start().await.unwrap();
+    let ticket = world.desk.ticket("slow").await.unwrap();
+    let invite = world.desk.invite(&ticket).await.unwrap();
+    let mut options = world.options("device", &invite);
+    options.yes = false;
+    let (joined, page) = run(options, "2 6\ny\n").await;
+    assert!(matches!(joined, Ok(Joined::Filed(_))), "{joined:?}\n{page}");
+    let reports = world.desk.reports(ticket.number).await.unwrap();
+    let left_out: Vec<_> = reports[0].withheld.iter().map(|one| (one.section.as_str(), one.reason.as_str())).collect();
+    assert_eq!(left_out, [("disk", "by_person"), ("findings", "by_person")]);
+    assert!(reports[0].findings.is_empty());
+}

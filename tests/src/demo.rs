@@ -13,6 +13,7 @@ use belay_agent::terminal::Colour;
 use belay_console::clock::Clock;
 use belay_console::console::{Config as ConsoleConfig, Console, OpenError};
 use belay_console::data::{DataDirectory, DataError, DeskName};
+use belay_console::number::TicketNumber;
 use belay_console::policy::Role;
 use belay_console::store::{Actor, Finding, Line, NewTicket, Severity, Store, TicketFilter};
 use belay_console::ticket::{Channel, Level};
@@ -80,10 +81,12 @@ impl Demo {
         logging::init(LogFormat::Text, &self.log).map_err(anyhow::Error::msg)?;
         let language = belay_agent::cli::language(self.lang.as_deref());
         let stop = CancellationToken::new();
-        let asked = stop.clone();
+        // The agent is cut first; relay and desk run on until it has said goodbye.
+        let asked = CancellationToken::new();
+        let cut = asked.clone();
         tokio::spawn(async move {
             belay_relay::shutdown::requested().await;
-            asked.cancel();
+            cut.cancel();
         });
 
         let relay = bind_relay(&self.data.join("relay"), self.relay)?;
@@ -110,17 +113,22 @@ impl Demo {
         say(&OPENED.fill(language, &[("ticket", &number), ("code", &minted.code.to_string())]));
         let console_task = tokio::spawn(console.run(stop.clone()));
 
-        let joined = join(self.join_options(invite.to_string(), language), person(), stop.clone()).await;
-        let (code, arrived) = outcome(joined, language);
-        let findings = newest_findings(&store, &ticket.number).await?;
-        if arrived {
-            say(&show(&number, &findings, language));
+        let joined = join(self.join_options(invite.to_string(), language), person(), asked.clone()).await;
+        let (mut code, filed) = outcome(joined, language);
+        if filed {
+            match newest_findings(&store, &ticket.number).await? {
+                Some(findings) => say(&show(&number, &findings, language)),
+                None => {
+                    say(NO_FINDINGS.text(language));
+                    code = ExitCode::FAILURE;
+                }
+            }
         }
-        if !self.exit && !stop.is_cancelled() {
+        if !self.exit && !asked.is_cancelled() {
             let link = store.mint_sign_in(&Actor::Local, ADMIN).await.context("no sign-in")?;
             let sign_in = profile.sign_in_link(&link.token);
             say(&CONSOLE.fill(language, &[("url", &profile.base_url), ("link", &sign_in)]));
-            stop.cancelled().await;
+            asked.cancelled().await;
         }
         drop(store);
         stop.cancel();
@@ -213,9 +221,11 @@ fn outcome(joined: Result<Joined, JoinError>, language: Language) -> (ExitCode, 
     }
 }
 
-async fn newest_findings(store: &Store, ticket: &belay_console::number::TicketNumber) -> anyhow::Result<Vec<Finding>> {
-    let reports = store.list_reports(Some(*ticket), None, 1).await?;
-    Ok(reports.into_iter().next().map(|report| report.findings).unwrap_or_default())
+/// The findings of the ticket's newest report; `None` when the customer left them out.
+async fn newest_findings(store: &Store, ticket: &TicketNumber) -> anyhow::Result<Option<Vec<Finding>>> {
+    let report = store.list_reports(Some(*ticket), None, 1).await?.into_iter().next();
+    let judged = report.filter(|report| report.withheld.iter().all(|withheld| withheld.section != "findings"));
+    Ok(judged.map(|report| report.findings))
 }
 
 fn show(ticket: &str, findings: &[Finding], language: Language) -> String {
@@ -269,6 +279,10 @@ const OPENED: Phrase = Phrase {
 const FINDINGS: Phrase = Phrase {
     en: "On ticket {ticket} there are now {count} finding(s) about this machine:",
     zh: "工单 {ticket} 上现有 {count} 条关于本机的结论：",
+};
+const NO_FINDINGS: Phrase = Phrase {
+    en: "You left the findings out, so there are none on the ticket.",
+    zh: "您未发送检查结果，因此工单上没有结论。",
 };
 const NOTHING_WRONG: Phrase = Phrase { en: "Nothing is wrong.", zh: "一切正常。" };
 const CONSOLE: Phrase = Phrase {

@@ -83,6 +83,11 @@ pub(super) fn ticket(shown: &Value, language: Language) -> String {
             Phrase { en: "\n\nReport of {time}, {bytes} bytes:", zh: "\n\n{time} 的报告，{bytes} 字节：" };
         let values = [("time", &*time(&report["received_at_ms"])), ("bytes", &report["size_bytes"].to_string())];
         text.push_str(&heading.fill(language, &values));
+        let withheld: Vec<&str> = list(&report["withheld"]).map(|withheld| word(&withheld["section"])).collect();
+        if !withheld.is_empty() {
+            let left_out = Phrase { en: "\n  left out: {sections}", zh: "\n  未包含：{sections}" };
+            text.push_str(&left_out.fill(language, &[("sections", &withheld.join(", "))]));
+        }
         for finding in list(&report["findings"]) {
             let in_language = |field: &str| match language {
                 Language::English => safe(&finding[format!("{field}_en")]),

@@ -13,7 +13,7 @@ use belay_protocol::invite::Invite;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::request::{Json, Named, Paging, Params, once};
-use super::{Api, Page};
+use super::{Api, Page, Profile};
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
 use crate::store::{DESCRIPTION_MAX_BYTES, Event, EventId, Line, NewTicket, Ticket, TicketChange, TicketFilter};
@@ -206,10 +206,15 @@ pub(crate) async fn mint_invite(
         code: minted.code.digits(),
         spoken: minted.code.to_string(),
         link,
-        command: format!("belay-agent join {help} {}", minted.code.digits()),
+        command: format!("belay-agent join {help} {}{}", minted.code.digits(), plain_http(&api.profile)),
         expires_at_ms: minted.expires_at,
     };
     Ok((StatusCode::CREATED, Answer(invite)).into_response())
+}
+
+/// What an agent must be told to ask a desk that is served by plain HTTP, which is possible on its own machine only.
+fn plain_http(profile: &Profile) -> &'static str {
+    if profile.base_url.starts_with("http://") { " --insecure-http" } else { "" }
 }
 
 /// Lists the log of a ticket, oldest first.

@@ -25,6 +25,9 @@ use crate::secret::Token;
 /// Characters of the shortest password.
 pub const PASSWORD_MIN_CHARS: usize = 12;
 
+/// Different characters of a password: twelve blanks are none.
+pub const PASSWORD_MIN_DIFFERENT: usize = 5;
+
 /// Bytes of the longest password; more only costs time.
 pub const PASSWORD_MAX_BYTES: usize = 1024;
 
@@ -50,7 +53,10 @@ pub enum AccountError {
     #[error("the link is not valid or has expired")]
     LinkNotValid,
     /// The password is too short or too long.
-    #[error("a password has at least {PASSWORD_MIN_CHARS} characters and at most {PASSWORD_MAX_BYTES} bytes")]
+    #[error(
+        "a password has at least {PASSWORD_MIN_CHARS} characters, {PASSWORD_MIN_DIFFERENT} of them different, and at most \
+         {PASSWORD_MAX_BYTES} bytes"
+    )]
     BadPassword,
     /// The store failed.
     #[error(transparent)]
@@ -167,7 +173,11 @@ impl Store {
 
     /// Sets the password by a set-up link, which is used up by it, and signs the user in.
     pub async fn set_up(&self, token: &Token, password: &str) -> Result<(Token, SignedIn), AccountError> {
-        if password.chars().count() < PASSWORD_MIN_CHARS || password.len() > PASSWORD_MAX_BYTES {
+        let different = password.chars().collect::<std::collections::BTreeSet<_>>().len();
+        if password.chars().count() < PASSWORD_MIN_CHARS
+            || different < PASSWORD_MIN_DIFFERENT
+            || password.len() > PASSWORD_MAX_BYTES
+        {
             return Err(AccountError::BadPassword);
         }
         // Asked before the hash is made, so that strangers without a link cannot keep the hashers busy.
@@ -232,7 +242,7 @@ impl Store {
             }
         }
         for bucket in [account, source] {
-            write.count_failure(bucket, Consequence::Delay).await?;
+            write.count_failure(bucket, Consequence::DelayAfter(throttle::FREE_FAILURES)).await?;
         }
         write.commit().await?;
         Ok(())

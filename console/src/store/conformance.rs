@@ -82,8 +82,10 @@ pub(super) async fn on_postgres(test: &str) -> Option<World> {
     let admin = Database::connect(&server).await.unwrap();
     let name = format!("belay_test_{:016x}", rand::random::<u64>());
     admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
-    let (base, _) = server.rsplit_once('/').unwrap();
-    Some(World::open(Some(DatabaseLocation::Postgres(format!("{base}/{name}")))).await)
+    // A server on a socket has its directory, with slashes, in the query.
+    let (address, query) = server.split_once('?').unwrap_or((&server, ""));
+    let (base, _) = address.rsplit_once('/').unwrap();
+    Some(World::open(Some(DatabaseLocation::Postgres(format!("{base}/{name}?{query}")))).await)
 }
 
 macro_rules! conformance {

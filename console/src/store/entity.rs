@@ -214,6 +214,7 @@ pub(crate) mod report {
         pub sha256: Vec<u8>,
         pub size_bytes: i64,
         pub blob: String,
+        pub withheld: String,
         pub received_at: i64,
     }
 

@@ -174,6 +174,7 @@ fn findings() -> Vec<TableCreateStatement> {
             blob("sha256"),
             big_integer("size_bytes"),
             text("blob"),
+            text("withheld"),
             big_integer("received_at"),
         ],
     );

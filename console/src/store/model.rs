@@ -309,6 +309,24 @@ pub struct NewFinding {
     pub fingerprint: String,
 }
 
+/// What a report's bytes come down to for the desk.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct NewContents {
+    /// The judgements.
+    pub findings: Vec<NewFinding>,
+    /// What is not there.
+    pub withheld: Vec<Withheld>,
+}
+
+/// A section that was looked at and is not in the report. Nothing follows from its absence.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Withheld {
+    /// The section: `findings`, `disk` and so on.
+    pub section: String,
+    /// `by_person` or `redaction_failed`.
+    pub reason: String,
+}
+
 /// A stored finding.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
@@ -361,6 +379,9 @@ pub struct Report {
     pub received_at_ms: UnixMillis,
     /// What the rules found in it, worst first.
     pub findings: Vec<Finding>,
+    /// The sections that the customer left out or that could not be redacted. While `findings` is among them, an empty
+    /// list of findings says nothing.
+    pub withheld: Vec<Withheld>,
 }
 
 /// A known machine.

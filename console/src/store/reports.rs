@@ -13,8 +13,8 @@ use super::entity::{finding, report, session};
 use super::sessions::{Running, running};
 use super::write::Write;
 use super::{
-    DeviceId, EventKind, Filed, Finding, NewFinding, Report, SessionError, SessionId, Severity, Store, StoreError,
-    StoredReportId, tickets,
+    DeviceId, EventKind, Filed, Finding, NewContents, NewFinding, Report, SessionError, SessionId, Severity, Store,
+    StoreError, StoredReportId, tickets,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -56,7 +56,7 @@ impl Store {
         report_id: [u8; 16],
         bytes: Bytes,
         announced_sha256: [u8; 32],
-        findings: Vec<NewFinding>,
+        contents: NewContents,
     ) -> Result<Filed, FileError> {
         let hash = sha256(&bytes);
         if !same(&hash, &announced_sha256) {
@@ -84,17 +84,19 @@ impl Store {
             sha256: Set(hash.to_vec()),
             size_bytes: Set(size_bytes),
             blob: Set(blob),
+            withheld: Set(json!(contents.withheld).to_string()),
             received_at: Set(write.now.0),
             ..Default::default()
         };
         let row = row.insert(&write.tx).await?;
-        let counts = insert_findings(&write, &row, findings).await?;
+        let counts = insert_findings(&write, &row, contents.findings).await?;
         let details = json!({
             "report": row.id,
             "session": session.id,
             "size_bytes": size_bytes,
             "sha256": data_encoding::HEXLOWER.encode(&hash),
             "findings": counts,
+            "withheld": contents.withheld,
         });
         write.event(&ticket, EventKind::ReportFiled, details.clone()).await?;
         write.audit("report.file", tickets::subject(&ticket), details).await?;
@@ -209,6 +211,8 @@ async fn assemble(db: &impl ConnectionTrait, row: report::Model) -> Result<Repor
         sha256: data_encoding::HEXLOWER.encode(&row.sha256),
         size_bytes: row.size_bytes,
         received_at_ms: UnixMillis(row.received_at),
+        withheld: serde_json::from_str(&row.withheld)
+            .map_err(|_| StoreError::Unreadable(format!("report {}", row.id)))?,
         findings: findings.into_iter().map(finding_from).collect::<Result<_, _>>()?,
     })
 }

@@ -43,8 +43,8 @@ pub(super) async fn failures(db: &impl ConnectionTrait, bucket: &str, now: UnixM
 /// What a bucket's failures lead to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Consequence {
-    /// The bucket is delayed.
-    Delay,
+    /// The bucket is delayed from the failure after this many.
+    DelayAfter(i64),
     /// The bucket is only counted.
     Count,
 }
@@ -56,7 +56,10 @@ impl Write {
         old.filter(throttle::Column::BlockedUntil.lte(self.now.0)).exec(&self.tx).await?;
         let before = failures(&self.tx, bucket, self.now).await?;
         let failures = before + 1;
-        let delay = if consequence == Consequence::Delay { delay_after(failures) } else { Duration::ZERO };
+        let delay = match consequence {
+            Consequence::DelayAfter(free) => delay(failures - free),
+            Consequence::Count => Duration::ZERO,
+        };
         let row = throttle::ActiveModel {
             bucket: Set(bucket.to_owned()),
             failures: Set(failures),
@@ -93,8 +96,9 @@ impl Write {
 }
 
 /// Doubles from the fifth failure on.
-fn delay_after(failures: i64) -> Duration {
-    let Ok(doublings) = u32::try_from(failures - FREE_FAILURES) else {
+/// The delay after the failure that comes `doublings` after the last free one.
+fn delay(doublings: i64) -> Duration {
+    let Ok(doublings) = u32::try_from(doublings) else {
         return Duration::ZERO;
     };
     FIRST_DELAY.saturating_mul(2u32.saturating_pow(doublings)).min(LONGEST_DELAY)
@@ -106,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_delay_doubles_up_to_its_end() {
-        let seconds: Vec<u64> = (3..=14).map(|failures| delay_after(failures).as_secs()).collect();
+        let seconds: Vec<u64> = (3..=14).map(|failures| delay(failures - FREE_FAILURES).as_secs()).collect();
         assert_eq!(seconds, [0, 0, 15, 30, 60, 120, 240, 480, 900, 900, 900, 900]);
     }
 }

@@ -43,7 +43,16 @@ fn finding(severity: Severity) -> NewFinding {
 
 async fn file(world: &World, session: SessionId, id: u8, bytes: &'static [u8]) -> Result<Filed, FileError> {
     let findings = vec![finding(Severity::Ok), finding(Severity::Crit)];
-    world.store.file_report(session, [id; 16], Bytes::from_static(bytes), sha256(bytes), findings).await
+    world
+        .store
+        .file_report(
+            session,
+            [id; 16],
+            Bytes::from_static(bytes),
+            sha256(bytes),
+            NewContents { findings, withheld: vec![] },
+        )
+        .await
 }
 
 async fn a_report_and_its_findings_are_filed_under_the_ticket(world: World) {
@@ -74,8 +83,10 @@ async fn a_report_filed_again_is_stored_once(mut world: World) {
 
 async fn a_report_that_was_cut_or_changed_is_refused(world: World) {
     let (ticket, session) = live_session(&world).await;
-    let refused =
-        world.store.file_report(session, [1; 16], Bytes::from_static(b"repor"), sha256(b"report"), vec![]).await;
+    let refused = world
+        .store
+        .file_report(session, [1; 16], Bytes::from_static(b"repor"), sha256(b"report"), NewContents::default())
+        .await;
     assert!(matches!(refused, Err(FileError::WrongHash)));
     assert!(world.store.list_reports(Some(ticket.number), None, 9).await.unwrap().is_empty());
 }

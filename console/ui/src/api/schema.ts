@@ -228,6 +228,8 @@ export type Report = {
   sha256: string;
   /** Its size. */
   size_bytes: number;
+  /** The sections that the customer left out or that could not be redacted. While `findings` is among them, an empty list of findings says nothing. */
+  withheld: Withheld[];
 };
 
 /** What a user is at the desk. */
@@ -356,4 +358,12 @@ export type WellKnownRelay = {
   address: string;
   /** The key that the relay must prove. */
   key: string;
+};
+
+/** A section that was looked at and is not in the report. Nothing follows from its absence. */
+export type Withheld = {
+  /** `by_person` or `redaction_failed`. */
+  reason: string;
+  /** The section: `findings`, `disk` and so on. */
+  section: string;
 };

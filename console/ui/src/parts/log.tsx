@@ -61,10 +61,18 @@ export function sentence(event: Event, users: User[]): string {
       return refused ? `${first} ${texts.consentRefused(refused)}` : first;
     }
     case 'report_filed':
-      return texts.report_filed(countsText((payload['findings'] ?? {}) as Record<string, unknown>));
+      return texts.report_filed(
+        leavesOutFindings(payload['withheld'])
+          ? texts.findingsWithheld
+          : countsText((payload['findings'] ?? {}) as Record<string, unknown>),
+      );
     default:
       return foreign(String(event.kind));
   }
+}
+
+function leavesOutFindings(withheld: unknown): boolean {
+  return Array.isArray(withheld) && withheld.some((one: { section?: unknown } | null) => one?.section === 'findings');
 }
 
 function changes(event: Event, who: string, users: User[]): string {

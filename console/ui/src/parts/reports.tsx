@@ -3,7 +3,7 @@ import { For, Show, createSignal } from 'solid-js';
 import { evidenceOf } from '../api/client';
 import type { Finding, Report, Severity } from '../api/schema';
 import { figure, foreign, list } from '../format';
-import { language, t } from '../text';
+import { factLabel, language, t } from '../text';
 import { SeverityMark } from './chips';
 import { Facts } from './facts';
 import { Foreign, Time } from './text';
@@ -44,12 +44,21 @@ function countsOf(findings: Finding[]): Record<string, number> {
   return counts;
 }
 
+/** Whether an empty list of findings means that nothing was found, and not that nothing was said. */
+function isJudged(report: Report): boolean {
+  return report.withheld.every((one) => one.section !== 'findings');
+}
+
+function summaryOf(report: Report): string {
+  return isJudged(report) ? countsText(countsOf(report.findings)) : t().events.findingsWithheld;
+}
+
 function EarlierReport(props: { report: Report }) {
   const [open, setOpen] = createSignal(false);
   return (
     <details onToggle={(event) => event.currentTarget.open && setOpen(true)}>
       <summary>
-        <Time atMs={props.report.received_at_ms} />: {countsText(countsOf(props.report.findings))}
+        <Time atMs={props.report.received_at_ms} />: {summaryOf(props.report)}
       </summary>
       <Show when={open()}>
         <ReportView report={props.report} />
@@ -64,9 +73,12 @@ function ReportView(props: { report: Report }) {
   return (
     <div class="report">
       <p class="quiet">
-        {t().reports.from} <Time atMs={props.report.received_at_ms} /> · {countsText(countsOf(props.report.findings))}
+        {t().reports.from} <Time atMs={props.report.received_at_ms} /> · {summaryOf(props.report)}
       </p>
-      <Show when={findings().length > 0} fallback={<p class="card">{t().reports.good}</p>}>
+      <Show when={props.report.withheld.length > 0}>
+        <p class="card">{t().reports.withheld(list(props.report.withheld.map((one) => factLabel(one.section))))}</p>
+      </Show>
+      <Show when={findings().length > 0} fallback={<Show when={isJudged(props.report)}><p class="card">{t().reports.good}</p></Show>}>
         <ul class="findings">
           <For each={findings()}>{(finding) => <FindingView finding={finding} />}</For>
         </ul>

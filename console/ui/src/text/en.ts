@@ -152,6 +152,7 @@ export const en = {
     from: 'Report from',
     newest: 'Newest report',
     earlier: (n: number) => (n === 1 ? '1 earlier report' : `${n} earlier reports`),
+    withheld: (sections: string) => `Not in this report: ${sections}. The customer left it out, or it could not be made anonymous.`,
     good: 'Nothing is wrong: every rule that could look found nothing to report.',
     remedy: 'What to do',
     evidence: 'Evidence',
@@ -201,6 +202,7 @@ export const en = {
     consentRefused: (refused: string) => `Refused: ${refused}.`,
     report_filed: (counts: string) => `A report was filed: ${counts}.`,
     nothingFound: 'nothing to report',
+    findingsWithheld: 'the findings are not in it',
   },
   fields: {
     title: 'the title',

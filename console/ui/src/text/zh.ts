@@ -149,6 +149,7 @@ export const zh: typeof en = {
     from: '报告时间',
     newest: '最新报告',
     earlier: (n) => `${n} 份较早的报告`,
+    withheld: (sections) => `本报告不包含：${sections}。客户未发送，或无法去除个人信息。`,
     good: '一切正常：能够检查的规则均未发现问题。',
     remedy: '处理办法',
     evidence: '依据',
@@ -198,6 +199,7 @@ export const zh: typeof en = {
     consentRefused: (refused) => `拒绝：${refused}。`,
     report_filed: (counts) => `报告已归档：${counts}。`,
     nothingFound: '没有发现问题',
+    findingsWithheld: '未包含检查结果',
   },
   fields: {
     title: '标题',
