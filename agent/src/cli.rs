@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use belay_protocol::finding::Severity;
 use belay_protocol::{Language, Phrase};
-use belay_relay::logging::LogOptions;
+use belay_relay::logging::{LogOptions, told};
 use belay_relay::settings;
 
 use crate::page;
@@ -127,7 +127,7 @@ pub async fn run(cli: Cli) -> Exit {
         if error.chain().any(closed) {
             return Exit::Done;
         }
-        let _ = writeln!(io::stderr(), "belay-agent: {error:#}");
+        let _ = writeln!(io::stderr(), "belay-agent: {}", told(error.as_ref()));
         Exit::Failed
     })
 }

@@ -12,7 +12,7 @@ use belay_protocol::OrganizationKey;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::logging::LogOptions;
+use crate::logging::{LogOptions, told};
 use crate::net::SystemNet;
 use crate::server::{Admission, Caps, Config, Relay};
 use crate::settings;
@@ -85,7 +85,7 @@ impl Cli {
         match done {
             Ok(code) => code,
             Err(error) => {
-                let _ = writeln!(std::io::stderr(), "belay-relay: {error:#}");
+                let _ = writeln!(std::io::stderr(), "belay-relay: {}", told(error.as_ref()));
                 ExitCode::FAILURE
             }
         }

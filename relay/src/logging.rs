@@ -45,3 +45,37 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     };
     Ok(())
 }
+
+/// An error with everything that led to it, in one line and each cause once: some errors of libraries repeat their cause
+/// in their own words.
+pub fn told(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let words = source.to_string();
+        if !told.contains(&words) {
+            told = format!("{told}: {words}");
+        }
+        cause = source.source();
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{words}")]
+    struct Layer {
+        words: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let layer = |words, source: Option<Layer>| Layer { words, source: source.map(Box::new) };
+        let error = layer("not saved: disk full", Some(layer("disk full", Some(layer("errno 28", None)))));
+        assert_eq!(told(&error), "not saved: disk full: errno 28");
+    }
+}

@@ -21,7 +21,7 @@ use belay_protocol::Language;
 use belay_protocol::bounded::Text;
 use belay_protocol::invite::{Invite, RelayAddress};
 use belay_protocol::lang::Phrase;
-use belay_relay::logging::{self, LogFormat};
+use belay_relay::logging::{self, LogFormat, told};
 use belay_relay::net::SystemNet;
 use belay_relay::server::{Config as RelayConfig, Relay, StartError};
 use clap::Parser;
@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "demo: {error:#}");
+            let _ = writeln!(io::stderr(), "demo: {}", told(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -5,6 +5,7 @@ use belay_protocol::invite::{InviteError, NotACode};
 use belay_protocol::lang::Phrase;
 use belay_protocol::message::{EndReason, RelayRefusal};
 use belay_relay::client::{DialError, RelayError};
+use belay_relay::logging::told;
 use belay_relay::stream::StreamError;
 
 use crate::desk::WellKnownError;
@@ -87,13 +88,7 @@ pub enum JoinError {
 impl JoinError {
     /// An error of this machine with everything that led to it.
     pub(super) fn local(error: &dyn std::error::Error) -> Self {
-        let mut told = error.to_string();
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            told = format!("{told}: {source}");
-            cause = source.source();
-        }
-        Self::Local(told)
+        Self::Local(told(error))
     }
 
     /// Says whether a second try, without the customer, may help: the way was broken, not the invite.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use belay_protocol::{Language, Phrase};
+use belay_relay::logging::told;
 
 use crate::clock::UnixMillis;
 use crate::http::Profile;
@@ -135,7 +136,7 @@ pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
         let line = detail.chars().filter(char::is_ascii_digit).collect::<String>();
         return chinese.replace("{digits}", &line);
     }
-    format!("{error:#}")
+    told(error.as_ref())
 }
 
 /// The refusals a command can meet, in Chinese; their English is in the answer.
