@@ -162,7 +162,7 @@ async fn the_agent_leaves_a_desk_that_does_not_speak_properly() {
         ("nothing", vec![]),
     ] {
         let error = meet(&world, &desk, opening).await;
-        let is_understood = matches!(error, JoinError::Protocol(_) | JoinError::Lost(_) | JoinError::Relay { .. });
+        let is_understood = matches!(error, JoinError::Protocol(_) | JoinError::Dial(_) | JoinError::Relay { .. });
         assert!(is_understood, "{name}: {error:?}");
         assert!(!error.sentence(belay_protocol::Language::English).is_empty());
     }
