@@ -18,7 +18,8 @@ export function onKeys(actions: Record<string, () => void>): void {
     const action = actions[event.key];
     if (!action || !enabled() || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target as HTMLElement | null;
-    if (event.isComposing || target?.closest?.('input, textarea, select, [contenteditable], dialog')) return;
+    if (event.isComposing || target?.closest?.('input, textarea, select, [contenteditable]')) return;
+    // Not the target's dialog: after one was closed, the focus stays in it until the next frame.
     if (document.querySelector('dialog[open]')) return;
     event.preventDefault();
     action();
