@@ -54,7 +54,7 @@ fn session_config(congestion: Congestion, jitter: f64) -> TransportConfig {
     config
 }
 
-/// Transport of a session that has just come in: until [`admit`] it has one stream and little room, so that strangers
+/// Transport of a session that has just come in: until it is admitted it has one stream and little room, so that strangers
 /// cost little memory.
 pub fn unadmitted_session(congestion: Congestion, jitter: f64) -> Arc<TransportConfig> {
     let mut config = session_config(congestion, jitter);
