@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use belay_protocol::bounded::{BoundedVec, Name};
 use belay_protocol::consent::{Capability, Grant};
-use belay_protocol::invite::{Code, Invite};
+use belay_protocol::id::hex;
+use belay_protocol::invite::{Code, Invite, is_host_and_port};
 use belay_protocol::lang::Phrase;
 use belay_protocol::limits::FRAME_MAX_BYTES;
 use belay_protocol::message::{Admitted, Consent, PeerRoute, ReportId, ReportOffer, StreamHeader};
@@ -19,6 +20,7 @@ use belay_protocol::report::{Fact, Reachability, RelayPath, Transport};
 use belay_protocol::session::AgentEvent;
 use belay_protocol::{Language, codec};
 use belay_relay::client::{Client, ClientOptions, DialError, Link};
+use belay_relay::clock::unix_ms;
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
 use belay_relay::stream;
@@ -36,7 +38,7 @@ use crate::terminal::{Colour, plain};
 
 pub use error::JoinError;
 pub use meeting::Invitation;
-use meeting::{Meeting, Talk, Way, unix_ms};
+use meeting::{Meeting, Talk, Way};
 
 /// What the customer asked for on the command line.
 #[derive(Debug, Clone)]
@@ -456,10 +458,7 @@ fn help_host(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let host = text.trim_end_matches('/');
-    let is_host = !host.is_empty()
-        && host.len() <= 259
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
-    is_host.then(|| host.to_owned())
+    is_host_and_port(host).then(|| host.to_owned())
 }
 
 /// A link's host is asked while the relay is being reached. In the other form the host has been asked already.
@@ -488,10 +487,6 @@ fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
 fn tell(person: &mut Person, line: &str) {
     tracing::debug!(line);
     let _ = writeln!(person.page, "{line}").and_then(|()| person.page.flush());
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What this agent can do; a desk may ask for more.

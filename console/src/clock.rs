@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -55,10 +55,7 @@ impl Clock {
     /// The present moment.
     pub fn now(&self) -> UnixMillis {
         match self {
-            Self::System => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-            }
+            Self::System => UnixMillis(belay_relay::clock::unix_ms()),
             Self::Manual(millis) => UnixMillis(millis.load(Ordering::SeqCst)),
         }
     }

@@ -14,6 +14,11 @@ use sha2::{Digest, Sha256};
 #[error("not a key: expected 52 letters a to z and digits 2 to 7")]
 pub struct NotAKey;
 
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}
+
 macro_rules! key {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

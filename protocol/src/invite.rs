@@ -266,7 +266,8 @@ fn split_host_port(text: &str) -> Result<(String, u16), InviteError> {
     Ok((host.to_owned(), port))
 }
 
-fn is_host_and_port(text: &str) -> bool {
+/// Says whether `text` can be a host with or without a port: it has the characters and the length of one.
+pub fn is_host_and_port(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= HOST_MAX_BYTES
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))

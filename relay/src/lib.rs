@@ -6,6 +6,7 @@
 //! were given one.
 
 pub mod client;
+pub mod clock;
 pub mod close;
 pub mod identity;
 pub mod logging;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use belay_protocol::OrganizationKey;
 use belay_protocol::consent::Grant;
+use belay_protocol::id::hex;
 use serde::{Deserialize, Serialize};
 
 /// The ledger could not be kept. Nothing may be sent that is not written down first.
@@ -61,7 +62,7 @@ impl Entry {
             ticket: ticket.into(),
             answer,
             grants: if answer == Answered::Refused { Vec::new() } else { grants.to_vec() },
-            report_sha256: report_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            report_sha256: hex(report_sha256),
         }
     }
 }

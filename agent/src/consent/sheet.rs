@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use belay_protocol::codec::DecodeError;
 use belay_protocol::finding::bytes_for_people;
+use belay_protocol::id::hex;
 use belay_protocol::report::{Report, Section, SectionName, Withholding};
 use belay_protocol::{Language, Phrase};
 
@@ -61,7 +62,7 @@ impl<'a> Sheet<'a> {
             let counted = COUNTED.fill(language, &[("kind", kind), ("distinct", &distinct), ("times", &times)]);
             let _ = writeln!(page, "  {counted}");
         }
-        let hash: String = self.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&self.sha256);
         let _ = writeln!(page, "\n{}", colour.paint(Style::Dim, format!("SHA-256 {hash}")));
         page
     }

@@ -1,6 +1,6 @@
 //! Meeting a desk: through a relay to the console, and making sure that it is the right one.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use belay_protocol::bounded::Name;
 use belay_protocol::consent::Capability;
@@ -12,6 +12,7 @@ use belay_protocol::message::{
 use belay_protocol::session::{AgentEvent, AgentSession};
 use belay_protocol::{ConsoleKey, Language, OrganizationKey};
 use belay_relay::client::{Client, Link, Notice, Registration, RelayError, Role};
+use belay_relay::clock::unix_ms;
 use belay_relay::close::Close;
 use belay_relay::identity::verify_delegation;
 use belay_relay::stream::{self, Arrivals, Sender, StreamError};
@@ -263,9 +264,4 @@ fn lost(error: StreamError) -> JoinError {
 
 fn concat_platform() -> String {
     format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
-}
-
-pub(super) fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -120,11 +120,6 @@ impl Link {
         Close::of(&self.connection.closed().await)
     }
 
-    /// Why the peer closed the connection, if it did.
-    pub fn close_reason(&self) -> Option<Close> {
-        Close::of(&self.connection.close_reason()?)
-    }
-
     /// Figures of the path at this moment.
     pub fn path(&self) -> PathFigures {
         let path = self.connection.stats().path;

@@ -94,18 +94,12 @@ impl From<ConnectionError> for RelayError {
 /// A registration with one relay. It reconnects with a growing, jittered delay until it is dropped.
 #[derive(Debug)]
 pub struct Registration {
-    commands: mpsc::Sender<Command>,
+    wishes: mpsc::Sender<OrganizationKey>,
     notices: mpsc::Receiver<Notice>,
     _task: AbortOnDropHandle<()>,
 }
 
-#[derive(Debug)]
-enum Command {
-    Reach(OrganizationKey),
-    Leave(PeerRoute),
-}
-
-/// Notices and commands that wait; the task blocks on a reader that does not keep up.
+/// Notices and wishes that wait; the task blocks on a reader that does not keep up.
 const QUEUE: usize = 64;
 
 /// First delay before connecting again, and the largest.
@@ -114,22 +108,17 @@ const BACKOFF_MAX: Duration = Duration::from_secs(8);
 
 impl Registration {
     pub(super) fn spawn(client: Client, relay: RelayAddress, role: Role) -> Self {
-        let (commands, command_queue) = mpsc::channel(QUEUE);
+        let (wishes, wish_queue) = mpsc::channel(QUEUE);
         let (notice_queue, notices) = mpsc::channel(QUEUE);
         let keeper =
-            Keeper { client, relay, role, wish: None, wish_due: None, commands: command_queue, notices: notice_queue };
-        Self { commands, notices, _task: AbortOnDropHandle::new(tokio::spawn(keeper.run())) }
+            Keeper { client, relay, role, wish: None, wish_due: None, wishes: wish_queue, notices: notice_queue };
+        Self { wishes, notices, _task: AbortOnDropHandle::new(tokio::spawn(keeper.run())) }
     }
 
     /// Asks for a console of `organization`, now and after every reconnection, until the registration is dropped.
     pub async fn reach(&self, organization: OrganizationKey) {
         // The task lives as long as this handle.
-        let _ = self.commands.send(Command::Reach(organization)).await;
-    }
-
-    /// Tells the relay that the session with `peer` is over.
-    pub async fn leave(&self, peer: PeerRoute) {
-        let _ = self.commands.send(Command::Leave(peer)).await;
+        let _ = self.wishes.send(organization).await;
     }
 
     /// The next notice. Cancel-safe.
@@ -146,7 +135,7 @@ struct Keeper {
     wish: Option<OrganizationKey>,
     /// When a refused wish is repeated.
     wish_due: Option<Instant>,
-    commands: mpsc::Receiver<Command>,
+    wishes: mpsc::Receiver<OrganizationKey>,
     notices: mpsc::Sender<Notice>,
 }
 
@@ -242,20 +231,11 @@ impl Keeper {
                         break;
                     }
                 }
-                command = self.commands.recv() => {
-                    let Some(command) = command else { break };
-                    let message = match command {
-                        Command::Reach(organization) => {
-                            self.wish = Some(organization);
-                            self.wish_due = None;
-                            ToRelay::Reach { organization }
-                        }
-                        Command::Leave(peer) => {
-                            self.client.forget_path(&peer);
-                            ToRelay::Leave { peer }
-                        }
-                    };
-                    if sender.send(&message).await.is_err() {
+                wish = self.wishes.recv() => {
+                    let Some(organization) = wish else { break };
+                    self.wish = Some(organization);
+                    self.wish_due = None;
+                    if sender.send(&ToRelay::Reach { organization }).await.is_err() {
                         break;
                     }
                 }

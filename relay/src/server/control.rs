@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use belay_protocol::OrganizationKey;
 use belay_protocol::delegation::Delegation;
@@ -20,6 +20,7 @@ use tracing::Instrument;
 use super::Admission;
 use super::keys::RelayKeys;
 use super::table::{ConnectionNumber, Place, Table, TableError, Told};
+use crate::clock::unix_ms;
 use crate::close::Close;
 use crate::identity::verify_delegation;
 use crate::stream::{self, Receiver, Sender, StreamError};
@@ -320,9 +321,4 @@ fn refusal(error: TableError) -> RelayRefusal {
         TableError::DeskOffline => RelayRefusal::DeskOffline,
         TableError::RouteTaken | TableError::Gone | TableError::NotAnAgent => RelayRefusal::Violation,
     }
-}
-
-fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
