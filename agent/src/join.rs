@@ -24,7 +24,6 @@ use belay_relay::clock::unix_ms;
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
 use belay_relay::stream;
-use belay_relay::transport::Congestion;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -474,12 +473,7 @@ fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
     std::fs::create_dir_all(&options.data).map_err(|error| JoinError::local(&error))?;
     let identity =
         Identity::load_or_create(&options.data.join("device.key")).map_err(|error| JoinError::local(&error))?;
-    let client = ClientOptions {
-        net: Arc::clone(&options.net),
-        congestion: Congestion::default(),
-        accepts_sessions: false,
-        keep_alive: CONTROL_KEEP_ALIVE,
-    };
+    let client = ClientOptions { keep_alive: CONTROL_KEEP_ALIVE, ..ClientOptions::new(Arc::clone(&options.net)) };
     Client::start(Arc::new(identity), client).map_err(|error| JoinError::local(&error))
 }
 

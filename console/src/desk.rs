@@ -11,7 +11,6 @@ use belay_protocol::message::Introduction;
 use belay_relay::client::{Arriving, Client, ClientOptions, Notice, Registration, RelayError, Role, StartError};
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
-use belay_relay::transport::Congestion;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -123,10 +122,9 @@ impl Desk {
     /// Opens the socket and begins to register with every relay.
     pub fn start(store: Store, settings: DeskSettings) -> Result<Self, StartError> {
         let options = ClientOptions {
-            net: settings.net,
-            congestion: Congestion::default(),
             accepts_sessions: true,
             keep_alive: CONTROL_KEEP_ALIVE,
+            ..ClientOptions::new(settings.net)
         };
         let client = Client::start(settings.identity, options)?;
         let role = Role::Desk(settings.delegation);

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::bounded::{BoundedVec, Name, Text};
 use crate::consent::{Capability, Grant};
 use crate::delegation::Delegation;
-use crate::id::{OrganizationKey, RouteSalt};
+use crate::id::{DeviceKey, OrganizationKey, RouteSalt};
 use crate::invite::{Code, InviteSecret};
 use crate::lang::Language;
 use crate::limits::MAX_CAPABILITIES;
+use crate::well_known::WellKnownRelay;
 
 /// The id that an agent draws for a report, so that sending it again after a lost answer does not file it twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -166,7 +167,40 @@ pub enum ToRelay {
         /// The peer.
         peer: PeerRoute,
     },
+    /// Asks for the very console that a session is open with, after a change of relay or a restart of it.
+    Rejoin {
+        /// The console.
+        peer: PeerRoute,
+    },
+    /// Asks for a sign of life. The relay answers it, and looks at where it came from.
+    Probe {
+        /// Chosen by the sender; comes back.
+        number: u32,
+    },
+    /// Answers [`FromRelay::Confirm`], from the address that is to be confirmed.
+    Confirmed {
+        /// The relay's nonce.
+        nonce: [u8; 16],
+    },
+    /// From a console: this device is not to reach its organization any more, on top of what was said before.
+    Deny {
+        /// The device.
+        device: DeviceKey,
+    },
+    /// From a console: a part of the whole list of denied devices. The last part puts the new list in force.
+    DenyList {
+        /// Devices.
+        devices: BoundedVec<DeviceKey, DENIED_PER_MESSAGE>,
+        /// Whether another part follows.
+        more: bool,
+    },
 }
+
+/// Devices in one part of a deny list: half a frame.
+pub const DENIED_PER_MESSAGE: usize = 1_024;
+
+/// Relays that a relay names when it stops.
+pub const MAX_ELSEWHERE: usize = 4;
 
 /// The key of a peer and the salt of its route id, from which its route id follows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -209,6 +243,21 @@ pub enum FromRelay {
         /// The other end.
         peer: PeerRoute,
     },
+    /// The answer to [`ToRelay::Probe`].
+    Probed {
+        /// The number of the probe.
+        number: u32,
+    },
+    /// The connection's packets come from another address than before. Sessions follow once this is answered from there.
+    Confirm {
+        /// Random, for one use.
+        nonce: [u8; 16],
+    },
+    /// The relay is going to stop.
+    Draining {
+        /// Where else one may go, besides what one knows.
+        elsewhere: BoundedVec<WellKnownRelay, MAX_ELSEWHERE>,
+    },
 }
 
 /// Why a relay refuses.
@@ -227,6 +276,8 @@ pub enum RelayRefusal {
     },
     /// The message does not fit the moment.
     Violation,
+    /// The organization does not want to hear of this device.
+    Denied,
 }
 
 #[cfg(test)]
@@ -307,6 +358,13 @@ mod tests {
         golden(ToRelay::Register { salt, desk: Some(delegation) }, &format!("00{}01{signed}", "09".repeat(16)));
         golden(ToRelay::Reach { organization: OrganizationKey([1; 32]) }, &format!("01{}", "01".repeat(32)));
         golden(ToRelay::Leave { peer }, &format!("02{route}"));
+        golden(ToRelay::Rejoin { peer }, &format!("03{route}"));
+        golden(ToRelay::Probe { number: 7 }, "0407");
+        golden(ToRelay::Confirmed { nonce: [9; 16] }, &format!("05{}", "09".repeat(16)));
+        let device = DeviceKey([7; 32]);
+        golden(ToRelay::Deny { device }, &format!("06{}", "07".repeat(32)));
+        let devices = vec![device].try_into().unwrap();
+        golden(ToRelay::DenyList { devices, more: true }, &format!("0701{}01", "07".repeat(32)));
         golden(FromRelay::Registered, "00");
         golden(FromRelay::Refused(RelayRefusal::UnknownOrganization), "0100");
         golden(FromRelay::Refused(RelayRefusal::DeskOffline), "0101");
@@ -316,6 +374,11 @@ mod tests {
         golden(FromRelay::Opened { peer, source: None }, &format!("02{route}00"));
         golden(FromRelay::Gone { peer }, &format!("03{route}"));
         golden(FromRelay::Slowed { peer }, &format!("04{route}"));
+        golden(FromRelay::Probed { number: 7 }, "0507");
+        golden(FromRelay::Confirm { nonce: [9; 16] }, &format!("06{}", "09".repeat(16)));
+        let elsewhere = vec![WellKnownRelay { address: name("h:1"), key: name("k") }].try_into().unwrap();
+        golden(FromRelay::Draining { elsewhere }, "070103683a31016b");
+        golden(FromRelay::Refused(RelayRefusal::Denied), "0105");
     }
 
     #[test]

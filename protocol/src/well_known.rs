@@ -36,13 +36,16 @@ pub struct WellKnownRelay {
     pub key: Name,
 }
 
+impl From<&RelayAddress> for WellKnownRelay {
+    fn from(relay: &RelayAddress) -> Self {
+        Self { address: Name::truncating(relay.host_port()), key: Name::truncating(relay.key.to_string()) }
+    }
+}
+
 impl WellKnown {
     /// The document of a desk.
     pub fn new(name: Name, organization: &OrganizationKey, relays: &[RelayAddress]) -> Self {
-        let relays = relays.iter().map(|relay| WellKnownRelay {
-            address: Name::truncating(relay.host_port()),
-            key: Name::truncating(relay.key.to_string()),
-        });
+        let relays = relays.iter().map(WellKnownRelay::from);
         Self {
             name,
             organization: Name::truncating(organization.to_string()),
@@ -62,7 +65,8 @@ impl WellKnown {
 }
 
 impl WellKnownRelay {
-    fn address(&self) -> Option<RelayAddress> {
+    /// The relay, if it is written properly.
+    pub fn address(&self) -> Option<RelayAddress> {
         let key: RelayKey = self.key.parse().ok()?;
         format!("{}#{key}", self.address).parse().ok()
     }

@@ -6,15 +6,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use belay_protocol::OrganizationKey;
+use belay_protocol::invite::RelayAddress;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::logging::{LogOptions, told};
-use crate::net::SystemNet;
-use crate::server::{Admission, Caps, Config, Relay};
+use crate::net::{PlainNet, SystemNet};
+use crate::server::{Admission, Caps, CertificateFiles, Config, Relay, TunnelCaps};
 use crate::settings;
 
 /// Forwards end-to-end encrypted support sessions between agents and consoles, without being able to read them.
@@ -52,9 +54,30 @@ struct Data {
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// UDP address to listen on
+    /// UDP and TCP address to listen on
     #[arg(long, default_value = "127.0.0.1:4433", value_name = "ADDR")]
     listen: SocketAddr,
+    /// UDP sockets among which the system spreads the load [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    sockets: Option<u16>,
+    /// Do without segmentation offload (GSO and GRO), for drivers that get it wrong; costs several times the CPU
+    #[arg(long)]
+    no_offload: bool,
+    /// Do not listen on TCP for those who have no UDP
+    #[arg(long)]
+    no_tunnels: bool,
+    /// Certificate chain (PEM) that tunnels present, where networks look at it; otherwise one is made at the start
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Key (PEM) of the certificate
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Seconds that ends have to go elsewhere when the relay is told to stop
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    drain: u64,
+    /// Another relay, as it prints its address, where ends are sent when this one stops; may be given several times
+    #[arg(long, value_name = "HOST:PORT#KEY")]
+    elsewhere: Vec<RelayAddress>,
     #[command(flatten)]
     data: Data,
     /// Key of an organization to serve; may be given several times. On a loopback address none means all
@@ -90,6 +113,11 @@ impl Cli {
             }
         }
     }
+}
+
+/// One socket a core keeps every core forwarding.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Reads the command line, the environment and the configuration file, and runs.
@@ -130,7 +158,12 @@ impl Serve {
                 pair_bytes_per_second: self.pair_bytes_per_second,
                 ..Caps::default()
             },
-            net: Arc::new(SystemNet),
+            tunnels: (!self.no_tunnels).then(TunnelCaps::default),
+            certificate: self.cert.zip(self.key).map(|(chain, key)| CertificateFiles { chain, key }),
+            sockets: self.sockets.map_or_else(cores, usize::from),
+            drain: Duration::from_secs(self.drain),
+            elsewhere: self.elsewhere,
+            net: if self.no_offload { Arc::new(PlainNet) } else { Arc::new(SystemNet) },
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {

@@ -1,12 +1,15 @@
 //! The client side that agents and consoles share: two QUIC endpoints over one path socket, the control connection to
 //! each relay, and the sessions that travel through it.
 
+mod dial;
 mod link;
+mod proxy;
 mod registration;
 mod socket;
+mod tunnel;
+mod watch;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ use crate::transport::Congestion;
 use crate::{tls, transport};
 
 pub use link::{DialError, Link};
+pub use proxy::{NotAProxy, Proxy};
 pub use quinn::{RecvStream, SendStream};
 pub use registration::{Notice, Registration, RelayError, Role};
 use socket::{PathSocket, Plane};
@@ -41,6 +45,24 @@ pub struct ClientOptions {
     /// Silence on a control connection after which it is probed. Short where somebody waits, because this is how the
     /// restart of a relay is noticed.
     pub keep_alive: Duration,
+    /// Whether tunnels are tried where UDP does not get through.
+    pub tunnels: bool,
+    /// The proxy that tunnels go through.
+    pub proxy: Option<Proxy>,
+}
+
+impl ClientOptions {
+    /// The options of an agent on `net`; a console also accepts sessions.
+    pub fn new(net: Arc<dyn Net>) -> Self {
+        Self {
+            net,
+            congestion: Congestion::default(),
+            accepts_sessions: false,
+            keep_alive: limits::KEEP_ALIVE,
+            tunnels: true,
+            proxy: None,
+        }
+    }
 }
 
 /// One agent's or one console's presence on the network.
@@ -97,7 +119,13 @@ impl Client {
 
     /// Registers with a relay and stays registered, through restarts and outages, until the registration is dropped.
     pub fn register(&self, relay: RelayAddress, role: Role) -> Registration {
-        Registration::spawn(self.clone(), relay, role)
+        self.register_nearest(vec![relay], role)
+    }
+
+    /// Registers with the one of `relays` that answers first, and with another when it dies, until the registration is
+    /// dropped.
+    pub fn register_nearest(&self, relays: Vec<RelayAddress>, role: Role) -> Registration {
+        Registration::spawn(self.clone(), relays, role)
     }
 
     /// Opens a session with a peer that a relay has paired us with. The peer's key is the one that the relay told: that
@@ -143,14 +171,6 @@ impl Client {
     pub fn dropped_packets(&self) -> u64 {
         self.ends.socket.dropped()
     }
-
-    fn set_path(&self, peer: &PeerRoute, relay: SocketAddr) {
-        self.ends.socket.set_path(peer.route(), relay);
-    }
-
-    fn forget_path(&self, peer: &PeerRoute) {
-        self.ends.socket.forget_path(&peer.route());
-    }
 }
 
 /// A session whose handshake is still to come. The caller runs each in a task of its own, so that a slow one does not
@@ -189,6 +209,9 @@ fn session_server(identity: &Identity, congestion: Congestion) -> Result<ServerC
         .migration(false);
     Ok(server)
 }
+
+/// A name may have many addresses; this many are tried.
+const ADDRESSES_MAX: usize = 4;
 
 /// Handshakes that may wait at once.
 const INCOMING_MAX: usize = 256;

@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod close;
 pub mod identity;
+mod inbox;
 pub mod logging;
 pub mod net;
 pub mod packet;
@@ -17,6 +18,7 @@ pub mod shutdown;
 pub mod stream;
 pub mod tls;
 pub mod transport;
+mod tunnel;
 
 #[cfg(feature = "server")]
 pub mod cli;

@@ -1,58 +1,142 @@
 //! Where sockets come from, so that the same programs run on the real network and in a simulated one.
 
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+mod mmsg;
+mod system;
+
 use std::fmt::Debug;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 
-use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn::AsyncUdpSocket;
+use quinn::udp::EcnCodepoint;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A source of UDP sockets.
+pub use system::{PlainNet, SystemNet};
+
+/// A result that arrives later.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
+
+/// A source of sockets.
 pub trait Net: Debug + Send + Sync + 'static {
-    /// Binds a socket to `address`; port 0 picks one.
-    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
+    /// Binds a UDP socket to `address`; port 0 picks one.
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>>;
+
+    /// Binds `count` UDP sockets to one address, among which the system spreads arriving packets by their source. May
+    /// return fewer where that is not possible, and at least one.
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>>;
 
     /// Looks a host up, in order of preference.
-    fn resolve(
-        &self,
-        host: &str,
-        port: u16,
-    ) -> std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + '_>>;
-}
+    fn resolve(&self, host: &str, port: u16) -> Later<'_, Vec<SocketAddr>>;
 
-/// The operating system's network.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemNet;
+    /// The local address from which packets to `address` leave now; `None` when there is no way there.
+    fn source_towards(&self, address: SocketAddr) -> Option<IpAddr>;
 
-impl Net for SystemNet {
-    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        // The system caps these at its own maximum without an error; the default of 208 KiB holds 150 packets.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-        socket.bind(&address.into())?;
-        TokioRuntime.wrap_udp_socket(socket.into())
-    }
+    /// Opens a stream (TCP) to `address`.
+    fn connect(&self, address: SocketAddr) -> Later<'_, Box<dyn ByteStream>>;
 
-    fn resolve(
-        &self,
-        host: &str,
-        port: u16,
-    ) -> std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + '_>> {
-        let host = host.to_owned();
-        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+    /// Listens for streams (TCP) on `address`.
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn StreamListener>>;
+
+    /// The wall clock, in milliseconds since 1970.
+    fn unix_ms(&self) -> i64 {
+        crate::clock::unix_ms()
     }
 }
 
-/// The address from which an agent or a console sends: any, on both families where the system has IPv6.
-pub fn bind_anywhere(net: &dyn Net) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+/// A stream of bytes in both directions.
+pub trait ByteStream: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static> ByteStream for T {}
+
+/// Accepts streams.
+pub trait StreamListener: Debug + Send + Sync + 'static {
+    /// The next stream with the address of its other end. Cancel-safe.
+    fn accept(&self) -> Later<'_, (Box<dyn ByteStream>, SocketAddr)>;
+
+    /// Where it listens.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// A UDP socket that can also send many datagrams to many destinations at once.
+pub trait DatagramSocket: AsyncUdpSocket {
+    /// Sends `packets` in order, without segmentation by the system, and says how many left. The rest found no room in
+    /// the send buffer.
+    fn send_each(&self, packets: &[Outgoing<'_>]) -> usize;
+}
+
+/// One datagram on its way out.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Where it goes.
+    pub destination: SocketAddr,
+    /// The local address it leaves from, where that was learnt.
+    pub src_ip: Option<IpAddr>,
+    /// Congestion bits to carry on.
+    pub ecn: Option<EcnCodepoint>,
+    /// The datagram.
+    pub contents: &'a [u8],
+}
+
+/// The socket from which an agent or a console sends: any address, on both families where the system has IPv6.
+pub fn bind_anywhere(net: &dyn Net) -> io::Result<Arc<dyn DatagramSocket>> {
     net.bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))
         .or_else(|_| net.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))
 }
 
-/// Room for about 20 ms at a gigabit.
-const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+/// An address that stands for a tunnel wherever an address is expected: to quinn, in the table, as a path.
+///
+/// It lies in a prefix that no packet of a network can come from (RFC 6666 for IPv6, "this network" of RFC 791 for
+/// IPv4), in the family of the socket beside it, because quinn converts others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TunnelNumber(pub u32);
+
+impl TunnelNumber {
+    /// The address of this tunnel beside a socket that is bound to `beside`.
+    pub fn address(self, beside: SocketAddr) -> SocketAddr {
+        let ip = match beside {
+            SocketAddr::V6(_) => {
+                let [a, b] = [(self.0 >> 16) as u16, self.0 as u16];
+                IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 1, a, b))
+            }
+            // 24 bits: tunnels are numbered in a circle of that size.
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::from(self.0 & 0x00ff_ffff)),
+        };
+        SocketAddr::new(ip, TUNNEL_PORT)
+    }
+
+    /// The tunnel that `address` stands for.
+    pub fn of(address: SocketAddr) -> Option<Self> {
+        match address.ip() {
+            IpAddr::V4(v4) if v4.octets()[0] == 0 => Some(Self(u32::from(v4))),
+            IpAddr::V6(v6) if v6.segments()[..6] == [0x100, 0, 0, 0, 0, 1] => {
+                let [.., a, b] = v6.segments();
+                Some(Self(u32::from(a) << 16 | u32::from(b)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The port in every tunnel's address; it means nothing.
+const TUNNEL_PORT: u16 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tunnels_address_leads_back_to_it_and_no_other_address_does() {
+        for beside in ["[::]:443", "0.0.0.0:443"].map(|text| text.parse().unwrap()) {
+            for number in [1, 77, 0x00ff_ffff] {
+                assert_eq!(TunnelNumber::of(TunnelNumber(number).address(beside)), Some(TunnelNumber(number)));
+            }
+        }
+        for text in ["192.0.2.1:1", "[100::1]:1", "[::ffff:10.0.0.1]:1", "[2001:db8::1]:1", "127.0.0.1:1"] {
+            assert_eq!(TunnelNumber::of(text.parse().unwrap()), None, "{text}");
+        }
+    }
+}

@@ -6,19 +6,36 @@ use belay_protocol::RouteId;
 pub const SESSION_CID_BYTES: usize = 16;
 
 /// The first byte of a long header has its highest bit set (RFC 8999, section 5.1).
-const LONG_HEADER: u8 = 0x80;
+pub(crate) const LONG_HEADER: u8 = 0x80;
 
 /// Offset of the length of the destination connection id in a long header (RFC 8999, section 5.1).
 const LONG_DCID_LENGTH_AT: usize = 5;
 
-/// The route id at the front of a packet's destination connection id, with what can be told of the id's own length.
+/// The type of a long header of version 1 (RFC 9000, section 17.2): an Initial.
+const LONG_TYPE_MASK: u8 = 0x30;
+const LONG_TYPE_INITIAL: u8 = 0;
+
+/// What the clear part of a packet's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A short header: a packet of an established connection. How long its id is it does not tell.
+    Short,
+    /// A long header: a packet of a handshake.
+    Long {
+        /// Length of the destination connection id.
+        id_bytes: usize,
+        /// Whether it can open a connection.
+        is_initial: bool,
+    },
+}
+
+/// The route id at the front of a packet's destination connection id, with the form of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
     /// The first eight bytes of the id.
     pub route: RouteId,
-    /// Whether the packet can be one of a session: a long header says so by the id's length, a short header does not
-    /// tell.
-    pub may_be_session: bool,
+    /// The form of the header.
+    pub form: Form,
 }
 
 /// Reads the destination of a datagram's first packet; `None` for anything that has no id of eight bytes or more there.
@@ -26,12 +43,13 @@ pub fn destination(datagram: &[u8]) -> Option<Destination> {
     let first = *datagram.first()?;
     if first & LONG_HEADER == 0 {
         let route = datagram.get(1..1 + RouteId::LEN)?.try_into().ok()?;
-        return Some(Destination { route: RouteId(route), may_be_session: true });
+        return Some(Destination { route: RouteId(route), form: Form::Short });
     }
     let length = usize::from(*datagram.get(LONG_DCID_LENGTH_AT)?);
     let id = datagram.get(LONG_DCID_LENGTH_AT + 1..LONG_DCID_LENGTH_AT + 1 + length)?;
     let route = id.get(..RouteId::LEN)?.try_into().ok()?;
-    Some(Destination { route: RouteId(route), may_be_session: length == SESSION_CID_BYTES })
+    let is_initial = first & LONG_TYPE_MASK == LONG_TYPE_INITIAL;
+    Some(Destination { route: RouteId(route), form: Form::Long { id_bytes: length, is_initial } })
 }
 
 #[cfg(test)]
@@ -45,12 +63,16 @@ mod tests {
     #[test]
     fn both_header_forms_show_the_route() {
         let short = [[0x40].as_slice(), &ROUTE, &[0; 20]].concat();
-        assert_eq!(destination(&short), Some(Destination { route: RouteId(ROUTE), may_be_session: true }));
-        let long = |length: u8| [[0xc0, 0, 0, 0, 1, length].as_slice(), &ROUTE, &[0; 20]].concat();
-        assert_eq!(destination(&long(16)), Some(Destination { route: RouteId(ROUTE), may_be_session: true }));
-        assert_eq!(destination(&long(8)), Some(Destination { route: RouteId(ROUTE), may_be_session: false }));
-        assert_eq!(destination(&long(7)), None);
-        assert_eq!(destination(&long(200)), None);
+        assert_eq!(destination(&short), Some(Destination { route: RouteId(ROUTE), form: Form::Short }));
+        let long = |first: u8, length: u8| [[first, 0, 0, 0, 1, length].as_slice(), &ROUTE, &[0; 20]].concat();
+        let expected = |id_bytes, is_initial| {
+            Some(Destination { route: RouteId(ROUTE), form: Form::Long { id_bytes, is_initial } })
+        };
+        assert_eq!(destination(&long(0xc0, 16)), expected(16, true));
+        assert_eq!(destination(&long(0xcf, 8)), expected(8, true));
+        assert_eq!(destination(&long(0xe0, 8)), expected(8, false));
+        assert_eq!(destination(&long(0xc0, 7)), None);
+        assert_eq!(destination(&long(0xc0, 200)), None);
         assert_eq!(destination(&short[..8]), None);
         assert_eq!(destination(&[]), None);
     }

@@ -1,31 +1,47 @@
 //! The relay as a server: one UDP port with a control plane that introduces ends to each other and a data plane that
-//! forwards between them.
+//! forwards between them, and on the same TCP port the tunnels of those who have no UDP.
 
+mod budget;
+mod certificate;
 mod control;
+mod dataplane;
+mod deny;
+mod initials;
 mod keys;
-mod socket;
+mod routes;
 mod table;
+mod tunnels;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use belay_protocol::invite::RelayAddress;
+use belay_protocol::well_known::WellKnownRelay;
 use belay_protocol::{OrganizationKey, RelayKey};
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::close::Close;
 use crate::identity::IdentityError;
-use crate::net::{Net, SystemNet};
+use crate::net::{DatagramSocket, Net, StreamListener, SystemNet};
 use crate::{tls, transport};
 
+use certificate::TunnelTls;
+pub use certificate::{CertificateError, CertificateFiles};
 use control::ControlPlane;
+pub use control::Handshakes;
+pub use dataplane::{ControlSocket, Counters, DataPlane};
+pub use deny::DenyError;
+use deny::DenyFile;
 pub use keys::RelayKeys;
-pub use socket::{Counters, ForwardingSocket};
-pub use table::{Caps, ConnectionNumber, Decision, DropReason, Lane, OpenedPair, Place, Table, TableError, Told};
+pub use routes::{Decision, DropReason, Lane, Place, Routes};
+pub use table::{Caps, ConnectionNumber, Newcomer, OpenedPair, Registered, Table, TableError, Told};
+pub use tunnels::{TunnelCaps, Tunnels};
 
 /// Whom a relay serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,22 +55,43 @@ pub enum Admission {
 /// A relay's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// UDP address to listen on.
+    /// UDP and TCP address to listen on.
     pub listen: SocketAddr,
-    /// Directory of its keys.
+    /// Directory of its keys and its deny list.
     pub data: PathBuf,
     /// Whom it serves.
     pub admission: Admission,
     /// Its bounds.
     pub caps: Caps,
-    /// Where its socket comes from.
+    /// Bounds of tunnels; `None` for a relay without TCP.
+    pub tunnels: Option<TunnelCaps>,
+    /// The certificate that tunnels present; one is made at the start otherwise.
+    pub certificate: Option<CertificateFiles>,
+    /// UDP sockets.
+    pub sockets: usize,
+    /// Time that ends have to leave when the relay stops.
+    pub drain: Duration,
+    /// Where they are told to go.
+    pub elsewhere: Vec<RelayAddress>,
+    /// Where its sockets come from.
     pub net: Arc<dyn Net>,
 }
 
 impl Config {
-    /// A relay on `listen` that serves everybody, with the bounds of production.
+    /// A relay on `listen` that serves everybody, with the bounds of production, and stops at once when told to.
     pub fn open(listen: SocketAddr, data: PathBuf) -> Self {
-        Self { listen, data, admission: Admission::Any, caps: Caps::default(), net: Arc::new(SystemNet) }
+        Self {
+            listen,
+            data,
+            admission: Admission::Any,
+            caps: Caps::default(),
+            tunnels: Some(TunnelCaps::default()),
+            certificate: None,
+            sockets: 1,
+            drain: Duration::ZERO,
+            elsewhere: Vec::new(),
+            net: Arc::new(SystemNet),
+        }
     }
 }
 
@@ -72,9 +109,17 @@ pub enum StartError {
     /// The key cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The deny list cannot be used.
+    #[error(transparent)]
+    Deny(#[from] DenyError),
+    /// The tunnels' certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The address cannot be listened on.
-    #[error("UDP {address} cannot be listened on")]
+    #[error("{protocol} {address} cannot be listened on")]
     Listen {
+        /// `UDP` or `TCP`.
+        protocol: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system said.
@@ -90,32 +135,64 @@ pub enum StartError {
 pub struct Relay {
     endpoint: Endpoint,
     control: Arc<ControlPlane>,
+    plane: Arc<DataPlane>,
+    tunnels: Arc<Tunnels>,
+    listener: Option<Box<dyn StreamListener>>,
+    tunnel_tls: Arc<TunnelTls>,
     counters: Arc<Counters>,
-    table: Arc<RwLock<Table>>,
+    table: Arc<Mutex<Table>>,
     key: RelayKey,
+    drain: Duration,
+    elsewhere: Vec<WellKnownRelay>,
 }
 
 impl Relay {
-    /// Opens the socket; from here on packets are taken. Needs a tokio runtime.
+    /// Opens the sockets; from here on packets wait for [`Relay::run`]. Needs a tokio runtime.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         std::fs::create_dir_all(&config.data)
             .map_err(|source| StartError::Data { path: config.data.clone(), source })?;
         let keys = RelayKeys::load_or_create(&config.data)?;
-        let listen = |source| StartError::Listen { address: config.listen, source };
-        let table = Arc::new(RwLock::new(Table::new(config.caps)));
+        let (deny_file, denied) = DenyFile::load(&config.data)?;
+        let tunnel_tls = Arc::new(TunnelTls::new(config.certificate.as_ref())?);
+        let (sockets, listener) = listen(config)?;
+        let wrong = |source| StartError::Listen { protocol: "UDP", address: config.listen, source };
+        let address = sockets[0].local_addr().map_err(wrong)?;
+
+        let own_ids = keys.connection_ids.clone();
+        let routes = Arc::new(Routes::new(move |id| own_ids.issued(&id.0)));
+        let mut table = Table::new(config.caps, Arc::clone(&routes));
+        for (organization, devices) in denied {
+            table.set_denied(organization, devices);
+        }
+        let table = Arc::new(Mutex::new(table));
         let counters = Arc::new(Counters::default());
-        let socket = config.net.bind(config.listen).map_err(listen)?;
-        let socket = ForwardingSocket::new(socket, Arc::clone(&table), Arc::clone(&counters));
+        let tunnels = Tunnels::new(address, config.tunnels.unwrap_or_default());
+        let plane = DataPlane::new(routes, sockets, Arc::clone(&tunnels), Arc::clone(&counters));
         let endpoint = Endpoint::new_with_abstract_socket(
             endpoint_config(&keys),
             Some(server_config(&keys)?),
-            Arc::new(socket),
+            plane.control_socket(),
             Arc::new(TokioRuntime),
         )
-        .map_err(listen)?;
+        .map_err(wrong)?;
         let key = keys.identity.relay_key();
-        let control = Arc::new(ControlPlane::new(keys, config.admission.clone(), Arc::clone(&table)));
-        Ok(Self { endpoint, control, counters, table, key })
+        let admission = config.admission.clone();
+        let (table_of_control, tunnels_of_control) = (Arc::clone(&table), Arc::clone(&tunnels));
+        let net = Arc::clone(&config.net);
+        let control = ControlPlane::new(keys, admission, table_of_control, tunnels_of_control, deny_file, net);
+        Ok(Self {
+            endpoint,
+            control: Arc::new(control),
+            plane,
+            tunnels,
+            listener,
+            tunnel_tls,
+            counters,
+            table,
+            key,
+            drain: config.drain,
+            elsewhere: config.elsewhere.iter().map(WellKnownRelay::from).collect(),
+        })
     }
 
     /// The key that agents and consoles must be told.
@@ -128,22 +205,106 @@ impl Relay {
         self.endpoint.local_addr()
     }
 
+    /// How to watch and steer it while it runs.
+    pub fn handle(&self) -> RelayHandle {
+        RelayHandle {
+            control: Arc::clone(&self.control),
+            tunnels: Arc::clone(&self.tunnels),
+            tunnel_tls: Arc::clone(&self.tunnel_tls),
+            counters: Arc::clone(&self.counters),
+            table: Arc::clone(&self.table),
+        }
+    }
+
+    /// Serves until `stop` is cancelled; then sends every end elsewhere, closes what is left, and returns.
+    pub async fn run(self, stop: CancellationToken) {
+        let forwarders: Vec<AbortOnDropHandle<()>> = (0..self.plane.socket_count())
+            .map(|index| AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.plane).forward(index))))
+            .collect();
+        let closing = CancellationToken::new();
+        let tunnels = TaskTracker::new();
+        if let Some(listener) = self.listener {
+            let tls = Arc::clone(&self.tunnel_tls);
+            let plane = Arc::clone(&self.plane);
+            tunnels.spawn(self.tunnels.serve(listener, move || tls.acceptor(), plane, closing.clone()));
+        }
+        let draining = async {
+            stop.cancelled().await;
+            self.control.drain(&self.elsewhere, self.drain).await;
+            closing.cancel();
+        };
+        // A relay that is dropped midway, as when its task is aborted, takes its tunnels along.
+        let _closing = closing.clone().drop_guard();
+        tokio::join!(draining, self.control.serve(&self.endpoint, &closing));
+        self.endpoint.close(Close::Stopping.code(), b"");
+        // The close frames leave at once; a peer that does not answer is not waited for.
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
+        tunnels.close();
+        tunnels.wait().await;
+        drop(forwarders);
+    }
+}
+
+/// Watches and steers a relay that runs.
+#[derive(Debug, Clone)]
+pub struct RelayHandle {
+    control: Arc<ControlPlane>,
+    tunnels: Arc<Tunnels>,
+    tunnel_tls: Arc<TunnelTls>,
+    counters: Arc<Counters>,
+    table: Arc<Mutex<Table>>,
+}
+
+impl RelayHandle {
     /// What its data plane has done.
-    pub fn counters(&self) -> Arc<Counters> {
-        Arc::clone(&self.counters)
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// What became of handshakes.
+    pub fn handshakes(&self) -> &Handshakes {
+        &self.control.handshakes
     }
 
     /// Registered endpoints and open pairs.
     pub fn counts(&self) -> (usize, usize) {
-        self.table.read().unwrap_or_else(std::sync::PoisonError::into_inner).counts()
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).counts()
     }
 
-    /// Serves until `stop` is cancelled; then tells every end and returns.
-    pub async fn run(self, stop: CancellationToken) {
-        self.control.serve(&self.endpoint, &stop).await;
-        self.endpoint.close(Close::Stopping.code(), b"");
-        // The close frames leave at once; a peer that does not answer is not waited for.
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
+    /// Open tunnels.
+    pub fn tunnels(&self) -> usize {
+        self.tunnels.count()
+    }
+
+    /// Takes over what can change while the relay runs: whom it serves, its bounds, the tunnels' certificate. A
+    /// certificate that cannot be read is an error, and the one in use stays.
+    pub fn reload(&self, config: &Config) -> Result<(), CertificateError> {
+        self.control.set_admission(config.admission.clone());
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).set_caps(config.caps);
+        config.certificate.as_ref().map_or(Ok(()), |files| self.tunnel_tls.reload(files))
+    }
+}
+
+type Listening = (Vec<Arc<dyn DatagramSocket>>, Option<Box<dyn StreamListener>>);
+
+/// Opens the UDP sockets and, on the same port, the TCP listener.
+fn listen(config: &Config) -> Result<Listening, StartError> {
+    let wrong = |protocol| move |source| StartError::Listen { protocol, address: config.listen, source };
+    let mut tries = 0;
+    loop {
+        let sockets = config.net.bind_shared(config.listen, config.sockets).map_err(wrong("UDP"))?;
+        if config.tunnels.is_none() {
+            return Ok((sockets, None));
+        }
+        let address = sockets[0].local_addr().map_err(wrong("UDP"))?;
+        match config.net.listen(address) {
+            Ok(listener) => return Ok((sockets, Some(listener))),
+            // The system picks UDP's port without a look at TCP's.
+            Err(error) if config.listen.port() == 0 && error.kind() == io::ErrorKind::AddrInUse && tries < 16 => {
+                tries += 1;
+            }
+            Err(error) => return Err(wrong("TCP")(error)),
+        }
     }
 }
 

@@ -47,11 +47,12 @@ pub struct Sender<T> {
     message: PhantomData<fn(T)>,
 }
 
-/// The receiving half of a conversation in messages of type `T`. Not cancel-safe: a `receive` that was dropped midway
-/// loses the conversation's place, so that one task owns it.
+/// The receiving half of a conversation in messages of type `T`.
 #[derive(Debug)]
 pub struct Receiver<T> {
     stream: RecvStream,
+    /// What has arrived of the next frame, its prefix included.
+    partial: Vec<u8>,
     message: PhantomData<fn() -> T>,
 }
 
@@ -89,7 +90,10 @@ pub async fn welcome<Out, In>(
 }
 
 fn halves<Out, In>(send: SendStream, recv: RecvStream) -> (Sender<Out>, Receiver<In>) {
-    (Sender { stream: send, message: PhantomData }, Receiver { stream: recv, message: PhantomData })
+    (
+        Sender { stream: send, message: PhantomData },
+        Receiver { stream: recv, partial: Vec::new(), message: PhantomData },
+    )
 }
 
 impl<T: Serialize> Sender<T> {
@@ -107,10 +111,29 @@ impl<T: Serialize> Sender<T> {
 }
 
 impl<T: DeserializeOwned> Receiver<T> {
-    /// The next message; `None` when the other side has ended its half.
+    /// The next message; `None` when the other side has ended its half. Cancel-safe.
     pub async fn receive(&mut self) -> Result<Option<T>, StreamError> {
-        let Some(payload) = read_frame(&mut self.stream, FRAME_MAX_BYTES).await? else { return Ok(None) };
-        Ok(Some(codec::decode(&payload, FRAME_MAX_BYTES)?))
+        loop {
+            let missing = match self.partial.split_first_chunk::<PREFIX_BYTES>() {
+                None => PREFIX_BYTES - self.partial.len(),
+                Some((prefix, payload)) => {
+                    let length = frame::length(*prefix, FRAME_MAX_BYTES)?;
+                    if payload.len() == length {
+                        let message = codec::decode(payload, FRAME_MAX_BYTES);
+                        // Given back rather than kept: idle conversations are many.
+                        self.partial = Vec::new();
+                        return Ok(Some(message?));
+                    }
+                    length - payload.len()
+                }
+            };
+            match self.stream.read_chunk(missing, true).await {
+                Ok(Some(chunk)) => self.partial.extend_from_slice(&chunk.bytes),
+                Ok(None) if self.partial.is_empty() => return Ok(None),
+                Ok(None) => return Err(FrameError::CutOff.into()),
+                Err(_) => return Err(StreamError::Lost),
+            }
+        }
     }
 }
 

@@ -31,6 +31,6 @@ async fn two_ends_talk_through_the_relay_and_see_the_same_phrase() {
     send.write_all(&sent).await.unwrap();
     send.finish().unwrap();
     assert_eq!(receiver.await.unwrap(), sent);
-    assert!(relay.counters.forwarded_bytes.load(Ordering::Relaxed) > sent.len() as u64);
+    assert!(relay.handle.counters().forwarded_bytes.load(Ordering::Relaxed) > sent.len() as u64);
     relay.stop().await;
 }

@@ -11,8 +11,7 @@ use belay_protocol::message::PeerRoute;
 use belay_relay::client::{Client, ClientOptions, Link, Notice, Registration, Role};
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
-use belay_relay::server::{Config, Counters, Relay};
-use belay_relay::transport::Congestion;
+use belay_relay::server::{Config, Relay, RelayHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -21,8 +20,8 @@ use tokio_util::task::AbortOnDropHandle;
 pub struct RunningRelay {
     /// Where it is.
     pub address: RelayAddress,
-    /// What its data plane has done.
-    pub counters: Arc<Counters>,
+    /// Watches it.
+    pub handle: RelayHandle,
     stop: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -33,9 +32,9 @@ impl RunningRelay {
         let relay = Relay::bind(config)?;
         let socket = relay.local_addr()?;
         let address = RelayAddress { host: socket.ip().to_string(), port: socket.port(), key: relay.key() };
-        let (stop, counters) = (CancellationToken::new(), relay.counters());
+        let (stop, handle) = (CancellationToken::new(), relay.handle());
         let task = AbortOnDropHandle::new(tokio::spawn(relay.run(stop.clone())));
-        Ok(Self { address, counters, stop, task })
+        Ok(Self { address, handle, stop, task })
     }
 
     /// Stops it as SIGTERM would.
@@ -53,7 +52,7 @@ impl RunningRelay {
 
 /// Options of a client on `net` that notices a relay's restart soon.
 pub fn client_options(net: Arc<dyn Net>, accepts_sessions: bool) -> ClientOptions {
-    ClientOptions { net, congestion: Congestion::Bbr, accepts_sessions, keep_alive: Duration::from_secs(2) }
+    ClientOptions { accepts_sessions, keep_alive: Duration::from_secs(2), ..ClientOptions::new(net) }
 }
 
 /// A console at the level of links.

@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::{FromRelay, PeerRoute, ToRelay};
 use belay_relay::identity::Identity;
 use belay_relay::net::{Net, SystemNet};
-use belay_relay::server::{Caps, ConnectionNumber, Counters, ForwardingSocket, Place, Table};
+use belay_relay::server::{
+    Caps, ConnectionNumber, Counters, DataPlane, Newcomer, Place, Routes, Table, TunnelCaps, Tunnels,
+};
 use belay_relay::{stream, tls};
 use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
 use tokio::sync::mpsc;
@@ -24,12 +25,12 @@ const ANY: OrganizationKey = OrganizationKey([0; 32]);
 pub struct LyingRelay {
     /// Where it is.
     pub address: RelayAddress,
-    _task: AbortOnDropHandle<()>,
+    _tasks: [AbortOnDropHandle<()>; 2],
 }
 
 #[derive(Debug)]
 struct State {
-    table: Arc<RwLock<Table>>,
+    table: Mutex<Table>,
     ends: Mutex<Vec<mpsc::UnboundedSender<FromRelay>>>,
 }
 
@@ -38,16 +39,20 @@ impl LyingRelay {
     pub fn start(data: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data)?;
         let identity = Identity::load_or_create(&data.join("relay.key"))?;
-        let table = Arc::new(RwLock::new(Table::new(Caps::default())));
+        // It issues ids of quinn's own kind and takes everything that is nobody's for its own.
+        let routes = Arc::new(Routes::new(|_| true));
+        let table = Mutex::new(Table::new(Caps::default(), Arc::clone(&routes)));
         let socket = SystemNet.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let socket = ForwardingSocket::new(socket, Arc::clone(&table), Arc::new(Counters::default()));
+        let tunnels = Tunnels::new(socket.local_addr()?, TunnelCaps::default());
+        let plane = DataPlane::new(routes, vec![socket], tunnels, Arc::new(Counters::default()));
         let server = ServerConfig::with_crypto(Arc::new(tls::server(&identity, tls::CONTROL_ALPN)?));
         let endpoint = Endpoint::new_with_abstract_socket(
             EndpointConfig::default(),
             Some(server),
-            Arc::new(socket),
+            plane.control_socket(),
             Arc::new(TokioRuntime),
         )?;
+        let forwarding = AbortOnDropHandle::new(tokio::spawn(plane.forward(0)));
         let local = endpoint.local_addr()?;
         let address = RelayAddress { host: local.ip().to_string(), port: local.port(), key: identity.relay_key() };
         let state = Arc::new(State { table, ends: Mutex::default() });
@@ -56,7 +61,7 @@ impl LyingRelay {
                 tokio::spawn(serve(Arc::clone(&state), incoming));
             }
         });
-        Ok(Self { address, _task: AbortOnDropHandle::new(task) })
+        Ok(Self { address, _tasks: [AbortOnDropHandle::new(task), forwarding] })
     }
 }
 
@@ -74,14 +79,16 @@ async fn serve(state: Arc<State>, incoming: Incoming) -> Option<()> {
         ends.push(messages);
         ConnectionNumber(ends.len() as u64 - 1)
     };
-    table(&state).register(peer, number, place, desk.map(|_| ANY)).ok()?;
+    let origin = place.address.ip();
+    let newcomer = Newcomer { peer, connection: number, place, origin, organization: desk.map(|_| ANY) };
+    table(&state).register(newcomer).ok()?;
     sender.send(&FromRelay::Registered).await.ok()?;
     let mut arrivals = receiver.arrivals();
     loop {
         tokio::select! {
             message = arrivals.next() => {
                 if let ToRelay::Reach { .. } = message.ok()?? {
-                    let opened = table(&state).reach(&peer, &ANY, Instant::now()).ok()?;
+                    let opened = table(&state).reach(&peer, &ANY).ok()?;
                     let ends = state.ends.lock().unwrap_or_else(PoisonError::into_inner);
                     for (told, source) in [(opened.desk, Some([0; 16])), (opened.agent, None)] {
                         let end = ends.get(usize::try_from(told.connection.0).ok()?)?;
@@ -94,6 +101,6 @@ async fn serve(state: Arc<State>, incoming: Incoming) -> Option<()> {
     }
 }
 
-fn table(state: &State) -> std::sync::RwLockWriteGuard<'_, Table> {
-    state.table.write().unwrap_or_else(PoisonError::into_inner)
+fn table(state: &State) -> MutexGuard<'_, Table> {
+    state.table.lock().unwrap_or_else(PoisonError::into_inner)
 }

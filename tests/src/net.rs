@@ -1,22 +1,29 @@
 //! A network in memory: real quinn and rustls on top, virtual time below.
 //!
 //! Every socket is bound to an address of this network. Packets are lost, delayed, doubled and reordered by a seeded
-//! generator, links can be cut, and everything that passes can be recorded. Under tokio's paused clock hours pass in
-//! seconds. TLS draws its own randomness, so that runs of one seed differ in bytes: tests assert outcomes, not traces.
+//! generator; hosts can be cut off, lose UDP, change their address or stand behind a NAT that forgets; packets can be
+//! tampered with on the way, and everything that passes can be recorded. Streams (TCP) share delay and outages and lose
+//! nothing. Under tokio's paused clock hours pass in seconds. TLS draws its own randomness, so that runs of one seed
+//! differ in bytes: tests assert outcomes, not traces.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::io::{self, IoSliceMut};
+mod nat;
+mod socket;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use belay_relay::net::Net;
-use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, UdpPoller};
+use belay_relay::net::{ByteStream, DatagramSocket, Later, Net, StreamListener};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+
+use self::nat::Nat;
+use self::socket::{Inbox, MemorySocket};
+use self::stream::{MemoryListener, Waiting};
 
 /// What the network does to packets.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,9 +44,9 @@ impl Weather {
         Self { loss: 0.0, duplication: 0.0, delay: Duration::from_millis(1), jitter: Duration::ZERO };
 }
 
-/// A packet that was recorded.
-#[derive(Debug, Clone)]
-pub struct Recorded {
+/// A packet on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
     /// Its sender.
     pub from: SocketAddr,
     /// Its receiver.
@@ -47,6 +54,9 @@ pub struct Recorded {
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
+
+/// What becomes of a packet: the packets that go on in its place.
+type Tamper = Box<dyn FnMut(Packet) -> Vec<Packet> + Send>;
 
 /// The network.
 #[derive(Debug, Clone)]
@@ -58,33 +68,31 @@ pub struct MemoryNet {
 #[derive(Debug, Clone)]
 pub struct Host {
     net: MemoryNet,
-    ip: IpAddr,
+    number: u8,
 }
 
-#[derive(Debug)]
 struct State {
     weather: Weather,
     random: StdRng,
-    inboxes: HashMap<SocketAddr, Arc<Inbox>>,
-    names: BTreeMap<String, IpAddr>,
+    /// The address of each host that does not have its first one any more.
+    readdressed: BTreeMap<u8, IpAddr>,
+    inboxes: HashMap<SocketAddr, Vec<Arc<Inbox>>>,
+    listeners: HashMap<SocketAddr, Waiting>,
+    names: BTreeMap<String, Vec<IpAddr>>,
     cut: BTreeSet<IpAddr>,
+    without_udp: BTreeSet<IpAddr>,
+    nats: BTreeMap<IpAddr, Nat>,
+    clocks: BTreeMap<u8, i64>,
     next_port: u16,
-    recording: Option<Vec<Recorded>>,
+    tamper: Option<Tamper>,
+    recording: Option<Vec<Packet>>,
 }
 
-#[derive(Debug, Default)]
-struct Inbox {
-    arrived: Mutex<Arrived>,
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} sockets", self.inboxes.len())
+    }
 }
-
-#[derive(Debug, Default)]
-struct Arrived {
-    packets: VecDeque<(SocketAddr, Vec<u8>)>,
-    reader: Option<Waker>,
-}
-
-/// Packets that wait at one socket; more are dropped, as by a kernel.
-const INBOX_MAX: usize = 4096;
 
 impl MemoryNet {
     /// A network whose chances follow from `seed`.
@@ -92,18 +100,34 @@ impl MemoryNet {
         let state = State {
             weather,
             random: StdRng::seed_from_u64(seed),
+            readdressed: BTreeMap::new(),
             inboxes: HashMap::new(),
+            listeners: HashMap::new(),
             names: BTreeMap::new(),
             cut: BTreeSet::new(),
+            without_udp: BTreeSet::new(),
+            nats: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             next_port: 10_000,
+            tamper: None,
             recording: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The host 10.0.0.`number`.
+    /// Host `number`, whose first address is 10.0.0.`number`.
     pub fn host(&self, number: u8) -> Arc<Host> {
-        Arc::new(Host { net: self.clone(), ip: IpAddr::from([10, 0, 0, number]) })
+        Arc::new(Host { net: self.clone(), number })
+    }
+
+    /// The address of host `number` at this moment.
+    pub fn address_of(&self, number: u8) -> IpAddr {
+        self.state().address_of(number)
+    }
+
+    /// Gives `host` addresses by name.
+    pub fn name(&self, host: &str, addresses: &[IpAddr]) {
+        self.state().names.insert(host.to_owned(), addresses.to_vec());
     }
 
     /// Changes what happens to packets that are sent from now on.
@@ -121,10 +145,60 @@ impl MemoryNet {
         self.state().cut.remove(&ip);
     }
 
+    /// Drops a host's UDP packets from now on, in both directions, or no longer.
+    pub fn set_udp(&self, ip: IpAddr, passes: bool) {
+        let mut state = self.state();
+        if passes {
+            state.without_udp.remove(&ip);
+        } else {
+            state.without_udp.insert(ip);
+        }
+    }
+
+    /// Moves host `number` with its UDP sockets to another address; its streams hang.
+    pub fn readdress(&self, number: u8, to: IpAddr) {
+        let mut state = self.state();
+        let from = state.address_of(number);
+        let ports: Vec<u16> = state.inboxes.keys().filter(|at| at.ip() == from).map(SocketAddr::port).collect();
+        for port in ports {
+            let inboxes = state.inboxes.remove(&SocketAddr::new(from, port)).unwrap_or_default();
+            for inbox in &inboxes {
+                inbox.move_to(SocketAddr::new(to, port));
+            }
+            state.inboxes.insert(SocketAddr::new(to, port), inboxes);
+        }
+        state.readdressed.insert(number, to);
+    }
+
+    /// Puts a host behind a NAT with the address `outside`, which forgets a flow after `memory` without a packet from
+    /// inside.
+    pub fn put_behind_nat(&self, inside: IpAddr, outside: IpAddr, memory: Duration) {
+        self.state().nats.insert(inside, Nat::new(outside, memory));
+    }
+
+    /// Makes the NAT in front of `inside` forget every flow; the next packets leave from other ports.
+    pub fn rebind_nat(&self, inside: IpAddr) {
+        if let Some(nat) = self.state().nats.get_mut(&inside) {
+            nat.forget();
+        }
+    }
+
+    /// Steps the wall clock of host `number` by `ms`.
+    pub fn step_clock(&self, number: u8, ms: i64) {
+        *self.state().clocks.entry(number).or_default() += ms;
+    }
+
+    /// Has every packet looked at on its way; what comes back goes on instead.
+    pub fn tamper(&self, tamper: impl FnMut(Packet) -> Vec<Packet> + Send + 'static) {
+        self.state().tamper = Some(Box::new(tamper));
+    }
+
     /// Takes the address from whoever has it, as when a process is killed: the old socket neither sends nor receives,
     /// and the address can be bound again.
     pub fn unplug(&self, address: SocketAddr) {
-        self.state().inboxes.remove(&address);
+        let mut state = self.state();
+        state.inboxes.remove(&address);
+        state.listeners.remove(&address);
     }
 
     /// Begins to record everything that is sent.
@@ -133,22 +207,45 @@ impl MemoryNet {
     }
 
     /// What has been recorded.
-    pub fn recorded(&self) -> Vec<Recorded> {
+    pub fn recorded(&self) -> Vec<Packet> {
         self.state().recording.clone().unwrap_or_default()
+    }
+
+    /// Delivers a packet as if it had been sent, past NATs and tampering: whoever does this can spoof.
+    pub fn inject(&self, packet: Packet) {
+        self.send_off(&mut self.state(), packet);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn carry(&self, socket: &Arc<Inbox>, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    /// Takes a packet from a socket.
+    fn carry(&self, inbox: &Arc<Inbox>, to: SocketAddr, bytes: &[u8]) {
         let mut state = self.state();
-        let is_plugged_in = state.inboxes.get(&from).is_some_and(|inbox| Arc::ptr_eq(inbox, socket));
-        if !is_plugged_in || state.cut.contains(&from.ip()) {
+        let mut from = inbox.address();
+        let is_plugged_in =
+            state.inboxes.get(&from).is_some_and(|inboxes| inboxes.iter().any(|plugged| Arc::ptr_eq(plugged, inbox)));
+        if !is_plugged_in || state.cut.contains(&from.ip()) || state.without_udp.contains(&from.ip()) {
             return;
         }
+        let random_port = state.random.random_range(20_000..60_000);
+        if let Some(nat) = state.nats.get_mut(&from.ip()) {
+            from = nat.outward(from, to, random_port);
+        }
+        let packet = Packet { from, to, bytes: bytes.to_vec() };
+        let packets = match &mut state.tamper {
+            Some(tamper) => tamper(packet),
+            None => vec![packet],
+        };
+        for packet in packets {
+            self.send_off(&mut state, packet);
+        }
+    }
+
+    fn send_off(&self, state: &mut State, packet: Packet) {
         if let Some(recording) = &mut state.recording {
-            recording.push(Recorded { from, to, bytes: bytes.to_vec() });
+            recording.push(packet.clone());
         }
         let weather = state.weather;
         let copies = 1 + usize::from(state.random.random_bool(weather.duplication));
@@ -157,129 +254,103 @@ impl MemoryNet {
                 continue;
             }
             let delay = weather.delay + weather.jitter.mul_f64(state.random.random::<f64>());
-            let (net, bytes) = (self.clone(), bytes.to_vec());
+            let (net, packet) = (self.clone(), packet.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                net.deliver(from, to, bytes);
+                net.deliver(packet);
             });
         }
     }
 
-    fn deliver(&self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
-        let state = self.state();
-        if state.cut.contains(&to.ip()) {
+    fn deliver(&self, packet: Packet) {
+        let Packet { from, to, bytes } = packet;
+        let mut state = self.state();
+        let inside = state.nats.values_mut().find_map(|nat| nat.inward(to, from));
+        let to = match inside {
+            Some(inside) => inside,
+            // Behind a NAT nobody is reached but through it.
+            None if state.nats.contains_key(&to.ip()) => return,
+            None => to,
+        };
+        if state.cut.contains(&to.ip()) || state.without_udp.contains(&to.ip()) {
             return;
         }
-        let Some(inbox) = state.inboxes.get(&to).cloned() else { return };
+        let Some(inboxes) = state.inboxes.get(&to) else { return };
+        // As SO_REUSEPORT does: one source, one socket.
+        let inbox = Arc::clone(&inboxes[usize::from(from.port()) % inboxes.len()]);
         drop(state);
-        let mut arrived = inbox.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        if arrived.packets.len() < INBOX_MAX {
-            arrived.packets.push_back((from, bytes));
-        }
-        if let Some(waker) = arrived.reader.take() {
-            waker.wake();
-        }
+        inbox.put(from, bytes);
     }
 }
 
-impl Net for Host {
-    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+impl State {
+    fn address_of(&self, number: u8) -> IpAddr {
+        self.readdressed.get(&number).copied().unwrap_or(IpAddr::from([10, 0, 0, number]))
+    }
+
+    fn free_port(&mut self) -> u16 {
+        self.next_port += 1;
+        self.next_port
+    }
+}
+
+impl Host {
+    fn bind_all(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
         if address.is_ipv6() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this network has IPv4 only"));
         }
         let mut state = self.net.state();
-        let port = if address.port() == 0 {
-            state.next_port += 1;
-            state.next_port
-        } else {
-            address.port()
-        };
-        let bound = SocketAddr::new(self.ip, port);
+        let port = if address.port() == 0 { state.free_port() } else { address.port() };
+        let bound = SocketAddr::new(state.address_of(self.number), port);
         if state.inboxes.contains_key(&bound) {
             return Err(io::Error::from(io::ErrorKind::AddrInUse));
         }
-        let inbox = Arc::new(Inbox::default());
-        state.inboxes.insert(bound, Arc::clone(&inbox));
-        Ok(Arc::new(MemorySocket { net: self.net.clone(), address: bound, inbox }))
+        let inboxes: Vec<Arc<Inbox>> = (0..count).map(|_| Arc::new(Inbox::new(bound))).collect();
+        state.inboxes.insert(bound, inboxes.clone());
+        drop(state);
+        let socket = |inbox| Arc::new(MemorySocket::new(self.net.clone(), inbox)) as Arc<dyn DatagramSocket>;
+        Ok(inboxes.into_iter().map(socket).collect())
+    }
+}
+
+impl Net for Host {
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>> {
+        self.bind_all(address, 1).map(|mut sockets| sockets.remove(0))
     }
 
-    fn resolve(&self, host: &str, port: u16) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + '_>> {
-        let known = host.parse().ok().or_else(|| self.net.state().names.get(host).copied());
-        let answer = known.map(|ip| vec![SocketAddr::new(ip, port)]);
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
+        self.bind_all(address, count.max(1))
+    }
+
+    fn resolve(&self, host: &str, port: u16) -> Later<'_, Vec<SocketAddr>> {
+        let literal: Option<IpAddr> = host.parse().ok();
+        let known = literal.map(|ip| vec![ip]).or_else(|| self.net.state().names.get(host).cloned());
+        let answer = known.map(|ips| ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
         Box::pin(async move { answer.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)) })
     }
-}
 
-#[derive(Debug)]
-struct MemorySocket {
-    net: MemoryNet,
-    address: SocketAddr,
-    inbox: Arc<Inbox>,
-}
+    fn source_towards(&self, _: SocketAddr) -> Option<IpAddr> {
+        let state = self.net.state();
+        let own = state.address_of(self.number);
+        (!state.cut.contains(&own)).then_some(own)
+    }
 
-impl Drop for MemorySocket {
-    fn drop(&mut self) {
+    fn connect(&self, address: SocketAddr) -> Later<'_, Box<dyn ByteStream>> {
+        Box::pin(stream::connect(&self.net, self.number, address))
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn StreamListener>> {
         let mut state = self.net.state();
-        if state.inboxes.get(&self.address).is_some_and(|inbox| Arc::ptr_eq(inbox, &self.inbox)) {
-            state.inboxes.remove(&self.address);
+        let bound = SocketAddr::new(state.address_of(self.number), address.port());
+        if state.listeners.contains_key(&bound) {
+            return Err(io::Error::from(io::ErrorKind::AddrInUse));
         }
-    }
-}
-
-impl AsyncUdpSocket for MemorySocket {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(AlwaysWritable)
+        let (listener, waiting) = MemoryListener::new(self.net.clone(), bound);
+        state.listeners.insert(bound, waiting);
+        Ok(Box::new(listener))
     }
 
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let segment_bytes = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-        for segment in transmit.contents.chunks(segment_bytes) {
-            self.net.carry(&self.inbox, self.address, transmit.destination, segment);
-        }
-        Ok(())
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        let mut arrived = self.inbox.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut received = 0;
-        while received < bufs.len().min(meta.len()) {
-            let Some((from, bytes)) = arrived.packets.pop_front() else { break };
-            let Some(room) = bufs[received].get_mut(..bytes.len()) else { continue };
-            room.copy_from_slice(&bytes);
-            meta[received] = RecvMeta { addr: from, len: bytes.len(), stride: bytes.len(), ecn: None, dst_ip: None };
-            received += 1;
-        }
-        if received > 0 {
-            return Poll::Ready(Ok(received));
-        }
-        arrived.reader = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-
-    fn may_fragment(&self) -> bool {
-        false
-    }
-
-    /// Several segments at once, so that batches are split and kept whole as on Linux.
-    fn max_transmit_segments(&self) -> usize {
-        10
-    }
-}
-
-#[derive(Debug)]
-struct AlwaysWritable;
-
-impl UdpPoller for AlwaysWritable {
-    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn unix_ms(&self) -> i64 {
+        belay_relay::clock::unix_ms() + self.net.state().clocks.get(&self.number).copied().unwrap_or_default()
     }
 }

@@ -133,6 +133,7 @@ impl JoinError {
             Self::Relay { relay, .. } => fill(&RELAY_SILENT, &[("relay", relay)]),
             Self::NotConnected(RelayRefusal::UnknownOrganization) => fill(&UNKNOWN_DESK, &[]),
             Self::NotConnected(RelayRefusal::Full { .. }) => fill(&RELAY_FULL, &[]),
+            Self::NotConnected(RelayRefusal::Denied) => fill(&DENIED, &[]),
             Self::NotConnected(_) => fill(&DESK_OFFLINE, &[]),
             Self::Dial(_) => fill(&DESK_SILENT, &[]),
             Self::NotTheDesk => fill(&NOT_THE_DESK, &[]),
@@ -203,6 +204,10 @@ const RELAY_REFUSED: Phrase = Phrase {
 const RELAY_FULL: Phrase = Phrase {
     en: "The relay is full at the moment. Please try again in a minute.",
     zh: "中继服务器当前已满。请一分钟后重试。",
+};
+const DENIED: Phrase = Phrase {
+    en: "The support desk does not accept this computer any more. Please call them.",
+    zh: "支持中心已不再接受这台电脑。请致电支持中心。",
 };
 const VERSION: Phrase = Phrase {
     en: "This agent and {who} do not understand each other's version. Please update the agent.",

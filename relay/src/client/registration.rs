@@ -1,25 +1,27 @@
-//! The control connection to one relay, kept up by a task of its own.
+//! Being present at a relay: a control connection, kept up by a task of its own through outages, moves and restarts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use belay_protocol::OrganizationKey;
+use belay_protocol::bounded::BoundedVec;
 use belay_protocol::delegation::Delegation;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::limits::HANDSHAKE_DEADLINE;
-use belay_protocol::message::{FromRelay, PeerRoute, RelayRefusal, ToRelay};
-use quinn::{ClientConfig, Connection, ConnectionError};
+use belay_protocol::message::{DENIED_PER_MESSAGE, FromRelay, PeerRoute, RelayRefusal, ToRelay};
+use belay_protocol::{DeviceKey, OrganizationKey, RouteId};
+use quinn::ConnectionError;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::dial::{Greeted, Plan};
 use super::link::is_access_denied;
+use super::watch::{LOOK_EVERY, Look, Watch};
 use super::{Client, jitter};
 use crate::close::Close;
-use crate::stream::{self, Receiver, Sender, StreamError};
-use crate::{tls, transport};
+use crate::stream::StreamError;
 
 /// What an end registers as.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +39,8 @@ pub enum Notice {
     Up,
     /// Not registered; the next try follows by itself.
     Down(RelayError),
-    /// Packets to and from this peer are forwarded from now on, and sessions can be opened.
+    /// Packets to and from this peer are forwarded from now on, and sessions can be opened. Told again when the pair has
+    /// moved.
     Opened {
         /// The peer.
         peer: PeerRoute,
@@ -61,6 +64,9 @@ pub enum RelayError {
     /// Nothing answers there.
     #[error("the relay does not answer")]
     NoAnswer,
+    /// Nothing answers there over UDP, and no tunnel could be opened.
+    #[error("the relay cannot be reached over UDP, nor over TCP: {0}")]
+    Tunnel(io::Error),
     /// Somebody else answers.
     #[error("the relay has another key than expected")]
     WrongKey,
@@ -91,34 +97,101 @@ impl From<ConnectionError> for RelayError {
     }
 }
 
-/// A registration with one relay. It reconnects with a growing, jittered delay until it is dropped.
+/// A registration with the nearest of some relays. It reconnects with a growing, jittered delay until it is dropped.
 #[derive(Debug)]
 pub struct Registration {
-    wishes: mpsc::Sender<OrganizationKey>,
+    commands: mpsc::Sender<Command>,
     notices: mpsc::Receiver<Notice>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// Notices and wishes that wait; the task blocks on a reader that does not keep up.
+#[derive(Debug)]
+enum Command {
+    Reach(OrganizationKey),
+    Deny(DeviceKey),
+    DenyList(BTreeSet<DeviceKey>),
+}
+
+/// Notices and commands that wait; the task blocks on a reader that does not keep up.
 const QUEUE: usize = 64;
 
 /// First delay before connecting again, and the largest.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(8);
 
+/// Time between two attempts, at least.
+const ATTEMPT_EVERY: Duration = Duration::from_secs(1);
+
+/// How far the relay that answered last is ahead of the others.
+const NEAREST_AHEAD: Duration = Duration::from_millis(500);
+
+/// How far UDP is ahead of tunnels, when nothing is known and when UDP has just gone silent.
+const UDP_AHEAD: Duration = Duration::from_secs(1);
+const UDP_AHEAD_SUSPECT: Duration = Duration::from_millis(300);
+
+/// Time for one attempt while a session waits for it: short, because each attempt sends its first packets more often
+/// than an old one repeats them.
+const DEADLINE_IN_SESSION: Duration = Duration::from_millis(2_500);
+
+/// Time between tries to get from a tunnel to UDP, or back to a relay of the list, at first and at most.
+const HOMEWARD_FIRST: Duration = Duration::from_secs(20);
+const HOMEWARD_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Time between an answer of "not now" and the next question. The relay itself remembers what is waited for.
+const WISH_AGAIN: Duration = Duration::from_secs(15);
+
+/// Time after which a desk that has gone is asked for anew.
+const WISH_AFTER_GONE: Duration = Duration::from_secs(1);
+
+/// Time that the console of an open session is given to come back before any console of the desk will do.
+const WISH_AFTER_REJOIN: Duration = Duration::from_secs(5);
+
+/// Time that a relay which is left for another one is kept, so that nothing is lost in between.
+const LEAVE_AFTER: Duration = Duration::from_secs(3);
+
+/// Time to learn why a connection ended before it is given up without a reason.
+const CLOSE_GRACE: Duration = Duration::from_millis(200);
+
 impl Registration {
-    pub(super) fn spawn(client: Client, relay: RelayAddress, role: Role) -> Self {
-        let (wishes, wish_queue) = mpsc::channel(QUEUE);
+    pub(super) fn spawn(client: Client, relays: Vec<RelayAddress>, role: Role) -> Self {
+        let (commands, command_queue) = mpsc::channel(QUEUE);
         let (notice_queue, notices) = mpsc::channel(QUEUE);
-        let keeper =
-            Keeper { client, relay, role, wish: None, wish_due: None, wishes: wish_queue, notices: notice_queue };
-        Self { wishes, notices, _task: AbortOnDropHandle::new(tokio::spawn(keeper.run())) }
+        let keeper = Keeper {
+            client,
+            relays,
+            elsewhere: Vec::new(),
+            role,
+            wish: None,
+            wish_due: None,
+            denied: None,
+            open: BTreeMap::new(),
+            nearest: None,
+            udp_is_blocked: false,
+            last_attempt: None,
+            commands: command_queue,
+            notices: notice_queue,
+        };
+        Self { commands, notices, _task: AbortOnDropHandle::new(tokio::spawn(keeper.run())) }
     }
 
     /// Asks for a console of `organization`, now and after every reconnection, until the registration is dropped.
     pub async fn reach(&self, organization: OrganizationKey) {
+        self.command(Command::Reach(organization)).await;
+    }
+
+    /// At a desk: keeps `device` from reaching the organization through this relay, at once and for good.
+    pub async fn deny(&self, device: DeviceKey) {
+        self.command(Command::Deny(device)).await;
+    }
+
+    /// At a desk: the whole list of devices that are not to reach the organization.
+    pub async fn deny_only(&self, devices: BTreeSet<DeviceKey>) {
+        self.command(Command::DenyList(devices)).await;
+    }
+
+    async fn command(&self, command: Command) {
         // The task lives as long as this handle.
-        let _ = self.wishes.send(organization).await;
+        let _ = self.commands.send(command).await;
     }
 
     /// The next notice. Cancel-safe.
@@ -129,160 +202,439 @@ impl Registration {
 
 struct Keeper {
     client: Client,
-    relay: RelayAddress,
+    relays: Vec<RelayAddress>,
+    /// Relays that a stopping one has named.
+    elsewhere: Vec<RelayAddress>,
     role: Role,
     /// The organization an agent wants to reach.
     wish: Option<OrganizationKey>,
-    /// When a refused wish is repeated.
+    /// When the wish is repeated.
     wish_due: Option<Instant>,
-    wishes: mpsc::Receiver<OrganizationKey>,
+    /// At a desk, who is denied; `None` until that was said.
+    denied: Option<BTreeSet<DeviceKey>>,
+    /// The peers we are paired with.
+    open: BTreeMap<RouteId, PeerRoute>,
+    /// The relay that answered last.
+    nearest: Option<RelayAddress>,
+    /// Whether the last success was a tunnel.
+    udp_is_blocked: bool,
+    last_attempt: Option<Instant>,
+    commands: mpsc::Receiver<Command>,
     notices: mpsc::Sender<Notice>,
 }
 
-type Conversation = (Connection, SocketAddr, Sender<ToRelay>, Receiver<FromRelay>);
+/// The handle of a registration is gone.
+struct Dropped;
+
+/// An attempt to find another way beside the one in use.
+type Rival = AbortOnDropHandle<Result<Greeted, RelayError>>;
 
 impl Keeper {
     async fn run(mut self) {
         let mut delay = BACKOFF_FIRST;
         loop {
-            let down = match self.connect().await {
-                Ok(conversation) => {
+            let is_first = self.last_attempt.is_none();
+            self.last_attempt = Some(Instant::now());
+            let plan = self.plan(if self.is_urgent() && !is_first { DEADLINE_IN_SESSION } else { HANDSHAKE_DEADLINE });
+            let (down, was_up) = match self.client.find(plan, self.role).await {
+                Ok(found) => {
                     delay = BACKOFF_FIRST;
                     if self.notices.send(Notice::Up).await.is_err() {
                         return;
                     }
-                    self.converse(conversation).await
+                    match self.stay(found).await {
+                        Ok(down) => (down, true),
+                        Err(Dropped) => return,
+                    }
                 }
-                Err(error) => error,
+                Err(error) => (error, false),
             };
-            tracing::debug!(relay = %self.relay.host_port(), error = %down, "not registered");
+            tracing::debug!(error = %down, "not registered");
+            let wait = self.wait_after(&down, was_up, &mut delay);
             if self.notices.send(Notice::Down(down)).await.is_err() {
                 return;
             }
-            // Half of the delay is random, so that the ends of a dead relay do not come back in step.
-            tokio::time::sleep(delay.mul_f64(1.0 + jitter() / 2.0)).await;
-            delay = (delay * 2).min(BACKOFF_MAX);
+            tokio::time::sleep(wait).await;
         }
     }
 
-    async fn connect(&mut self) -> Result<Conversation, RelayError> {
-        let ends = &self.client.ends;
-        let addresses =
-            ends.options.net.resolve(&self.relay.host, self.relay.port).await.map_err(RelayError::Resolve)?;
-        let mut last = RelayError::Resolve(io::Error::other("the name has no address"));
-        for address in addresses.into_iter().take(ADDRESSES_MAX) {
-            match timeout(HANDSHAKE_DEADLINE, self.connect_to(address)).await {
-                Ok(Ok(conversation)) => return Ok(conversation),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = RelayError::NoAnswer,
-            }
+    /// How long to wait before the next attempt.
+    fn wait_after(&self, down: &RelayError, was_up: bool, delay: &mut Duration) -> Duration {
+        let since = self.last_attempt.map_or(ATTEMPT_EVERY, |last| last.elapsed());
+        let least = ATTEMPT_EVERY.saturating_sub(since);
+        if let RelayError::Refused(RelayRefusal::Full { retry_after_ms }) = down {
+            return Duration::from_millis(u64::from(*retry_after_ms)).max(least);
         }
-        Err(last)
+        if self.is_urgent() {
+            return least;
+        }
+        if was_up {
+            // The ends of a dead relay do not come back in step.
+            return least.max(ATTEMPT_EVERY.mul_f64(jitter()));
+        }
+        let wait = delay.mul_f64(1.0 + jitter() / 2.0);
+        *delay = (*delay * 2).min(BACKOFF_MAX);
+        wait
     }
 
-    async fn connect_to(&self, address: SocketAddr) -> Result<Conversation, RelayError> {
-        let ends = &self.client.ends;
-        let start = |error: &dyn std::fmt::Display| RelayError::Start(error.to_string());
-        let crypto =
-            tls::client(&ends.identity, tls::CONTROL_ALPN, Some(self.relay.key.0)).map_err(|error| start(&error))?;
-        let mut config = ClientConfig::new(Arc::new(crypto));
-        config.transport_config(transport::control(ends.options.keep_alive, jitter()));
-        let connecting = ends.control.connect_with(config, address, tls::SERVER_NAME).map_err(|error| start(&error))?;
-        let connection = connecting.await?;
-        let registered = self.register_on(&connection).await;
-        match registered {
-            Ok((sender, receiver)) => Ok((connection, address, sender, receiver)),
-            // The connection knows better than the stream why it broke.
-            Err(RelayError::Protocol(StreamError::Lost)) => Err(connection.closed().await.into()),
-            Err(error) => {
-                Close::Done.close(&connection);
-                Err(error)
-            }
-        }
+    /// Whether somebody waits for the next success.
+    fn is_urgent(&self) -> bool {
+        !self.open.is_empty() || matches!(self.role, Role::Desk(_))
     }
 
-    async fn register_on(&self, connection: &Connection) -> Result<(Sender<ToRelay>, Receiver<FromRelay>), RelayError> {
-        let (send, recv) = connection.open_bi().await?;
-        let (mut sender, mut receiver) =
-            stream::greet::<ToRelay, FromRelay>(send, recv).await.map_err(RelayError::Protocol)?;
-        let desk = match self.role {
-            Role::Agent => None,
-            Role::Desk(delegation) => Some(delegation),
+    /// All relays, the last good one ahead, UDP ahead of tunnels unless it was of no use the last time.
+    fn plan(&self, deadline: Duration) -> Plan {
+        let all = self.relays.iter().chain(&self.elsewhere);
+        let ahead = |relay: &RelayAddress| match &self.nearest {
+            Some(nearest) if nearest != relay => NEAREST_AHEAD,
+            _ => Duration::ZERO,
         };
-        let register = ToRelay::Register { salt: self.client.ends.salt, desk };
-        sender.send(&register).await.map_err(RelayError::Protocol)?;
-        match receiver.receive().await.map_err(RelayError::Protocol)? {
-            Some(FromRelay::Registered) => Ok((sender, receiver)),
-            Some(FromRelay::Refused(refusal)) => Err(RelayError::Refused(refusal)),
-            _ => Err(RelayError::Protocol(StreamError::Ended)),
+        let relays = all.map(|relay| (relay.clone(), ahead(relay))).collect();
+        let (udp_after, tunnels_after) =
+            if self.udp_is_blocked { (Duration::ZERO, Duration::ZERO) } else { (Duration::ZERO, UDP_AHEAD) };
+        Plan { relays, udp_after, tunnels_after: self.tunnels_after(tunnels_after), deadline }
+    }
+
+    fn tunnels_after(&self, after: Duration) -> Option<Duration> {
+        self.client.ends.options.tunnels.then_some(after)
+    }
+
+    /// Uses a registered connection, and those that take its place, until none is left; the reason.
+    async fn stay(&mut self, found: Greeted) -> Result<RelayError, Dropped> {
+        let mut current = Current::new(found, &self.client);
+        let mut leaving: Option<(Greeted, Instant)> = None;
+        let mut rival: Option<Rival> = None;
+        let mut homeward = HOMEWARD_FIRST;
+        let mut homeward_due = Instant::now() + homeward;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut broken = self.settle(&mut current).await.is_err();
+        loop {
+            if std::mem::take(&mut broken) {
+                let reason = current.reason().await;
+                tracing::debug!(error = %reason, "a way to the relay was lost");
+                // An attempt that is under way may still take its place without anybody noticing.
+                let Some(attempt) = rival.take() else { return Ok(reason) };
+                let Ok(Ok(next)) = attempt.await else { return Ok(reason) };
+                drop(self.switch(&mut current, next));
+                broken = self.settle(&mut current).await.is_err();
+                continue;
+            }
+            let tunnel = current.link.tunnel.as_ref().map(|tunnel| tunnel.broken.clone());
+            let is_away = current.link.tunnel.is_some() || !self.relays.contains(&current.link.relay);
+            tokio::select! {
+                message = current.link.receiver.receive() => match message {
+                    Ok(Some(message)) => {
+                        broken = self.take(message, &mut current, &mut rival).await?.is_err();
+                    }
+                    _ => broken = true,
+                },
+                command = self.commands.recv() => {
+                    let Some(command) = command else { return Err(Dropped) };
+                    broken = self.obey(command, &mut current).await.is_err();
+                }
+                () = sleep_until(self.wish_due.unwrap_or_else(far_away)), if self.wish_due.is_some() => {
+                    self.wish_due = None;
+                    broken = self.ask(&mut current).await.is_err();
+                }
+                _ = looks.tick(), if !self.open.is_empty() || leaving.is_some() => {
+                    leaving = leaving.filter(|(_, until)| Instant::now() < *until && !self.all_paths_by(&current));
+                    broken = self.look(&mut current, &mut rival).await.is_err();
+                }
+                () = sleep_until(homeward_due), if is_away => {
+                    homeward = (homeward * 2).min(HOMEWARD_MAX);
+                    homeward_due = Instant::now() + homeward;
+                    if rival.is_none() {
+                        rival = Some(self.attempt(self.homeward_plan(&current)));
+                    }
+                }
+                found = outcome(&mut rival) => {
+                    rival = None;
+                    match found {
+                        Ok(next) => {
+                            let former = self.switch(&mut current, next);
+                            if former.relay != current.link.relay {
+                                leaving = Some((former, Instant::now() + LEAVE_AFTER));
+                            }
+                            broken = self.settle(&mut current).await.is_err();
+                        }
+                        Err(error) => tracing::debug!(%error, "no other way was found"),
+                    }
+                }
+                () = broken_tunnel(tunnel) => broken = true,
+            }
         }
     }
 
-    /// Runs a registered connection until it breaks; the reason.
-    async fn converse(&mut self, (connection, address, mut sender, receiver): Conversation) -> RelayError {
-        let mut arrivals = receiver.arrivals();
-        self.wish_due = self.wish.map(|_| Instant::now());
-        loop {
-            let due = self.wish_due;
-            tokio::select! {
-                message = arrivals.next() => {
-                    let Ok(Some(message)) = message else { break };
-                    if self.take(message, address).await.is_err() {
-                        break;
-                    }
-                }
-                wish = self.wishes.recv() => {
-                    let Some(organization) = wish else { break };
-                    self.wish = Some(organization);
-                    self.wish_due = None;
-                    if sender.send(&ToRelay::Reach { organization }).await.is_err() {
-                        break;
-                    }
-                }
-                () = sleep_until(due.unwrap_or_else(far_away)), if due.is_some() => {
-                    self.wish_due = None;
-                    let Some(organization) = self.wish else { continue };
-                    if sender.send(&ToRelay::Reach { organization }).await.is_err() {
-                        break;
-                    }
+    fn all_paths_by(&self, current: &Current) -> bool {
+        self.open.keys().all(|peer| self.client.ends.socket.goes_by(peer, &current.link.way))
+    }
+
+    fn attempt(&mut self, plan: Plan) -> Rival {
+        self.last_attempt = Some(Instant::now());
+        let (client, role) = (self.client.clone(), self.role);
+        AbortOnDropHandle::new(tokio::spawn(async move { client.find(plan, role).await }))
+    }
+
+    /// From a tunnel to UDP at the same relay; from a relay that was named by another back to one of the list.
+    fn homeward_plan(&self, current: &Current) -> Plan {
+        let is_listed = self.relays.contains(&current.link.relay);
+        let relays = self.relays.iter().filter(|relay| !is_listed || **relay == current.link.relay);
+        Plan {
+            relays: relays.map(|relay| (relay.clone(), Duration::ZERO)).collect(),
+            udp_after: Duration::ZERO,
+            tunnels_after: if is_listed { None } else { self.tunnels_after(UDP_AHEAD) },
+            deadline: HANDSHAKE_DEADLINE,
+        }
+    }
+
+    /// Puts `next` in the place of the connection in use, which is returned.
+    fn switch(&mut self, current: &mut Current, next: Greeted) -> Greeted {
+        tracing::info!(relay = %next.relay.host_port(), tunnel = next.tunnel.is_some(), "changed the way to the relay");
+        let former = std::mem::replace(current, Current::new(next, &self.client)).link;
+        if former.relay == current.link.relay {
+            // The relay has moved the pairs together with the registration.
+            for peer in self.open.keys() {
+                if self.client.ends.socket.goes_by(peer, &former.way) {
+                    self.client.ends.socket.set_path(*peer, &current.link.way);
                 }
             }
         }
-        let reason = timeout(CLOSE_GRACE, connection.closed()).await;
-        Close::Done.close(&connection);
-        reason.map_or(RelayError::Protocol(StreamError::Ended), RelayError::from)
+        former
     }
 
-    async fn take(&mut self, message: FromRelay, relay: SocketAddr) -> Result<(), mpsc::error::SendError<Notice>> {
+    /// Says what is to be said after a registration.
+    async fn settle(&mut self, current: &mut Current) -> Result<(), StreamError> {
+        self.nearest = Some(current.link.relay.clone());
+        self.udp_is_blocked = current.link.tunnel.is_some();
+        let sender = &mut current.link.sender;
+        match self.role {
+            Role::Agent => {
+                for peer in self.open.values() {
+                    sender.send(&ToRelay::Rejoin { peer: *peer }).await?;
+                }
+                let wait = if self.open.is_empty() { Duration::ZERO } else { WISH_AFTER_REJOIN };
+                self.wish_due = self.wish.map(|_| Instant::now() + wait);
+                Ok(())
+            }
+            Role::Desk(_) => {
+                // The relay tells which pairs there are.
+                self.open.clear();
+                match &self.denied {
+                    Some(denied) => send_denied(current, denied).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command, current: &mut Current) -> Result<(), StreamError> {
+        match command {
+            Command::Reach(organization) => {
+                self.wish = Some(organization);
+                self.wish_due = None;
+                self.ask(current).await
+            }
+            Command::Deny(device) => {
+                self.denied.get_or_insert_default().insert(device);
+                current.link.sender.send(&ToRelay::Deny { device }).await
+            }
+            Command::DenyList(devices) => {
+                let sent = send_denied(current, &devices).await;
+                self.denied = Some(devices);
+                sent
+            }
+        }
+    }
+
+    async fn ask(&mut self, current: &mut Current) -> Result<(), StreamError> {
+        match self.wish {
+            Some(organization) => current.link.sender.send(&ToRelay::Reach { organization }).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Looks whether the way still works, and for another if it does not.
+    async fn look(&mut self, current: &mut Current, rival: &mut Option<Rival>) -> Result<(), StreamError> {
+        let (socket, net) = (&self.client.ends.socket, &self.client.ends.options.net);
+        let unanswered = socket.unanswered_for(&current.link.way);
+        let source = current.link.tunnel.is_none().then(|| net.source_towards(current.address())).flatten();
+        match current.watch.look(Instant::now(), unanswered, source) {
+            Look::Fine => Ok(()),
+            Look::Probe(number) => current.link.sender.send(&ToRelay::Probe { number }).await,
+            Look::Suspect => {
+                let is_time = self.last_attempt.is_none_or(|last| last.elapsed() >= ATTEMPT_EVERY);
+                if rival.is_none() && is_time {
+                    let mut plan = self.plan(DEADLINE_IN_SESSION);
+                    plan.tunnels_after = self.tunnels_after(UDP_AHEAD_SUSPECT);
+                    *rival = Some(self.attempt(plan));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a message of the relay. The outer error says that nobody listens any more, the inner one that the relay
+    /// does not.
+    async fn take(
+        &mut self,
+        message: FromRelay,
+        current: &mut Current,
+        rival: &mut Option<Rival>,
+    ) -> Result<Result<(), StreamError>, Dropped> {
+        let socket = &self.client.ends.socket;
         let notice = match message {
             FromRelay::Opened { peer, source } => {
-                self.client.set_path(&peer, relay);
+                // A console that was restarted has the same key and another route.
+                self.open.retain(|route, other| other.key != peer.key || *route == peer.route());
+                self.open.insert(peer.route(), peer);
+                self.wish_due = None;
+                socket.set_path(peer.route(), &current.link.way);
                 Notice::Opened { peer, source }
             }
             FromRelay::Gone { peer } => {
-                self.client.forget_path(&peer);
-                self.wish_due = self.wish.map(|_| Instant::now() + WISH_AGAIN);
+                self.open.remove(&peer.route());
+                self.wish_due = self.wish.map(|_| Instant::now() + WISH_AFTER_GONE);
+                if !socket.forget_path(&peer.route(), &current.link.way) {
+                    // It has moved to another relay, and so have its packets.
+                    return Ok(Ok(()));
+                }
                 Notice::Gone(peer)
             }
             FromRelay::Slowed { peer } => Notice::Slowed(peer),
             FromRelay::Refused(refusal) => {
-                self.wish_due = self.wish.map(|_| Instant::now() + WISH_AGAIN);
+                let wait = match refusal {
+                    RelayRefusal::Full { retry_after_ms } => Duration::from_millis(u64::from(retry_after_ms)),
+                    _ => WISH_AGAIN,
+                };
+                self.wish_due = self.wish.map(|_| Instant::now() + wait);
                 Notice::Refused(refusal)
             }
-            FromRelay::Registered => return Ok(()),
+            FromRelay::Probed { number } => {
+                current.watch.answered(Instant::now(), number);
+                return Ok(Ok(()));
+            }
+            FromRelay::Confirm { nonce } => {
+                current.watch.address_changed();
+                return Ok(current.link.sender.send(&ToRelay::Confirmed { nonce }).await);
+            }
+            FromRelay::Draining { elsewhere } => {
+                self.elsewhere = elsewhere.iter().filter_map(|relay| relay.address()).collect();
+                let mut plan = self.plan(HANDSHAKE_DEADLINE);
+                plan.relays.retain(|(relay, _)| *relay != current.link.relay);
+                if rival.is_none() && !plan.relays.is_empty() {
+                    *rival = Some(self.attempt(plan));
+                }
+                return Ok(Ok(()));
+            }
+            FromRelay::Registered => return Ok(Ok(())),
         };
-        self.notices.send(notice).await
+        self.notices.send(notice).await.map_err(|_| Dropped)?;
+        Ok(Ok(()))
     }
 }
 
-/// A name may have many addresses; this many are tried.
-const ADDRESSES_MAX: usize = 4;
+/// The connection in use.
+struct Current {
+    link: Greeted,
+    watch: Watch,
+}
 
-/// Time between an answer of "not now" and the next question.
-const WISH_AGAIN: Duration = Duration::from_secs(1);
+impl Current {
+    fn new(link: Greeted, client: &Client) -> Self {
+        let source = client.ends.options.net.source_towards(link.connection.remote_address());
+        let source = source.filter(|_| link.tunnel.is_none());
+        Self { link, watch: Watch::new(Instant::now(), source) }
+    }
 
-/// Time to learn why a connection ended before it is given up without a reason.
-const CLOSE_GRACE: Duration = Duration::from_millis(200);
+    fn address(&self) -> std::net::SocketAddr {
+        self.link.connection.remote_address()
+    }
+
+    /// Why the connection has ended.
+    async fn reason(&self) -> RelayError {
+        let reason = timeout(CLOSE_GRACE, self.link.connection.closed()).await;
+        Close::Done.close(&self.link.connection);
+        reason.map_or(RelayError::Protocol(StreamError::Ended), RelayError::from)
+    }
+}
+
+impl Client {
+    /// Finds a relay and registers with it.
+    async fn find(&self, plan: Plan, role: Role) -> Result<Greeted, RelayError> {
+        let mut plan = plan;
+        loop {
+            let mut greeted = self.race(plan.clone()).await?;
+            match self.register_on(&mut greeted, role).await {
+                Ok(()) => return Ok(greeted),
+                // A relay that is full is no reason not to try the next.
+                Err(error @ RelayError::Refused(_)) => {
+                    plan.relays.retain(|(relay, _)| *relay != greeted.relay);
+                    if plan.relays.is_empty() {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn register_on(&self, greeted: &mut Greeted, role: Role) -> Result<(), RelayError> {
+        let desk = match role {
+            Role::Agent => None,
+            Role::Desk(delegation) => Some(delegation),
+        };
+        let register = ToRelay::Register { salt: self.ends.salt, desk };
+        let registering = async {
+            greeted.sender.send(&register).await?;
+            greeted.receiver.receive().await
+        };
+        let answer = timeout(HANDSHAKE_DEADLINE, registering).await.map_err(|_| RelayError::NoAnswer)?;
+        let error = match answer {
+            Ok(Some(FromRelay::Registered)) => return Ok(()),
+            Ok(Some(FromRelay::Refused(refusal))) => RelayError::Refused(refusal),
+            // The connection knows better than the stream why it broke.
+            Err(StreamError::Lost) => return Err(greeted.connection.closed().await.into()),
+            Ok(_) => RelayError::Protocol(StreamError::Ended),
+            Err(error) => RelayError::Protocol(error),
+        };
+        Close::Done.close(&greeted.connection);
+        Err(error)
+    }
+}
+
+async fn send_denied(current: &mut Current, denied: &BTreeSet<DeviceKey>) -> Result<(), StreamError> {
+    let all: Vec<DeviceKey> = denied.iter().copied().collect();
+    let mut rest = all.as_slice();
+    loop {
+        let (part, after) = rest.split_at(rest.len().min(DENIED_PER_MESSAGE));
+        let (devices, _) = BoundedVec::truncating(part.iter().copied());
+        current.link.sender.send(&ToRelay::DenyList { devices, more: !after.is_empty() }).await?;
+        if after.is_empty() {
+            return Ok(());
+        }
+        rest = after;
+    }
+}
+
+/// Ends when the tunnel breaks; never for UDP.
+async fn broken_tunnel(broken: Option<CancellationToken>) {
+    match broken {
+        Some(broken) => broken.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The outcome of an attempt; never, while there is none.
+async fn outcome(rival: &mut Option<Rival>) -> Result<Greeted, RelayError> {
+    match rival {
+        Some(attempt) => match attempt.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(RelayError::Start(error.to_string())),
+        },
+        None => std::future::pending().await,
+    }
+}
 
 fn far_away() -> Instant {
     Instant::now() + Duration::from_secs(24 * 60 * 60)

@@ -1,24 +1,29 @@
-//! The path socket: one UDP socket under two QUIC endpoints, one for control connections and one for sessions.
+//! The path socket: one UDP socket, and any number of tunnels, under two QUIC endpoints: one for control connections and
+//! one for sessions.
 //!
 //! The session endpoint sees a single constant peer address, whatever relay, address or protocol its packets travel by.
-//! Outgoing session packets are mapped to the path in use for their peer by the route id at the front of their
+//! Outgoing session packets are mapped to the way in use for their peer by the route id at the front of their
 //! destination connection id; incoming packets belong to the session endpoint when their destination begins with our own
 //! route id, and to the control endpoint otherwise.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
+use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use belay_protocol::RouteId;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
+use tokio::time::Instant;
 
+use crate::inbox::Inbox;
+use crate::net::{DatagramSocket, TunnelNumber};
 use crate::packet;
+use crate::tunnel::FrameQueue;
 
 /// Which of the two endpoints a packet or a face belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,41 +41,63 @@ impl Plane {
     }
 }
 
+/// A way to a relay: its UDP address, or the address that stands for a tunnel to it.
+#[derive(Debug)]
+pub(crate) struct Way {
+    address: SocketAddr,
+    /// Milliseconds of the socket's life at which session packets began to go unanswered; 0 when none do.
+    unanswered_since: AtomicU64,
+}
+
 /// The shared socket with the paths to each peer.
 #[derive(Debug)]
 pub(crate) struct PathSocket {
-    inner: Arc<dyn AsyncUdpSocket>,
+    inner: Arc<dyn DatagramSocket>,
     own_route: RouteId,
-    paths: RwLock<HashMap<RouteId, SocketAddr>>,
-    waiting: [Mutex<VecDeque<Datagrams>>; 2],
+    ways: RwLock<Vec<Arc<Way>>>,
+    paths: RwLock<HashMap<RouteId, Path>>,
+    tunnels: RwLock<HashMap<TunnelNumber, Arc<FrameQueue>>>,
+    next_tunnel: AtomicU64,
+    inboxes: [Inbox; 2],
     wakers: Arc<FaceWakers>,
     dropped: AtomicU64,
+    started: Instant,
 }
 
-/// Datagrams of one sender that arrived in one batch, on their way to the face that did not read them.
-struct Datagrams {
-    meta: RecvMeta,
-    bytes: Vec<u8>,
+/// How a peer is reached.
+#[derive(Debug)]
+struct Path {
+    way: Arc<Way>,
+    recent: Mutex<Recent>,
 }
 
-impl fmt::Debug for Datagrams {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Datagrams({} bytes)", self.bytes.len())
-    }
+/// The last datagrams that were sent to a peer.
+#[derive(Debug, Default)]
+struct Recent {
+    datagrams: [Vec<u8>; RECENT_DATAGRAMS],
+    next: usize,
 }
+
+/// Datagrams kept for a peer. QUIC probes a silent peer with two packets at a time; the last ones are what it still
+/// misses.
+const RECENT_DATAGRAMS: usize = 2;
 
 /// Batches that wait for one face; more are dropped, as by any full queue on a path.
-const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 512;
 
 impl PathSocket {
-    pub(crate) fn new(inner: Arc<dyn AsyncUdpSocket>, own_route: RouteId) -> Arc<Self> {
+    pub(crate) fn new(inner: Arc<dyn DatagramSocket>, own_route: RouteId) -> Arc<Self> {
         Arc::new(Self {
             inner,
             own_route,
+            ways: RwLock::default(),
             paths: RwLock::default(),
-            waiting: Default::default(),
+            tunnels: RwLock::default(),
+            next_tunnel: AtomicU64::new(1),
+            inboxes: [Inbox::new(WAITING_MAX), Inbox::new(WAITING_MAX)],
             wakers: Arc::default(),
             dropped: AtomicU64::new(0),
+            started: Instant::now(),
         })
     }
 
@@ -79,15 +106,82 @@ impl PathSocket {
         Arc::new(Face { socket: Arc::clone(self), plane })
     }
 
-    /// Sends session packets for `peer` to `address` from now on.
-    pub(crate) fn set_path(&self, peer: RouteId, address: SocketAddr) {
+    /// The way by `address`, known from now on until its last owner drops it.
+    pub(crate) fn way(&self, address: SocketAddr) -> Arc<Way> {
         let address = self.in_our_family(address);
-        self.paths.write().unwrap_or_else(PoisonError::into_inner).insert(peer, address);
+        let mut ways = self.ways.write().unwrap_or_else(PoisonError::into_inner);
+        // Ours alone are those that nobody uses any more.
+        ways.retain(|way| Arc::strong_count(way) > 1);
+        if let Some(known) = ways.iter().find(|way| way.address == address) {
+            return Arc::clone(known);
+        }
+        let way = Arc::new(Way { address, unanswered_since: AtomicU64::new(0) });
+        ways.push(Arc::clone(&way));
+        way
     }
 
-    /// Forgets the path to `peer`.
-    pub(crate) fn forget_path(&self, peer: &RouteId) {
-        self.paths.write().unwrap_or_else(PoisonError::into_inner).remove(peer);
+    /// Sends session packets for `peer` by `way` from now on, and once more the last that were sent: on the former way
+    /// they were probably lost, and QUIC, which waits longer after each loss, would not try again for a while.
+    pub(crate) fn set_path(&self, peer: RouteId, way: &Arc<Way>) {
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
+        let path = paths.entry(peer).or_insert_with(|| Path { way: Arc::clone(way), recent: Mutex::default() });
+        path.way = Arc::clone(way);
+        let recent = std::mem::take(&mut *path.recent.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(paths);
+        for datagram in recent.datagrams.iter().filter(|datagram| !datagram.is_empty()) {
+            let transmit =
+                Transmit { destination: way.address, ecn: None, contents: datagram, segment_size: None, src_ip: None };
+            let _ = self.send(&transmit);
+        }
+    }
+
+    /// Forgets the path to `peer` if it goes by `way`; says whether it did.
+    pub(crate) fn forget_path(&self, peer: &RouteId, way: &Arc<Way>) -> bool {
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
+        let is_used = paths.get(peer).is_some_and(|path| Arc::ptr_eq(&path.way, way));
+        if is_used {
+            paths.remove(peer);
+        }
+        is_used
+    }
+
+    /// Says whether packets for `peer` go by `way`.
+    pub(crate) fn goes_by(&self, peer: &RouteId, way: &Arc<Way>) -> bool {
+        let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
+        paths.get(peer).is_some_and(|path| Arc::ptr_eq(&path.way, way))
+    }
+
+    /// For how long session packets have been sent by `way` without a packet coming back.
+    pub(crate) fn unanswered_for(&self, way: &Way) -> Duration {
+        match way.unanswered_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => self.started.elapsed().saturating_sub(Duration::from_millis(since)),
+        }
+    }
+
+    /// Adds a tunnel with its queue; the address that stands for it.
+    pub(crate) fn add_tunnel(&self, frames: Arc<FrameQueue>) -> io::Result<SocketAddr> {
+        let beside = self.inner.local_addr()?;
+        let number = TunnelNumber(self.next_tunnel.fetch_add(1, Ordering::Relaxed) as u32 & 0x00ff_ffff);
+        self.tunnels.write().unwrap_or_else(PoisonError::into_inner).insert(number, frames);
+        Ok(number.address(beside))
+    }
+
+    /// Forgets a tunnel.
+    pub(crate) fn remove_tunnel(&self, address: SocketAddr) {
+        if let Some(number) = TunnelNumber::of(address) {
+            self.tunnels.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        }
+    }
+
+    /// Takes datagrams of `stride` bytes, the last of which may be shorter, that came out of a tunnel.
+    pub(crate) fn take_from_tunnel(&self, address: SocketAddr, stride: usize, bytes: &[u8]) {
+        self.note_heard(address);
+        let meta = RecvMeta { addr: address, len: bytes.len(), stride, ecn: None, dst_ip: None };
+        for datagram in bytes.chunks(stride.max(1)) {
+            let plane = self.plane_of(datagram);
+            self.hand_over(plane, RecvMeta { stride: datagram.len(), ..meta }, datagram);
+        }
     }
 
     /// The address of every session peer, as quinn sees it: never routable, and of the socket's own family, because
@@ -122,24 +216,57 @@ impl PathSocket {
         }
     }
 
-    fn queue(&self, plane: Plane) -> MutexGuard<'_, VecDeque<Datagrams>> {
-        self.waiting[plane as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    fn hand_over(&self, plane: Plane, meta: RecvMeta, bytes: &[u8]) {
+        if !self.inboxes[plane as usize].push(self.seen_by_quinn(plane, meta), bytes) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    fn hand_over(&self, plane: Plane, meta: RecvMeta, bytes: &[u8]) {
-        let mut queue = self.queue(plane);
-        if queue.len() == WAITING_MAX {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+    fn seen_by_quinn(&self, plane: Plane, meta: RecvMeta) -> RecvMeta {
+        match plane {
+            Plane::Control => meta,
+            Plane::Session => RecvMeta { addr: self.virtual_peer(), dst_ip: None, ..meta },
         }
-        let meta = RecvMeta { len: bytes.len(), ..meta };
-        queue.push_back(Datagrams { meta, bytes: bytes.to_vec() });
-        drop(queue);
-        self.wakers.wake_face(plane);
+    }
+
+    fn note_heard(&self, from: SocketAddr) {
+        let ways = self.ways.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = ways.iter().find(|way| way.address == from) {
+            way.unanswered_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends session packets by the path of their peer.
+    fn send_by_path(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
+        let path = packet::destination(transmit.contents).and_then(|destination| paths.get(&destination.route));
+        let Some(path) = path else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
+        let sent = self.send(&Transmit { destination: path.way.address, src_ip: None, ..*transmit });
+        if sent.is_ok() {
+            if path.way.unanswered_since.load(Ordering::Relaxed) == 0 {
+                // 0 means never.
+                let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+                path.way.unanswered_since.store(now, Ordering::Relaxed);
+            }
+            path.recent.lock().unwrap_or_else(PoisonError::into_inner).note(transmit);
+        }
+        sent
     }
 
     /// Drops of a path are swallowed: an error would end every connection of the endpoint.
     fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        if let Some(number) = TunnelNumber::of(transmit.destination) {
+            let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+            let tunnels = self.tunnels.read().unwrap_or_else(PoisonError::into_inner);
+            let taken = tunnels.get(&number).map_or(0, |frames| frames.push(stride, transmit.contents));
+            let dropped = transmit.contents.len().div_ceil(stride) - taken;
+            self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+            // A full tunnel is a full link: to answer that it would block would make quinn wait for the wrong socket.
+            return Ok(());
+        }
         match self.inner.try_send(transmit) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             Err(error) => {
@@ -149,6 +276,18 @@ impl PathSocket {
             }
             Ok(()) => Ok(()),
         }
+    }
+}
+
+impl Recent {
+    /// Keeps the last datagram of what was sent.
+    fn note(&mut self, transmit: &Transmit<'_>) {
+        let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        let Some(last) = transmit.contents.chunks(stride).next_back() else { return };
+        let place = &mut self.datagrams[self.next];
+        place.clear();
+        place.extend_from_slice(last);
+        self.next = (self.next + 1) % RECENT_DATAGRAMS;
     }
 }
 
@@ -165,19 +304,9 @@ impl AsyncUdpSocket for Face {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if self.plane == Plane::Control {
-            return self.socket.send(transmit);
-        }
-        let path = packet::destination(transmit.contents).and_then(|destination| {
-            let paths = self.socket.paths.read().unwrap_or_else(PoisonError::into_inner);
-            paths.get(&destination.route).copied()
-        });
-        match path {
-            Some(destination) => self.socket.send(&Transmit { destination, src_ip: None, ..*transmit }),
-            None => {
-                self.socket.dropped.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
+        match self.plane {
+            Plane::Control => self.socket.send(transmit),
+            Plane::Session => self.socket.send_by_path(transmit),
         }
     }
 
@@ -187,10 +316,8 @@ impl AsyncUdpSocket for Face {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        // Registered before the queue is looked at, so that what the other face hands over in between is not missed.
         self.socket.wakers.register(self.plane, cx.waker());
-        let taken = self.take_waiting(bufs, meta);
-        if taken > 0 {
+        if let Poll::Ready(taken) = self.socket.inboxes[self.plane as usize].poll(cx, bufs, meta) {
             return Poll::Ready(Ok(taken));
         }
         let both = Waker::from(Arc::clone(&self.socket.wakers));
@@ -231,24 +358,16 @@ impl AsyncUdpSocket for Face {
 const FOREIGN_BATCHES_MAX: usize = 16;
 
 impl Face {
-    fn take_waiting(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> usize {
-        let mut queue = self.socket.queue(self.plane);
-        let mut taken = 0;
-        while taken < bufs.len().min(meta.len()) {
-            let Some(datagrams) = queue.pop_front() else { break };
-            let Some(room) = bufs[taken].get_mut(..datagrams.bytes.len()) else { continue };
-            room.copy_from_slice(&datagrams.bytes);
-            meta[taken] = self.seen_by_quinn(datagrams.meta);
-            taken += 1;
-        }
-        taken
-    }
-
     /// Moves what is ours to the front of `bufs` and hands the rest to the other face; says how many batches are ours.
     fn keep_own(&self, received: usize, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> usize {
         let mut kept = 0;
         for index in 0..received {
             let batch = meta[index];
+            // No network delivers from a tunnel's address.
+            if TunnelNumber::of(batch.addr).is_some() {
+                continue;
+            }
+            self.socket.note_heard(batch.addr);
             let ours = self.split(batch, &bufs[index]);
             if ours == 0 {
                 continue;
@@ -261,7 +380,7 @@ impl Face {
             if kept < index {
                 front[kept][..ours].copy_from_slice(&source[..ours]);
             }
-            meta[kept] = self.seen_by_quinn(RecvMeta { len: ours, ..batch });
+            meta[kept] = self.socket.seen_by_quinn(self.plane, RecvMeta { len: ours, ..batch });
             kept += 1;
         }
         kept
@@ -279,13 +398,6 @@ impl Face {
             }
         }
         ours
-    }
-
-    fn seen_by_quinn(&self, meta: RecvMeta) -> RecvMeta {
-        match self.plane {
-            Plane::Control => meta,
-            Plane::Session => RecvMeta { addr: self.socket.virtual_peer(), dst_ip: None, ..meta },
-        }
     }
 }
 

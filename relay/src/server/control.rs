@@ -1,28 +1,36 @@
 //! The control plane: who is here, and who wants to reach whom.
 
-use std::collections::HashMap;
+mod mailbox;
+
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use belay_protocol::OrganizationKey;
+use belay_protocol::bounded::BoundedVec;
 use belay_protocol::delegation::Delegation;
 use belay_protocol::limits::HANDSHAKE_DEADLINE;
-use belay_protocol::message::{FromRelay, PeerRoute, RelayRefusal, ToRelay};
+use belay_protocol::message::{FromRelay, MAX_ELSEWHERE, PeerRoute, RelayRefusal, ToRelay};
+use belay_protocol::well_known::WellKnownRelay;
+use belay_protocol::{ConsoleKey, DeviceKey, OrganizationKey};
 use quinn::{Connection, Endpoint, Incoming};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use rand::{Rng, RngExt};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use self::mailbox::Mailbox;
 use super::Admission;
+use super::deny::{DENIED_MAX, DenyFile};
 use super::keys::RelayKeys;
-use super::table::{ConnectionNumber, Place, Table, TableError, Told};
-use crate::clock::unix_ms;
+use super::routes::Place;
+use super::table::{ConnectionNumber, Newcomer, OpenedPair, Table, TableError, Told};
+use super::tunnels::Tunnels;
 use crate::close::Close;
 use crate::identity::verify_delegation;
+use crate::net::Net;
 use crate::stream::{self, Receiver, Sender, StreamError};
 use crate::tls;
 
@@ -30,22 +38,31 @@ use crate::tls;
 #[derive(Debug)]
 pub(super) struct ControlPlane {
     keys: RelayKeys,
-    admission: Admission,
-    table: Arc<RwLock<Table>>,
-    mailboxes: Mutex<HashMap<ConnectionNumber, Mailbox>>,
+    admission: RwLock<Admission>,
+    table: Arc<Mutex<Table>>,
+    tunnels: Arc<Tunnels>,
+    deny_file: DenyFile,
+    net: Arc<dyn Net>,
+    mailboxes: Mutex<HashMap<ConnectionNumber, Arc<Mailbox>>>,
     next_number: AtomicU64,
-    handshakes: AtomicUsize,
+    under_way: AtomicUsize,
+    /// What became of handshakes.
+    pub(super) handshakes: Handshakes,
+    draining: CancellationToken,
 }
 
-/// How a connection's task is told something by others.
-#[derive(Debug)]
-struct Mailbox {
-    messages: mpsc::Sender<FromRelay>,
-    connection: Connection,
+/// What became of handshakes since the start.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    /// Ended in a registration.
+    pub completed: AtomicU64,
+    /// Ended in nothing: broken off, refused by either side, or too slow.
+    pub failed: AtomicU64,
+    /// Sent back to prove their address.
+    pub retried: AtomicU64,
+    /// Turned away because too many were under way.
+    pub refused: AtomicU64,
 }
-
-/// Messages that wait for one end. An end that does not read this many is closed rather than buffered for.
-const MAILBOX: usize = 64;
 
 /// Handshakes under way at which unverified addresses are asked to prove themselves with a Retry.
 const RETRY_FROM: usize = 64;
@@ -56,15 +73,30 @@ const HANDSHAKES_MAX: usize = 512;
 /// How often ends are told that a budget bites.
 const SLOWED_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long an end that found the relay full is to wait, at least; as much again is random.
+const FULL_RETRY: Duration = Duration::from_secs(15);
+
 impl ControlPlane {
-    pub(super) fn new(keys: RelayKeys, admission: Admission, table: Arc<RwLock<Table>>) -> Self {
+    pub(super) fn new(
+        keys: RelayKeys,
+        admission: Admission,
+        table: Arc<Mutex<Table>>,
+        tunnels: Arc<Tunnels>,
+        deny_file: DenyFile,
+        net: Arc<dyn Net>,
+    ) -> Self {
         Self {
             keys,
-            admission,
+            admission: RwLock::new(admission),
             table,
+            tunnels,
+            deny_file,
+            net,
             mailboxes: Mutex::default(),
             next_number: AtomicU64::new(1),
-            handshakes: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            handshakes: Handshakes::default(),
+            draining: CancellationToken::new(),
         }
     }
 
@@ -80,26 +112,64 @@ impl ControlPlane {
                     self.admit(incoming, &tasks, stop);
                 }
                 _ = slowed.tick() => {
-                    for Told { connection, about } in self.table_read_slowed() {
+                    let told = self.table().take_slowed();
+                    for Told { connection, about } in told {
                         self.tell(connection, FromRelay::Slowed { peer: about });
                     }
                 }
             }
         }
         for mailbox in self.mailboxes().values() {
-            Close::Stopping.close(&mailbox.connection);
+            mailbox.close(Close::Stopping);
         }
         tasks.close();
         let _ = timeout(Duration::from_secs(2), tasks.wait()).await;
     }
 
+    /// Serves nobody new, tells everybody where else to go, and waits until all have left, for at most `grace`.
+    pub(super) async fn drain(&self, elsewhere: &[WellKnownRelay], grace: Duration) {
+        self.draining.cancel();
+        let (elsewhere, _) = BoundedVec::<_, MAX_ELSEWHERE>::truncating(elsewhere.iter().cloned());
+        let ends: Vec<ConnectionNumber> = self.mailboxes().keys().copied().collect();
+        tracing::info!(ends = ends.len(), seconds = grace.as_secs(), "draining");
+        for number in ends {
+            self.tell(number, FromRelay::Draining { elsewhere: elsewhere.clone() });
+        }
+        let deadline = Instant::now() + grace;
+        while !self.mailboxes().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    }
+
+    /// Changes whom the relay serves. Desks of organizations that are not served any more are disconnected.
+    pub(super) fn set_admission(&self, admission: Admission) {
+        *self.admission.write().unwrap_or_else(PoisonError::into_inner) = admission;
+        let unwelcome: Vec<ConnectionNumber> = {
+            let table = self.table();
+            table.desks().filter(|(organization, _)| !self.serves(organization)).map(|(_, number)| number).collect()
+        };
+        for number in unwelcome {
+            if let Some(mailbox) = self.mailboxes().remove(&number) {
+                mailbox.close(Close::NotAdmitted);
+            }
+        }
+    }
+
     fn admit(self: &Arc<Self>, incoming: Incoming, tasks: &TaskTracker, stop: &CancellationToken) {
-        let under_way = self.handshakes.load(Ordering::Relaxed);
-        if under_way >= HANDSHAKES_MAX {
-            incoming.ignore();
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        let is_validated = incoming.remote_address_validated();
+        if self.draining.is_cancelled() || under_way >= HANDSHAKES_MAX {
+            self.handshakes.refused.fetch_add(1, Ordering::Relaxed);
+            // Whoever has not proved its address gets no answer that somebody else might have to bear.
+            if is_validated {
+                incoming.refuse()
+            } else {
+                incoming.ignore()
+            }
             return;
         }
-        if under_way >= RETRY_FROM && incoming.may_retry() && !incoming.remote_address_validated() {
+        if under_way >= RETRY_FROM && incoming.may_retry() && !is_validated {
+            self.handshakes.retried.fetch_add(1, Ordering::Relaxed);
             // Fails only for addresses that have been validated.
             let _ = incoming.retry();
             return;
@@ -107,39 +177,36 @@ impl ControlPlane {
         let number = ConnectionNumber(self.next_number.fetch_add(1, Ordering::Relaxed));
         let span = tracing::info_span!("end", number = number.0, key = tracing::field::Empty);
         let (plane, stop) = (Arc::clone(self), stop.clone());
+        self.under_way.fetch_add(1, Ordering::Relaxed);
         tasks.spawn(
             async move {
+                // The handshake needs much more room than what follows; its future is dropped before.
+                let arrived = Box::pin(timeout(HANDSHAKE_DEADLINE, plane.handshake(incoming, number))).await;
+                plane.under_way.fetch_sub(1, Ordering::Relaxed);
+                let Ok(Some(end)) = arrived else {
+                    plane.handshakes.failed.fetch_add(1, Ordering::Relaxed);
+                    return;
+                };
+                plane.handshakes.completed.fetch_add(1, Ordering::Relaxed);
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = plane.connection(incoming, number) => {}
+                    () = plane.stay(end) => {}
                 }
             }
             .instrument(span),
         );
     }
 
-    async fn connection(&self, incoming: Incoming, number: ConnectionNumber) {
-        self.handshakes.fetch_add(1, Ordering::Relaxed);
-        let arrived = timeout(HANDSHAKE_DEADLINE, self.handshake(incoming, number)).await;
-        self.handshakes.fetch_sub(1, Ordering::Relaxed);
-        let end = match arrived {
-            Ok(Some(end)) => end,
-            Ok(None) => return,
-            Err(_) => {
-                tracing::debug!("a handshake took too long");
-                return;
-            }
-        };
-        tracing::info!(role = if end.is_desk { "desk" } else { "agent" }, "registered");
-        let (key, connection) = (end.peer.key, end.connection.clone());
-        let why = self.converse(end, number).await;
-        let said_goodbye = connection.close_reason().as_ref().and_then(Close::of).is_some();
+    async fn stay(&self, mut end: End) {
+        tracing::info!(role = if end.organization.is_some() { "desk" } else { "agent" }, "registered");
+        let why = self.converse(&mut end).await;
+        let said_goodbye = end.connection.close_reason().as_ref().and_then(Close::of).is_some();
         let why = if said_goodbye && why == LOST { "left" } else { why };
-        self.mailboxes().remove(&number);
-        let told = self.table().remove(&key, number);
+        self.mailboxes().remove(&end.number);
+        let told = self.table().remove(&end.peer.key, end.number);
         self.tell_gone(told);
         tracing::info!(why, "gone");
-        Close::Done.close(&connection);
+        Close::Done.close(&end.connection);
     }
 
     /// From the first packet to the registration.
@@ -172,106 +239,213 @@ impl ControlPlane {
             return Err(StreamError::Ended);
         };
         let peer = PeerRoute { key, salt };
-        tracing::Span::current().record("key", belay_protocol::DeviceKey(key).short());
-        let place = Place { address: connection.remote_address(), local_ip: connection.local_ip() };
+        tracing::Span::current().record("key", DeviceKey(key).short());
+        let place = place_of(connection);
+        let mailbox = Arc::new(Mailbox::new(connection.clone(), desk.is_some()));
         let registered = self.admitted(&key, desk.as_ref()).and_then(|organization| {
-            let mut table = self.table();
-            let earlier = table.connection_of(&key);
-            let told = table.register(peer, number, place, organization).map_err(refusal)?;
-            Ok((told, earlier))
+            let origin = self.tunnels.origin(place.address);
+            let newcomer = Newcomer { peer, connection: number, place, origin, organization };
+            let registered = self.table().register(newcomer).map_err(refusal)?;
+            Ok((registered, organization))
         });
         match registered {
-            Ok((told, earlier)) => {
-                if let Some(earlier) = earlier.and_then(|earlier| self.mailboxes().remove(&earlier)) {
-                    Close::Replaced.close(&earlier.connection);
+            Ok((registered, organization)) => {
+                self.tunnels.note_registered(place.address);
+                self.mailboxes().insert(number, Arc::clone(&mailbox));
+                if let Some(earlier) = registered.replaced.and_then(|earlier| self.mailboxes().remove(&earlier)) {
+                    earlier.close(Close::Replaced);
                 }
-                self.tell_gone(told);
+                sender.send(&FromRelay::Registered).await?;
+                self.tell_gone(registered.gone);
+                self.tell_opened(registered.opened);
+                let connection = connection.clone();
+                Ok(End { number, peer, organization, connection, sender, receiver, mailbox, denying: BTreeSet::new() })
             }
             Err(refusal) => {
                 tracing::info!(?refusal, "an end was refused");
                 sender.send(&FromRelay::Refused(refusal)).await?;
                 sender.finish().await;
-                return Err(StreamError::Ended);
+                Err(StreamError::Ended)
             }
         }
-        let (messages, mailbox) = mpsc::channel(MAILBOX);
-        self.mailboxes().insert(number, Mailbox { messages, connection: connection.clone() });
-        sender.send(&FromRelay::Registered).await?;
-        Ok(End { peer, is_desk: desk.is_some(), connection: connection.clone(), sender, receiver, mailbox })
     }
 
     /// The organization of a console that may register; `None` for agents, which need no leave until they reach.
     fn admitted(&self, key: &[u8; 32], desk: Option<&Delegation>) -> Result<Option<OrganizationKey>, RelayRefusal> {
         let Some(delegation) = desk else { return Ok(None) };
         let organization = delegation.organization;
-        if let Admission::Listed(listed) = &self.admission
-            && !listed.contains(&organization)
-        {
+        if !self.serves(&organization) {
             return Err(RelayRefusal::UnknownOrganization);
         }
-        let console = belay_protocol::ConsoleKey(*key);
-        verify_delegation(delegation, &organization, &console, unix_ms()).map_err(|_| RelayRefusal::Delegation)?;
+        verify_delegation(delegation, &organization, &ConsoleKey(*key), self.net.unix_ms())
+            .map_err(|_| RelayRefusal::Delegation)?;
         Ok(Some(organization))
     }
 
+    fn serves(&self, organization: &OrganizationKey) -> bool {
+        match &*self.admission.read().unwrap_or_else(PoisonError::into_inner) {
+            Admission::Any => true,
+            Admission::Listed(listed) => listed.contains(organization),
+        }
+    }
+
     /// Serves a registered end until it leaves; why it left.
-    async fn converse(&self, end: End, number: ConnectionNumber) -> &'static str {
-        let End { peer, is_desk, connection, mut sender, receiver, mut mailbox } = end;
-        let mut arrivals = receiver.arrivals();
+    async fn converse(&self, end: &mut End) -> &'static str {
+        let mailbox = Arc::clone(&end.mailbox);
+        let mut asked: Option<Confirmation> = None;
         loop {
-            tokio::select! {
-                message = arrivals.next() => match message {
-                    Ok(Some(ToRelay::Reach { organization })) if !is_desk => {
-                        let answer = self.reach(&peer, &organization, connection.remote_address());
-                        if let Err(refusal) = answer
-                            && sender.send(&FromRelay::Refused(refusal)).await.is_err()
-                        {
-                            return LOST;
-                        }
-                    }
-                    Ok(Some(ToRelay::Leave { peer: other })) => {
-                        let told = self.table().leave(&peer, &other);
-                        self.tell_gone(told);
-                    }
-                    Ok(Some(_)) => {
-                        Close::Violation.close(&connection);
-                        return "broke the protocol";
-                    }
+            let said = tokio::select! {
+                message = end.receiver.receive() => match message {
+                    Ok(Some(message)) => self.hear(end, message, &mut asked),
                     Err(StreamError::Lost) => return LOST,
                     Ok(None) => return "left",
                     Err(error) => {
                         tracing::debug!(%error, "an end broke the protocol");
-                        Close::Violation.close(&connection);
-                        return "broke the protocol";
+                        Heard::Violation
                     }
                 },
-                message = mailbox.recv() => {
-                    // The mailbox is dropped when a newer connection of the same key takes over.
-                    let Some(message) = message else { return "replaced" };
-                    if sender.send(&message).await.is_err() {
-                        return LOST;
-                    }
+                message = mailbox.next() => match message {
+                    Some(message) => Heard::Answer(message),
+                    None => return "replaced, unwelcome or too slow",
+                },
+            };
+            let answer = match said {
+                Heard::Nothing => None,
+                Heard::Answer(answer) => Some(answer),
+                Heard::Violation => {
+                    Close::Violation.close(&end.connection);
+                    return "broke the protocol";
                 }
+            };
+            if let Some(answer) = answer
+                && end.sender.send(&answer).await.is_err()
+            {
+                return LOST;
             }
-            if !self.mailboxes().contains_key(&number) {
-                return "replaced or too slow";
+            if let Some(confirm) = self.notice_new_address(end, &mut asked)
+                && end.sender.send(&confirm).await.is_err()
+            {
+                return LOST;
             }
         }
     }
 
-    fn reach(&self, agent: &PeerRoute, organization: &OrganizationKey, source: SocketAddr) -> Result<(), RelayRefusal> {
-        if let Admission::Listed(listed) = &self.admission
-            && !listed.contains(organization)
-        {
-            return Err(RelayRefusal::UnknownOrganization);
+    fn hear(&self, end: &mut End, message: ToRelay, asked: &mut Option<Confirmation>) -> Heard {
+        match (message, end.organization) {
+            (ToRelay::Probe { number }, _) => Heard::Answer(FromRelay::Probed { number }),
+            (ToRelay::Confirmed { nonce }, _) => {
+                self.confirm_address(end, nonce, asked);
+                Heard::Nothing
+            }
+            (ToRelay::Leave { peer }, _) => {
+                let told = self.table().leave(&end.peer, &peer);
+                self.tell_gone(told);
+                Heard::Nothing
+            }
+            (ToRelay::Reach { organization }, None) => {
+                if !self.serves(&organization) {
+                    return Heard::Answer(FromRelay::Refused(RelayRefusal::UnknownOrganization));
+                }
+                let opened = self.table().reach(&end.peer, &organization);
+                self.answer_opening(opened)
+            }
+            (ToRelay::Rejoin { peer }, None) => {
+                let opened = self.table().rejoin(&end.peer, &peer);
+                self.answer_opening(opened)
+            }
+            (ToRelay::Deny { device }, Some(organization)) => self.deny(organization, device),
+            (ToRelay::DenyList { devices, more }, Some(organization)) => {
+                if end.denying.len() + devices.len() > DENIED_MAX {
+                    return Heard::Answer(FromRelay::Refused(full()));
+                }
+                end.denying.extend(devices.into_vec());
+                if more { Heard::Nothing } else { self.replace_denied(organization, std::mem::take(&mut end.denying)) }
+            }
+            _ => Heard::Violation,
         }
-        let now = tokio::time::Instant::now().into_std();
-        let opened = self.table().reach(agent, organization, now).map_err(refusal)?;
-        // The desk first, so that it knows the path when the agent's first packet arrives.
-        let source = Some(self.keys.attest_source(source.ip()));
-        self.tell(opened.desk.connection, FromRelay::Opened { peer: opened.desk.about, source });
-        self.tell(opened.agent.connection, FromRelay::Opened { peer: opened.agent.about, source: None });
-        Ok(())
+    }
+
+    fn answer_opening(&self, opened: Result<OpenedPair, TableError>) -> Heard {
+        match opened {
+            Ok(pair) => {
+                self.tell_opened([pair]);
+                Heard::Nothing
+            }
+            Err(error) => Heard::Answer(FromRelay::Refused(refusal(error))),
+        }
+    }
+
+    /// Says what to ask an end whose packets come from elsewhere than its sessions' packets are sent to. QUIC follows an
+    /// address at the first packet from there, before it has proved that its owner is there; a route must not.
+    fn notice_new_address(&self, end: &End, asked: &mut Option<Confirmation>) -> Option<FromRelay> {
+        let place = place_of(&end.connection);
+        let known = self.table().place_of(&end.peer.key)?;
+        if known.address == place.address {
+            *asked = None;
+            return None;
+        }
+        if asked.as_ref().is_some_and(|asked| asked.place.address == place.address) {
+            return None;
+        }
+        let mut nonce = [0; 16];
+        rand::rng().fill_bytes(&mut nonce);
+        *asked = Some(Confirmation { place, nonce });
+        Some(FromRelay::Confirm { nonce })
+    }
+
+    fn confirm_address(&self, end: &End, nonce: [u8; 16], asked: &mut Option<Confirmation>) {
+        let Some(confirmation) = asked.take() else { return };
+        let now = place_of(&end.connection);
+        if confirmation.nonce != nonce || confirmation.place.address != now.address {
+            return;
+        }
+        tracing::debug!(address = %now.address, "an end has moved");
+        let origin = self.tunnels.origin(now.address);
+        self.tunnels.note_registered(now.address);
+        let opened = self.table().moved(&end.peer.key, end.number, now, origin);
+        self.tell_opened(opened);
+    }
+
+    fn deny(&self, organization: OrganizationKey, device: DeviceKey) -> Heard {
+        let mut table = self.table();
+        let mut denied = table.denied().get(&organization).cloned().unwrap_or_default();
+        if denied.len() >= DENIED_MAX {
+            return Heard::Answer(FromRelay::Refused(full()));
+        }
+        if denied.insert(device)
+            && let Err(error) = self.deny_file.append(&organization, &device)
+        {
+            // It holds until the next restart; the console's list is sent again then.
+            tracing::error!(error = %crate::logging::told(&error), "a denial could not be kept");
+        }
+        let told = table.set_denied(organization, denied);
+        drop(table);
+        tracing::info!(device = device.short(), pairs = told.len() / 2, "a device was denied");
+        self.tell_gone(told);
+        Heard::Nothing
+    }
+
+    fn replace_denied(&self, organization: OrganizationKey, denied: BTreeSet<DeviceKey>) -> Heard {
+        let mut table = self.table();
+        if table.denied().get(&organization).map_or(denied.is_empty(), |known| *known == denied) {
+            return Heard::Nothing;
+        }
+        let told = table.set_denied(organization, denied);
+        if let Err(error) = self.deny_file.replace(table.denied()) {
+            tracing::error!(error = %crate::logging::told(&error), "the deny list could not be kept");
+        }
+        drop(table);
+        self.tell_gone(told);
+        Heard::Nothing
+    }
+
+    fn tell_opened(&self, opened: impl IntoIterator<Item = OpenedPair>) {
+        for OpenedPair { agent, desk, agent_origin } in opened {
+            // The desk first, so that it knows the path when the agent's first packet arrives.
+            let source = Some(self.keys.attest_source(agent_origin));
+            self.tell(desk.connection, FromRelay::Opened { peer: desk.about, source });
+            self.tell(agent.connection, FromRelay::Opened { peer: agent.about, source: None });
+        }
     }
 
     fn tell_gone(&self, told: impl IntoIterator<Item = Told>) {
@@ -283,42 +457,69 @@ impl ControlPlane {
     fn tell(&self, number: ConnectionNumber, message: FromRelay) {
         let mut mailboxes = self.mailboxes();
         let Some(mailbox) = mailboxes.get(&number) else { return };
-        if mailbox.messages.try_send(message).is_err() {
-            Close::TooSlow.close(&mailbox.connection);
+        if !mailbox.put(message) {
+            mailbox.close(Close::TooSlow);
             mailboxes.remove(&number);
         }
     }
 
-    fn table(&self) -> RwLockWriteGuard<'_, Table> {
-        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn table_read_slowed(&self) -> Vec<Told> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).take_slowed()
-    }
-
-    fn mailboxes(&self) -> MutexGuard<'_, HashMap<ConnectionNumber, Mailbox>> {
+    fn mailboxes(&self) -> MutexGuard<'_, HashMap<ConnectionNumber, Arc<Mailbox>>> {
         self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How often a draining relay looks whether all have left.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// What is logged of an end that is gone without a word.
 const LOST: &str = "lost";
 
 /// A registered end with its conversation.
 struct End {
+    number: ConnectionNumber,
     peer: PeerRoute,
-    is_desk: bool,
+    /// For consoles, the organization.
+    organization: Option<OrganizationKey>,
     connection: Connection,
     sender: Sender<FromRelay>,
     receiver: Receiver<ToRelay>,
-    mailbox: mpsc::Receiver<FromRelay>,
+    mailbox: Arc<Mailbox>,
+    /// A deny list of which more parts are to come.
+    denying: BTreeSet<DeviceKey>,
+}
+
+/// What follows from a message.
+enum Heard {
+    Nothing,
+    Answer(FromRelay),
+    Violation,
+}
+
+/// An address that an end has been asked to confirm.
+struct Confirmation {
+    place: Place,
+    nonce: [u8; 16],
+}
+
+fn place_of(connection: &Connection) -> Place {
+    let address: SocketAddr = connection.remote_address();
+    Place { address, local_ip: connection.local_ip() }
 }
 
 fn refusal(error: TableError) -> RelayRefusal {
     match error {
-        TableError::Full => RelayRefusal::Full { retry_after_ms: 30_000 },
+        TableError::Full => full(),
         TableError::DeskOffline => RelayRefusal::DeskOffline,
+        TableError::Denied => RelayRefusal::Denied,
         TableError::RouteTaken | TableError::Gone | TableError::NotAnAgent => RelayRefusal::Violation,
     }
+}
+
+fn full() -> RelayRefusal {
+    let wait = FULL_RETRY.mul_f64(1.0 + rand::rng().random::<f64>());
+    RelayRefusal::Full { retry_after_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX) }
 }

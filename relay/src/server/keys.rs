@@ -51,13 +51,23 @@ impl RelayKeys {
     /// Where an agent comes from, for limiting guesses: the same for the same network (IPv4 /24, IPv6 /56), and not the
     /// address.
     pub fn attest_source(&self, address: IpAddr) -> [u8; 16] {
-        let prefix = match address.to_canonical() {
-            IpAddr::V4(v4) => v4.octets()[..3].to_vec(),
-            IpAddr::V6(v6) => v6.octets()[..7].to_vec(),
-        };
-        let tag = hmac::sign(&self.source, &prefix);
+        let tag = hmac::sign(&self.source, &source_prefix(address));
         std::array::from_fn(|index| tag.as_ref()[index])
     }
+}
+
+/// The network that an address belongs to, as far as limits are concerned: IPv4 /24, IPv6 /56, each with zeros behind.
+pub(super) fn source_prefix(address: IpAddr) -> [u8; 8] {
+    let mut prefix = [0; 8];
+    match address.to_canonical() {
+        IpAddr::V4(v4) => prefix[..3].copy_from_slice(&v4.octets()[..3]),
+        // The last byte tells the families apart.
+        IpAddr::V6(v6) => {
+            prefix[..7].copy_from_slice(&v6.octets()[..7]);
+            prefix[7] = 6;
+        }
+    }
+    prefix
 }
 
 /// Ids of control connections at the relay's end: four random bytes and four that mark them as ours.
@@ -76,6 +86,13 @@ impl ControlIds {
     }
 }
 
+impl ControlIds {
+    /// Says whether this relay, or its former life, has issued an id.
+    pub(super) fn issued(&self, id: &[u8]) -> bool {
+        id.split_at_checked(NONCE_BYTES).is_some_and(|(nonce, mark)| mark == self.mark(nonce))
+    }
+}
+
 impl ConnectionIdGenerator for ControlIds {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut id = [0; RouteId::LEN];
@@ -86,8 +103,7 @@ impl ConnectionIdGenerator for ControlIds {
     }
 
     fn validate(&self, id: &ConnectionId) -> Result<(), InvalidCid> {
-        let (nonce, mark) = id.split_at_checked(NONCE_BYTES).ok_or(InvalidCid)?;
-        if mark == self.mark(nonce) { Ok(()) } else { Err(InvalidCid) }
+        if self.issued(id) { Ok(()) } else { Err(InvalidCid) }
     }
 
     fn cid_len(&self) -> usize {

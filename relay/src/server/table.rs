@@ -1,26 +1,32 @@
-//! Who may send to whom: the relay's state without sockets, clock or async.
+//! Who is here and who may exchange packets with whom: the relay's state without sockets, clock or async.
 //!
-//! An endpoint has one route. A pair is two routes that may exchange packets; it is stored once for each direction under
-//! (source address, destination route), which is all that a packet shows, so that one lookup decides.
+//! An endpoint has one route; a pair is two endpoints that may exchange packets. Pairs are opened for agents that ask,
+//! at once or when the one they ask for comes, and every change is written through to [`Routes`], where the data plane
+//! reads it. An endpoint that registers again under the same route keeps its pairs: that is how it changes its address,
+//! its protocol or its connection without a session noticing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use belay_protocol::message::PeerRoute;
-use belay_protocol::{OrganizationKey, RouteId};
+use belay_protocol::{DeviceKey, OrganizationKey, RouteId};
 
-use crate::packet;
+use super::budget::Budget;
+use super::keys::source_prefix;
+use super::routes::{Lane, Place, Routes};
 
 /// Bounds of a relay. At each the newcomer is refused, and what exists goes on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
     /// Registered endpoints.
     pub endpoints: usize,
+    /// Registered endpoints of one source network (IPv4 /24, IPv6 /56).
+    pub endpoints_per_source: usize,
     /// Open pairs in all.
     pub pairs: usize,
+    /// Open pairs of one organization.
+    pub pairs_per_organization: usize,
     /// Open pairs of one agent.
     pub pairs_per_agent: usize,
     /// Bytes a second that each direction of a pair may carry.
@@ -31,7 +37,9 @@ impl Default for Caps {
     fn default() -> Self {
         Self {
             endpoints: 20_000,
+            endpoints_per_source: 5_000,
             pairs: 20_000,
+            pairs_per_organization: 20_000,
             pairs_per_agent: 4,
             // A gigabit a second: a limit against abuse, not against use.
             pair_bytes_per_second: 125_000_000,
@@ -43,13 +51,19 @@ impl Default for Caps {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionNumber(pub u64);
 
-/// Where an endpoint is: its address, and the local address at which its packets arrive, to answer from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The endpoint's address.
-    pub address: SocketAddr,
-    /// Our own address on the way, where the system tells.
-    pub local_ip: Option<IpAddr>,
+/// Somebody who registers.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer {
+    /// Its key and salt, from which its route follows.
+    pub peer: PeerRoute,
+    /// Its control connection.
+    pub connection: ConnectionNumber,
+    /// Where it is.
+    pub place: Place,
+    /// The address its packets really come from, also when they come through a tunnel.
+    pub origin: IpAddr,
+    /// For consoles, the organization they have proved to speak for.
+    pub organization: Option<OrganizationKey>,
 }
 
 #[derive(Debug)]
@@ -57,85 +71,18 @@ struct Endpoint {
     peer: PeerRoute,
     connection: ConnectionNumber,
     place: Place,
+    origin: IpAddr,
     organization: Option<OrganizationKey>,
-    partners: BTreeSet<RouteId>,
+    /// The pairs, each with the budget of the direction away from this endpoint.
+    partners: BTreeMap<RouteId, Arc<Budget>>,
+    wishes: Wishes,
 }
 
-/// One direction of a pair.
-#[derive(Debug)]
-pub struct Lane {
-    /// Where packets go.
-    pub to: Place,
-    /// Whose packets they are and whose they become.
-    pub ends: (RouteId, RouteId),
-    budget: Mutex<Budget>,
-    slowed: AtomicBool,
-}
-
-/// A token bucket: one second's worth of bytes, refilled continuously.
-#[derive(Debug)]
-struct Budget {
-    bytes_per_second: u64,
-    left: u64,
-    filled_at: Instant,
-}
-
-impl Budget {
-    fn take(&mut self, bytes: u64, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.filled_at).min(Duration::from_secs(1));
-        let refill = (u128::from(self.bytes_per_second) * elapsed.as_nanos() / 1_000_000_000) as u64;
-        if refill > 0 {
-            self.left = (self.left + refill).min(self.bytes_per_second);
-            self.filled_at = now;
-        }
-        if self.left < bytes {
-            return false;
-        }
-        self.left -= bytes;
-        true
-    }
-}
-
-impl Lane {
-    /// Takes `bytes` from the lane's budget; `false` when it is used up and the packet is to be dropped.
-    pub fn take(&self, bytes: usize, now: Instant) -> bool {
-        let taken = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(bytes as u64, now);
-        if !taken {
-            self.slowed.store(true, Ordering::Relaxed);
-        }
-        taken
-    }
-}
-
-/// What to do with a packet.
-#[derive(Debug, Clone)]
-pub enum Decision {
-    /// Send it on unchanged.
-    Forward(Arc<Lane>),
-    /// It is for the relay's own QUIC endpoint.
-    Local,
-    /// Nobody may see it.
-    Drop(DropReason),
-}
-
-/// Why a packet was dropped; each is counted by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DropReason {
-    /// Its destination exists, but its source is not paired with it.
-    NotPaired,
-    /// It opens a session with somebody who is not here.
-    NoRoute,
-    /// No QUIC packet has this form.
-    Malformed,
-    /// The pair's budget is used up.
-    Budget,
-    /// The socket's send buffer is full.
-    Socket,
-}
-
-impl DropReason {
-    /// How many reasons there are.
-    pub const COUNT: usize = 5;
+/// What an agent waits for.
+#[derive(Debug, Default)]
+struct Wishes {
+    organization: Option<OrganizationKey>,
+    peers: BTreeSet<RouteId>,
 }
 
 /// Why an endpoint was not registered or a pair not opened.
@@ -145,11 +92,13 @@ pub enum TableError {
     Full,
     /// The route is taken by another key: a collision of 64 bits, or an attack.
     RouteTaken,
-    /// No console of the organization is here.
+    /// The other end is not here. When it comes, the pair is opened and both are told.
     DeskOffline,
+    /// The organization does not want to hear of this device.
+    Denied,
     /// The endpoint is not registered (any more).
     Gone,
-    /// A console asked to reach a console.
+    /// A console asked to reach somebody.
     NotAnAgent,
 }
 
@@ -162,73 +111,154 @@ pub struct Told {
     pub about: PeerRoute,
 }
 
-/// A pair that has been opened: what each side is told.
+/// A pair that is open: what each side is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenedPair {
     /// The agent learns of the desk.
     pub agent: Told,
     /// The desk learns of the agent.
     pub desk: Told,
+    /// Where the agent's packets really come from.
+    pub agent_origin: IpAddr,
 }
 
-/// The routes and pairs of a relay.
+/// What a registration has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// The connection that this one replaces.
+    pub replaced: Option<ConnectionNumber>,
+    /// Partners of a former route of the same key.
+    pub gone: Vec<Told>,
+    /// Pairs that are open now: kept ones, and those that somebody was waiting for.
+    pub opened: Vec<OpenedPair>,
+}
+
+/// The endpoints and pairs of a relay.
 #[derive(Debug)]
 pub struct Table {
     caps: Caps,
+    routes: Arc<Routes>,
     endpoints: HashMap<RouteId, Endpoint>,
     keys: HashMap<[u8; 32], RouteId>,
     desks: HashMap<OrganizationKey, BTreeMap<ConnectionNumber, RouteId>>,
-    lanes: HashMap<(SocketAddr, RouteId), Arc<Lane>>,
+    waiting_for_desk: HashMap<OrganizationKey, BTreeSet<RouteId>>,
+    waiting_for_peer: HashMap<RouteId, BTreeSet<RouteId>>,
+    sources: HashMap<[u8; 8], usize>,
+    pairs: HashMap<OrganizationKey, usize>,
+    denied: BTreeMap<OrganizationKey, BTreeSet<DeviceKey>>,
 }
 
 impl Table {
-    /// An empty table.
-    pub fn new(caps: Caps) -> Self {
-        Self { caps, endpoints: HashMap::new(), keys: HashMap::new(), desks: HashMap::new(), lanes: HashMap::new() }
+    /// An empty table that writes through to `routes`.
+    pub fn new(caps: Caps, routes: Arc<Routes>) -> Self {
+        Self {
+            caps,
+            routes,
+            endpoints: HashMap::new(),
+            keys: HashMap::new(),
+            desks: HashMap::new(),
+            waiting_for_desk: HashMap::new(),
+            waiting_for_peer: HashMap::new(),
+            sources: HashMap::new(),
+            pairs: HashMap::new(),
+            denied: BTreeMap::new(),
+        }
     }
 
-    /// Decides about one packet from `source`. Pure: it changes nothing and looks at nothing else.
-    pub fn decide(&self, source: SocketAddr, datagram: &[u8]) -> Decision {
-        let Some(destination) = packet::destination(datagram) else { return Decision::Drop(DropReason::Malformed) };
-        if let Some(lane) = self.lanes.get(&(source, destination.route)) {
-            return Decision::Forward(Arc::clone(lane));
-        }
-        if self.endpoints.contains_key(&destination.route) {
-            return Decision::Drop(DropReason::NotPaired);
-        }
-        // Control connections have ids of eight bytes at our end. A long header with sixteen opens a session with an
-        // end that is not registered (yet): quinn would answer it and end the attempt.
-        let is_long = datagram[0] & 0x80 != 0;
-        if is_long && destination.may_be_session {
-            return Decision::Drop(DropReason::NoRoute);
-        }
-        Decision::Local
+    /// Changes the bounds; what exists beyond them goes on.
+    pub fn set_caps(&mut self, caps: Caps) {
+        self.caps = caps;
     }
 
-    /// Registers an endpoint. An earlier one of the same key is removed first; those who must be told are returned.
-    pub fn register(
-        &mut self,
-        peer: PeerRoute,
-        connection: ConnectionNumber,
-        place: Place,
-        organization: Option<OrganizationKey>,
-    ) -> Result<Vec<Told>, TableError> {
-        let route = peer.route();
-        if self.endpoints.get(&route).is_some_and(|other| other.peer.key != peer.key) {
+    /// Registers an endpoint. An earlier route of the same key is removed; under the same route the pairs stay.
+    pub fn register(&mut self, new: Newcomer) -> Result<Registered, TableError> {
+        let route = new.peer.route();
+        if self.endpoints.get(&route).is_some_and(|other| other.peer.key != new.peer.key) {
             return Err(TableError::RouteTaken);
         }
-        let replaced = self.keys.get(&peer.key).copied();
-        if replaced.is_none() && self.endpoints.len() >= self.caps.endpoints {
+        let source = source_prefix(new.origin);
+        let earlier = self.keys.get(&new.peer.key).copied();
+        let is_known = earlier.is_some();
+        let from_source = self.sources.get(&source).copied().unwrap_or_default();
+        if !is_known && (self.endpoints.len() >= self.caps.endpoints || from_source >= self.caps.endpoints_per_source) {
             return Err(TableError::Full);
         }
-        let told = replaced.map(|route| self.remove_route(&route)).unwrap_or_default();
+        let mut registered = Registered { replaced: self.connection_of(&new.peer.key), ..Registered::default() };
+        match earlier {
+            Some(same) if same == route && self.endpoints[&same].organization == new.organization => {
+                self.reseat(route, &new);
+            }
+            Some(former) => {
+                registered.gone = self.remove_route(&former);
+                self.seat(route, &new);
+            }
+            None => self.seat(route, &new),
+        }
+        registered.opened = self.pairs_of(&route);
+        registered.opened.extend(self.fulfil_wishes_for(route, new.organization));
+        Ok(registered)
+    }
+
+    fn seat(&mut self, route: RouteId, new: &Newcomer) {
+        let Newcomer { peer, connection, place, origin, organization } = *new;
         if let Some(organization) = organization {
             self.desks.entry(organization).or_default().insert(connection, route);
         }
+        *self.sources.entry(source_prefix(origin)).or_default() += 1;
         self.keys.insert(peer.key, route);
-        let partners = BTreeSet::new();
-        self.endpoints.insert(route, Endpoint { peer, connection, place, organization, partners });
-        Ok(told)
+        let (partners, wishes) = (BTreeMap::new(), Wishes::default());
+        self.endpoints.insert(route, Endpoint { peer, connection, place, origin, organization, partners, wishes });
+        self.routes.add_end(route);
+    }
+
+    /// A new connection of a route that is here: its place changes, its pairs do not.
+    fn reseat(&mut self, route: RouteId, new: &Newcomer) {
+        self.forget_source(&route);
+        let Some(end) = self.endpoints.get_mut(&route) else { return };
+        let former = std::mem::replace(&mut end.connection, new.connection);
+        end.origin = new.origin;
+        *self.sources.entry(source_prefix(new.origin)).or_default() += 1;
+        if let Some(desks) = new.organization.and_then(|organization| self.desks.get_mut(&organization)) {
+            desks.remove(&former);
+            desks.insert(new.connection, route);
+        }
+        self.relocate(route, new.place);
+    }
+
+    fn relocate(&mut self, route: RouteId, place: Place) {
+        let Some(end) = self.endpoints.get_mut(&route) else { return };
+        let former = std::mem::replace(&mut end.place, place);
+        let partners: Vec<RouteId> = end.partners.keys().copied().collect();
+        for partner in partners {
+            self.routes.remove_lane(former.address, route, partner);
+            self.publish(route, partner);
+        }
+    }
+
+    /// Moves the endpoint that is registered on `connection` to an address from which it has answered; its open pairs.
+    pub fn moved(
+        &mut self,
+        key: &[u8; 32],
+        connection: ConnectionNumber,
+        place: Place,
+        origin: IpAddr,
+    ) -> Vec<OpenedPair> {
+        if self.connection_of(key) != Some(connection) {
+            return Vec::new();
+        }
+        let Some(route) = self.keys.get(key).copied() else { return Vec::new() };
+        self.forget_source(&route);
+        *self.sources.entry(source_prefix(origin)).or_default() += 1;
+        if let Some(end) = self.endpoints.get_mut(&route) {
+            end.origin = origin;
+        }
+        self.relocate(route, place);
+        self.pairs_of(&route)
+    }
+
+    /// Where the endpoint of `key` is.
+    pub fn place_of(&self, key: &[u8; 32]) -> Option<Place> {
+        Some(self.endpoints.get(self.keys.get(key)?)?.place)
     }
 
     /// The control connection on which `key` is registered.
@@ -245,42 +275,124 @@ impl Table {
         self.remove_route(&route)
     }
 
-    /// Opens a pair between an agent and the newest console of `organization`.
-    pub fn reach(
-        &mut self,
-        agent: &PeerRoute,
-        organization: &OrganizationKey,
-        now: Instant,
-    ) -> Result<OpenedPair, TableError> {
-        let desk = self.desks.get(organization).and_then(|desks| desks.values().next_back().copied());
-        let desk = desk.ok_or(TableError::DeskOffline)?;
+    /// Opens a pair between an agent and the newest console of `organization`. While none is here the agent waits.
+    pub fn reach(&mut self, agent: &PeerRoute, organization: &OrganizationKey) -> Result<OpenedPair, TableError> {
         let agent = agent.route();
+        self.refuse_unless_agent(&agent)?;
+        self.forget_wish(&agent);
+        let desk = self.desks.get(organization).and_then(|desks| desks.values().next_back().copied());
+        if let Some(desk) = desk {
+            return self.pair(agent, desk);
+        }
+        if let Some(end) = self.endpoints.get_mut(&agent) {
+            end.wishes.organization = Some(*organization);
+            self.waiting_for_desk.entry(*organization).or_default().insert(agent);
+        }
+        Err(TableError::DeskOffline)
+    }
+
+    /// Opens a pair between an agent and the very console it had a session with. While that is not here the agent waits.
+    pub fn rejoin(&mut self, agent: &PeerRoute, desk: &PeerRoute) -> Result<OpenedPair, TableError> {
+        let (agent, desk) = (agent.route(), desk.route());
+        self.refuse_unless_agent(&agent)?;
+        if self.endpoints.get(&desk).is_some_and(|desk| desk.organization.is_some()) {
+            return self.pair(agent, desk);
+        }
+        let Some(end) = self.endpoints.get_mut(&agent) else { return Err(TableError::Gone) };
+        if end.wishes.peers.len() >= self.caps.pairs_per_agent && !end.wishes.peers.contains(&desk) {
+            return Err(TableError::Full);
+        }
+        end.wishes.peers.insert(desk);
+        self.waiting_for_peer.entry(desk).or_default().insert(agent);
+        Err(TableError::DeskOffline)
+    }
+
+    fn refuse_unless_agent(&self, route: &RouteId) -> Result<(), TableError> {
+        match self.endpoints.get(route) {
+            None => Err(TableError::Gone),
+            Some(end) if end.organization.is_some() => Err(TableError::NotAnAgent),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn pair(&mut self, agent: RouteId, desk: RouteId) -> Result<OpenedPair, TableError> {
         let (Some(from), Some(to)) = (self.endpoints.get(&agent), self.endpoints.get(&desk)) else {
             return Err(TableError::Gone);
         };
-        if from.organization.is_some() {
-            return Err(TableError::NotAnAgent);
+        let Some(organization) = to.organization else { return Err(TableError::DeskOffline) };
+        if self.denied.get(&organization).is_some_and(|denied| denied.contains(&DeviceKey(from.peer.key))) {
+            return Err(TableError::Denied);
         }
-        let opened = OpenedPair {
-            agent: Told { connection: from.connection, about: to.peer },
-            desk: Told { connection: to.connection, about: from.peer },
-        };
-        let (agent_place, desk_place) = (from.place, to.place);
-        if !from.partners.contains(&desk) {
-            let pairs = self.lanes.len() / 2;
-            if from.partners.len() >= self.caps.pairs_per_agent || pairs >= self.caps.pairs {
+        if !from.partners.contains_key(&desk) {
+            let of_organization = self.pairs.get(&organization).copied().unwrap_or_default();
+            if from.partners.len() >= self.caps.pairs_per_agent
+                || of_organization >= self.caps.pairs_per_organization
+                || self.pair_count() >= self.caps.pairs
+            {
                 return Err(TableError::Full);
             }
+            for (one, other) in [(agent, desk), (desk, agent)] {
+                let budget = Arc::new(Budget::new(self.caps.pair_bytes_per_second));
+                if let Some(end) = self.endpoints.get_mut(&one) {
+                    end.partners.insert(other, budget);
+                }
+            }
+            *self.pairs.entry(organization).or_default() += 1;
+            self.publish(agent, desk);
         }
-        self.open_lane((agent, agent_place), (desk, desk_place), now);
-        self.open_lane((desk, desk_place), (agent, agent_place), now);
-        Ok(opened)
+        self.told(agent, desk).ok_or(TableError::Gone)
+    }
+
+    /// Writes both directions of a pair to the routes.
+    fn publish(&self, one: RouteId, other: RouteId) {
+        for (from, to) in [(one, other), (other, one)] {
+            let (Some(source), Some(target)) = (self.endpoints.get(&from), self.endpoints.get(&to)) else { continue };
+            if let Some(budget) = source.partners.get(&to) {
+                let lane = Lane { to: target.place, from, budget: Arc::clone(budget) };
+                self.routes.add_lane(source.place.address, to, lane);
+            }
+        }
+    }
+
+    fn told(&self, agent: RouteId, desk: RouteId) -> Option<OpenedPair> {
+        let (agent, desk) = (self.endpoints.get(&agent)?, self.endpoints.get(&desk)?);
+        Some(OpenedPair {
+            agent: Told { connection: agent.connection, about: desk.peer },
+            desk: Told { connection: desk.connection, about: agent.peer },
+            agent_origin: agent.origin,
+        })
+    }
+
+    fn pairs_of(&self, route: &RouteId) -> Vec<OpenedPair> {
+        let Some(end) = self.endpoints.get(route) else { return Vec::new() };
+        let is_desk = end.organization.is_some();
+        let pairs = end.partners.keys().filter_map(|partner| {
+            let (agent, desk) = if is_desk { (*partner, *route) } else { (*route, *partner) };
+            self.told(agent, desk)
+        });
+        pairs.collect()
+    }
+
+    /// Opens the pairs that agents were waiting for and that a newly registered desk makes possible.
+    fn fulfil_wishes_for(&mut self, desk: RouteId, organization: Option<OrganizationKey>) -> Vec<OpenedPair> {
+        let Some(organization) = organization else { return Vec::new() };
+        let mut agents = self.waiting_for_desk.remove(&organization).unwrap_or_default();
+        agents.extend(self.waiting_for_peer.remove(&desk).unwrap_or_default());
+        for agent in &agents {
+            if let Some(end) = self.endpoints.get_mut(agent) {
+                end.wishes.organization = end.wishes.organization.filter(|wish| *wish != organization);
+                end.wishes.peers.remove(&desk);
+            }
+        }
+        // Those that are refused now for a cap or a denial learn it when they ask again.
+        agents.into_iter().filter_map(|agent| self.pair(agent, desk).ok()).collect()
     }
 
     /// Closes the pair of two routes; the other side is told.
     pub fn leave(&mut self, own: &PeerRoute, other: &PeerRoute) -> Option<Told> {
         let (own_route, other_route) = (own.route(), other.route());
-        if !self.endpoints.get(&own_route)?.partners.contains(&other_route) {
+        self.forget_peer_wish(&own_route, &other_route);
+        if !self.endpoints.get(&own_route)?.partners.contains_key(&other_route) {
             return None;
         }
         self.close_pair(own_route, other_route);
@@ -288,52 +400,89 @@ impl Table {
         Some(Told { connection, about: *own })
     }
 
+    /// Denies devices to an organization, or no longer: open pairs with them are closed, and both ends are told.
+    pub fn set_denied(&mut self, organization: OrganizationKey, denied: BTreeSet<DeviceKey>) -> Vec<Told> {
+        let mut told = Vec::new();
+        for device in &denied {
+            let Some(route) = self.keys.get(&device.0).copied() else { continue };
+            let partners: Vec<RouteId> = self.endpoints[&route].partners.keys().copied().collect();
+            for partner in partners {
+                if self.endpoints.get(&partner).and_then(|end| end.organization) != Some(organization) {
+                    continue;
+                }
+                if let Some(pair) = self.told(route, partner) {
+                    told.extend([pair.agent, pair.desk]);
+                }
+                self.close_pair(route, partner);
+            }
+        }
+        self.denied.insert(organization, denied);
+        told
+    }
+
+    /// The devices that are denied to each organization.
+    pub fn denied(&self) -> &BTreeMap<OrganizationKey, BTreeSet<DeviceKey>> {
+        &self.denied
+    }
+
+    /// The consoles that are here, with the organizations they speak for.
+    pub fn desks(&self) -> impl Iterator<Item = (OrganizationKey, ConnectionNumber)> + '_ {
+        let desks = self.desks.iter();
+        desks.flat_map(|(organization, desks)| desks.keys().map(|connection| (*organization, *connection)))
+    }
+
     /// Both ends of every pair whose budget bit since the last call.
     pub fn take_slowed(&self) -> Vec<Told> {
-        let slowed = self.lanes.values().filter(|lane| lane.slowed.swap(false, Ordering::Relaxed));
         let mut told = Vec::new();
-        for lane in slowed {
-            let (Some(from), Some(to)) = (self.endpoints.get(&lane.ends.0), self.endpoints.get(&lane.ends.1)) else {
-                continue;
-            };
-            told.push(Told { connection: from.connection, about: to.peer });
-            told.push(Told { connection: to.connection, about: from.peer });
+        for (route, end) in &self.endpoints {
+            for (partner, budget) in &end.partners {
+                if budget.take_slowed()
+                    && let Some(pair) = self.told(*route, *partner)
+                {
+                    told.extend([pair.agent, pair.desk]);
+                }
+            }
         }
         told
     }
 
     /// Registered endpoints and open pairs.
     pub fn counts(&self) -> (usize, usize) {
-        (self.endpoints.len(), self.lanes.len() / 2)
+        (self.endpoints.len(), self.pair_count())
     }
 
-    fn open_lane(&mut self, (from, from_place): (RouteId, Place), (to, to_place): (RouteId, Place), now: Instant) {
-        let budget = Budget {
-            bytes_per_second: self.caps.pair_bytes_per_second,
-            left: self.caps.pair_bytes_per_second,
-            filled_at: now,
-        };
-        let lane = Lane { to: to_place, ends: (from, to), budget: Mutex::new(budget), slowed: AtomicBool::new(false) };
-        self.lanes.entry((from_place.address, to)).or_insert_with(|| Arc::new(lane));
-        if let Some(endpoint) = self.endpoints.get_mut(&from) {
-            endpoint.partners.insert(to);
-        }
+    fn pair_count(&self) -> usize {
+        self.pairs.values().sum()
     }
 
     fn close_pair(&mut self, one: RouteId, other: RouteId) {
         for (from, to) in [(one, other), (other, one)] {
-            if let Some(endpoint) = self.endpoints.get_mut(&from) {
-                endpoint.partners.remove(&to);
-                self.lanes.remove(&(endpoint.place.address, to));
+            let Some(end) = self.endpoints.get_mut(&from) else { continue };
+            if end.partners.remove(&to).is_none() {
+                continue;
+            }
+            self.routes.remove_lane(end.place.address, from, to);
+            // Counted once, at the desk's side.
+            if let Some(organization) = end.organization
+                && let Some(count) = self.pairs.get_mut(&organization)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.pairs.remove(&organization);
+                }
             }
         }
     }
 
     fn remove_route(&mut self, route: &RouteId) -> Vec<Told> {
-        let partners = self.endpoints.get(route).map(|endpoint| endpoint.partners.clone()).unwrap_or_default();
+        let Some(end) = self.endpoints.get(route) else { return Vec::new() };
+        let partners: Vec<RouteId> = end.partners.keys().copied().collect();
         for partner in &partners {
             self.close_pair(*route, *partner);
         }
+        self.forget_wishes(route);
+        self.forget_source(route);
+        self.routes.remove_end(route);
         let Some(gone) = self.endpoints.remove(route) else { return Vec::new() };
         self.keys.remove(&gone.peer.key);
         if let Some(organization) = gone.organization
@@ -346,6 +495,48 @@ impl Table {
         }
         let partners = partners.iter().filter_map(|partner| self.endpoints.get(partner));
         partners.map(|partner| Told { connection: partner.connection, about: gone.peer }).collect()
+    }
+
+    fn forget_source(&mut self, route: &RouteId) {
+        let Some(end) = self.endpoints.get(route) else { return };
+        let source = source_prefix(end.origin);
+        if let Some(count) = self.sources.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.sources.remove(&source);
+            }
+        }
+    }
+
+    fn forget_wishes(&mut self, agent: &RouteId) {
+        self.forget_wish(agent);
+        let Some(end) = self.endpoints.get_mut(agent) else { return };
+        for peer in std::mem::take(&mut end.wishes.peers) {
+            forget_waiting(&mut self.waiting_for_peer, &peer, agent);
+        }
+    }
+
+    fn forget_wish(&mut self, agent: &RouteId) {
+        if let Some(organization) = self.endpoints.get_mut(agent).and_then(|end| end.wishes.organization.take()) {
+            forget_waiting(&mut self.waiting_for_desk, &organization, agent);
+        }
+    }
+
+    fn forget_peer_wish(&mut self, agent: &RouteId, peer: &RouteId) {
+        if let Some(end) = self.endpoints.get_mut(agent)
+            && end.wishes.peers.remove(peer)
+        {
+            forget_waiting(&mut self.waiting_for_peer, peer, agent);
+        }
+    }
+}
+
+fn forget_waiting<K: std::hash::Hash + Eq>(waiting: &mut HashMap<K, BTreeSet<RouteId>>, key: &K, agent: &RouteId) {
+    if let Some(agents) = waiting.get_mut(key) {
+        agents.remove(agent);
+        if agents.is_empty() {
+            waiting.remove(key);
+        }
     }
 }
 

@@ -1,0 +1,194 @@
+//! Many datagrams in one system call, on Linux: what remains when segmentation offload is missing.
+//!
+//! # Safety
+//!
+//! The unsafe code here is the call of `setsockopt` with a pointer to one live integer, the call of `sendmmsg` with
+//! headers whose every pointer leads into arrays of the same function that outlive the call and are not moved in
+//! between, and the writing of control messages through the `CMSG_*` macros into buffers that are aligned for and large
+//! enough for the two messages that are written.
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+
+use socket2::SockAddr;
+
+use super::Outgoing;
+
+/// Makes the kernel hand out each datagram by itself.
+pub(super) fn switch_off_receive_offload(socket: &UdpSocket) -> io::Result<()> {
+    let off: libc::c_int = 0;
+    // SAFETY: the pointer and the length describe `off`.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_GRO,
+            (&raw const off).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Datagrams in one call: as many as quinn receives in one.
+const BATCH: usize = 32;
+
+/// Room for the source address and the congestion bits.
+const CONTROL_BYTES: usize = 64;
+
+/// A buffer with the alignment of `cmsghdr`.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+/// Sends `packets` in order and says how many the kernel took. A datagram that it refuses for its own sake, such as one
+/// that is too large for the way, counts as taken: the network would have dropped it.
+pub(super) fn send_each(socket: &UdpSocket, packets: &[Outgoing<'_>]) -> usize {
+    let mut taken = 0;
+    while taken < packets.len() {
+        let batch = &packets[taken..packets.len().min(taken + BATCH)];
+        match send_batch(socket, batch) {
+            Ok(sent) => taken += sent.max(1),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // The first datagram of the batch is at fault; the others are tried again.
+            Err(_) => taken += 1,
+        }
+    }
+    taken
+}
+
+fn send_batch(socket: &UdpSocket, packets: &[Outgoing<'_>]) -> io::Result<usize> {
+    let mut addresses: [MaybeUninit<SockAddr>; BATCH] = [const { MaybeUninit::uninit() }; BATCH];
+    // SAFETY: all-zero is a valid value of these plain C structures: null pointers and zero lengths.
+    let mut iovecs: [libc::iovec; BATCH] = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut headers: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
+    let mut controls = [Control([0; CONTROL_BYTES]); BATCH];
+    for (index, packet) in packets.iter().enumerate().take(BATCH) {
+        let address = addresses[index].write(SockAddr::from(packet.destination));
+        iovecs[index] =
+            libc::iovec { iov_base: packet.contents.as_ptr().cast_mut().cast(), iov_len: packet.contents.len() };
+        let header = &mut headers[index].msg_hdr;
+        header.msg_name = address.as_ptr().cast_mut().cast();
+        header.msg_namelen = address.len();
+        header.msg_iov = &raw mut iovecs[index];
+        header.msg_iovlen = 1;
+        header.msg_control = controls[index].0.as_mut_ptr().cast();
+        header.msg_controllen = CONTROL_BYTES;
+        write_control(header, packet);
+    }
+    let count = packets.len().min(BATCH);
+    // SAFETY: the first `count` headers are filled, and what they point to lives in this function's arrays or in
+    // `packets`. `SockAddr` owns nothing, so that the uninitialized rest needs no drop.
+    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as libc::c_uint, 0) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes the control messages of one datagram and sets the length that they take.
+fn write_control(header: &mut libc::msghdr, packet: &Outgoing<'_>) {
+    let mut length = 0;
+    // SAFETY: `msg_control` has room for both messages (checked by the test below), and `CMSG_NXTHDR` stays inside it.
+    unsafe {
+        let mut place = libc::CMSG_FIRSTHDR(header);
+        if let Some(ecn) = packet.ecn {
+            // A mapped IPv4 address is IPv4 on the wire.
+            let is_v4 = packet.destination.ip().to_canonical().is_ipv4();
+            let (level, kind) =
+                if is_v4 { (libc::IPPROTO_IP, libc::IP_TOS) } else { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) };
+            length += put(place, level, kind, ecn as u8 as libc::c_int);
+            place = libc::CMSG_NXTHDR(header, place);
+        }
+        match packet.src_ip {
+            Some(IpAddr::V4(v4)) if !place.is_null() => {
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(v4.octets()) },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                length += put(place, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+            }
+            Some(IpAddr::V6(v6)) if !place.is_null() => {
+                let info = libc::in6_pktinfo { ipi6_ifindex: 0, ipi6_addr: libc::in6_addr { s6_addr: v6.octets() } };
+                length += put(place, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+            }
+            _ => {}
+        }
+    }
+    if length == 0 {
+        header.msg_control = std::ptr::null_mut();
+    }
+    header.msg_controllen = length;
+}
+
+/// Writes one control message at `place` and says how much room it takes.
+///
+/// # Safety
+///
+/// `place` points to a control header that is followed by room for a `T`.
+unsafe fn put<T>(place: *mut libc::cmsghdr, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*place).cmsg_level = level;
+        (*place).cmsg_type = kind;
+        (*place).cmsg_len = libc::CMSG_LEN(size_of::<T>() as libc::c_uint) as usize;
+        libc::CMSG_DATA(place).cast::<T>().write_unaligned(value);
+        libc::CMSG_SPACE(size_of::<T>() as libc::c_uint) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use quinn::udp::EcnCodepoint;
+
+    use super::*;
+
+    #[test]
+    fn both_control_messages_fit() {
+        // SAFETY: only computes.
+        let space = |bytes: usize| unsafe { libc::CMSG_SPACE(bytes as libc::c_uint) } as usize;
+        assert!(space(size_of::<libc::c_int>()) + space(size_of::<libc::in6_pktinfo>()) <= CONTROL_BYTES);
+    }
+
+    #[test]
+    fn every_datagram_arrives_from_the_wanted_address_in_order() {
+        for (any, there) in [("0.0.0.0:0", "127.0.0.1:0"), ("[::]:0", "[::1]:0"), ("[::]:0", "127.0.0.1:0")] {
+            let (sender, receiver) = (UdpSocket::bind(any).unwrap(), UdpSocket::bind(there).unwrap());
+            receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut destination = receiver.local_addr().unwrap();
+            let (from, mut src_ip) = (destination.ip(), destination.ip());
+            if let (true, IpAddr::V4(v4)) = (any.starts_with('['), from) {
+                destination.set_ip(v4.to_ipv6_mapped().into());
+                src_ip = v4.to_ipv6_mapped().into();
+            }
+            let datagrams: Vec<Vec<u8>> = (0..70u8).map(|n| vec![n; 10 + usize::from(n)]).collect();
+            let packets: Vec<Outgoing<'_>> = datagrams
+                .iter()
+                .map(|contents| Outgoing { destination, src_ip: Some(src_ip), ecn: Some(EcnCodepoint::Ect0), contents })
+                .collect();
+            assert_eq!(send_each(&sender, &packets), packets.len());
+            for datagram in &datagrams {
+                let mut buffer = [0; 200];
+                let (length, source) = receiver.recv_from(&mut buffer).unwrap();
+                assert_eq!((&buffer[..length], source.ip()), (datagram.as_slice(), from));
+            }
+        }
+    }
+
+    #[test]
+    fn a_datagram_that_is_too_large_does_not_hold_up_the_others() {
+        let (sender, receiver) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let destination = receiver.local_addr().unwrap();
+        let huge = vec![0; 70_000];
+        let packet = |contents| Outgoing { destination, src_ip: None, ecn: None, contents };
+        assert_eq!(send_each(&sender, &[packet(b"1"), packet(&huge), packet(b"2")]), 3);
+        let mut buffer = [0; 10];
+        assert_eq!(receiver.recv(&mut buffer).unwrap(), 1);
+        assert_eq!((receiver.recv(&mut buffer).unwrap(), buffer[0]), (1, b'2'));
+    }
+}

@@ -1,0 +1,112 @@
+//! The certificate that tunnels present: an ordinary one where networks look at it, else one made at the start.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::version;
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls;
+
+/// Files of a certificate chain and its key, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, the relay's own certificate first.
+    pub chain: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file cannot be read, or is not PEM of this kind.
+    #[error("{path} is not a readable {kind} in PEM: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was expected in it.
+        kind: &'static str,
+        /// What is wrong.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The chain is empty.
+    #[error("{path} holds no certificate", path = .0.display())]
+    Empty(PathBuf),
+    /// Key and certificate do not belong together, or cannot be used.
+    #[error("the certificate and its key cannot be used together: {0}")]
+    Unusable(#[from] rustls::Error),
+    /// None could be made.
+    #[error("no certificate could be made: {0}")]
+    Made(#[from] rcgen::Error),
+}
+
+/// The TLS side of tunnels, whose certificate can be changed while it serves.
+#[derive(Debug)]
+pub(super) struct TunnelTls {
+    acceptor: RwLock<Arc<rustls::ServerConfig>>,
+}
+
+impl TunnelTls {
+    /// Uses the certificate in `files`, or makes one.
+    pub(super) fn new(files: Option<&CertificateFiles>) -> Result<Self, CertificateError> {
+        let config = match files {
+            Some(files) => files.config()?,
+            None => self_signed()?,
+        };
+        Ok(Self { acceptor: RwLock::new(config) })
+    }
+
+    /// Reads the files again; what is used stays in use when they are wrong.
+    pub(super) fn reload(&self, files: &CertificateFiles) -> Result<(), CertificateError> {
+        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = files.config()?;
+        Ok(())
+    }
+
+    /// Accepts with the certificate of this moment.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.acceptor.read().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+impl CertificateFiles {
+    /// Reads and checks both files.
+    pub fn check(&self) -> Result<(), CertificateError> {
+        self.config().map(drop)
+    }
+
+    fn config(&self) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
+        let wrong = |path: &Path, kind| {
+            let path = path.to_owned();
+            move |source| CertificateError::File { path, kind, source }
+        };
+        let chain = CertificateDer::pem_file_iter(&self.chain)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(wrong(&self.chain, "certificate"))?;
+        if chain.is_empty() {
+            return Err(CertificateError::Empty(self.chain.clone()));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(wrong(&self.key, "key"))?;
+        config(chain, key)
+    }
+}
+
+fn self_signed() -> Result<Arc<rustls::ServerConfig>, CertificateError> {
+    let made = rcgen::generate_simple_self_signed([tls::SERVER_NAME.to_owned()])?;
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    config(vec![made.cert.der().clone()], key.into())
+}
+
+fn config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
+    let mut config = rustls::ServerConfig::builder_with_provider(tls::provider())
+        .with_protocol_versions(&[&version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,335 @@
+//! The data plane: it forwards what may be forwarded as it arrives, and passes the rest to the control plane.
+//!
+//! Each of the relay's UDP sockets has a task of its own here. Batches that the kernel has joined (GRO) stay whole: a
+//! run of segments with the same decision leaves in one send (GSO). Without that the same forwarder needs seven times
+//! the CPU; where offload is missing, or vanishes at run time, all datagrams of one round leave in one `sendmmsg`.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, UdpPoller};
+use tokio::time::Instant;
+
+use super::initials::InitialLimit;
+use super::routes::{Decision, DropReason, Lane, Routes};
+use super::tunnels::Tunnels;
+use crate::inbox::Inbox;
+use crate::net::{DatagramSocket, Outgoing, TunnelNumber};
+
+/// What the data plane has done since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Bytes sent on.
+    pub forwarded_bytes: AtomicU64,
+    /// Packets sent on.
+    pub forwarded_packets: AtomicU64,
+    /// System calls that sent them over UDP; packets per send show whether offload works.
+    pub sends: AtomicU64,
+    /// Batches passed to the control plane.
+    pub local: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+}
+
+impl Counters {
+    /// Packets dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize].load(Ordering::Relaxed)
+    }
+
+    fn count_dropped(&self, reason: DropReason, packets: usize) {
+        self.dropped[reason as usize].fetch_add(packets as u64, Ordering::Relaxed);
+    }
+
+    fn count_forwarded(&self, bytes: usize, packets: usize) {
+        self.forwarded_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.forwarded_packets.fetch_add(packets as u64, Ordering::Relaxed);
+    }
+}
+
+/// Forwards between any number of sockets and tunnels.
+#[derive(Debug)]
+pub struct DataPlane {
+    routes: Arc<Routes>,
+    sockets: Vec<Arc<dyn DatagramSocket>>,
+    tunnels: Arc<Tunnels>,
+    /// Datagrams for the control plane.
+    local: Inbox,
+    first_initials: InitialLimit,
+    continued_initials: InitialLimit,
+    counters: Arc<Counters>,
+    started: Instant,
+}
+
+/// Datagrams of one receive round that leave without offload, together.
+type Outbox<'a> = Vec<Outgoing<'a>>;
+
+impl DataPlane {
+    /// A data plane over `sockets`, which share one address; there is at least one.
+    pub fn new(
+        routes: Arc<Routes>,
+        sockets: Vec<Arc<dyn DatagramSocket>>,
+        tunnels: Arc<Tunnels>,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        assert!(!sockets.is_empty(), "a data plane has a socket");
+        Arc::new(Self {
+            routes,
+            sockets,
+            tunnels,
+            local: Inbox::new(LOCAL_BATCHES_MAX),
+            first_initials: InitialLimit::new(),
+            continued_initials: InitialLimit::new(),
+            counters,
+            started: Instant::now(),
+        })
+    }
+
+    /// How many sockets there are; [`DataPlane::forward`] is to be run for each.
+    pub fn socket_count(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// The socket that the control plane's QUIC endpoint uses.
+    pub fn control_socket(self: &Arc<Self>) -> Arc<ControlSocket> {
+        Arc::new(ControlSocket { plane: Arc::clone(self) })
+    }
+
+    /// Forwards what arrives at socket `index`, until it is dropped.
+    pub async fn forward(self: Arc<Self>, index: usize) {
+        let socket = Arc::clone(&self.sockets[index]);
+        let segment_room = DATAGRAM_MAX_BYTES * socket.max_receive_segments();
+        let mut room = vec![0; segment_room.min(BATCH_MAX_BYTES) * RECEIVE_BATCHES];
+        let mut meta = [RecvMeta::default(); RECEIVE_BATCHES];
+        let each = room.len() / RECEIVE_BATCHES;
+        let mut rounds = 0;
+        loop {
+            let mut bufs: Vec<IoSliceMut<'_>> = room.chunks_exact_mut(each).map(IoSliceMut::new).collect();
+            let received = std::future::poll_fn(|cx| socket.poll_recv(cx, &mut bufs, &mut meta)).await;
+            let Ok(received) = received else {
+                // ICMP errors of other flows show up here; the socket itself cannot break.
+                tokio::task::yield_now().await;
+                continue;
+            };
+            // tokio's clock, so that budgets follow virtual time in simulations.
+            let now = self.started.elapsed();
+            let mut outbox = Outbox::new();
+            for (batch, bytes) in meta.iter().zip(&bufs).take(received) {
+                // No network delivers from a tunnel's address.
+                if TunnelNumber::of(batch.addr).is_some() {
+                    self.counters.count_dropped(DropReason::Malformed, 1);
+                    continue;
+                }
+                self.sort(index, now, *batch, &bytes[..batch.len], &mut outbox);
+            }
+            self.flush(index, &outbox);
+            rounds += 1;
+            if rounds % ROUNDS_MAX == 0 {
+                // The control plane gets its turn under any load.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Takes datagrams of `stride` bytes, the last of which may be shorter, that came out of a tunnel.
+    pub(super) fn take_from_tunnel(&self, number: TunnelNumber, stride: usize, bytes: &[u8]) {
+        let addr = number.address(self.tunnels.beside());
+        let batch = RecvMeta { addr, len: bytes.len(), stride, ecn: None, dst_ip: None };
+        let mut outbox = Outbox::new();
+        self.sort(0, self.started.elapsed(), batch, bytes, &mut outbox);
+        self.flush(0, &outbox);
+    }
+
+    /// Forwards, passes on or drops each datagram of a batch, runs of the same fate together.
+    fn sort<'a>(&self, index: usize, now: Duration, batch: RecvMeta, bytes: &'a [u8], outbox: &mut Outbox<'a>) {
+        let stride = batch.stride.max(1);
+        let segment = |start: usize| &bytes[start..bytes.len().min(start + stride)];
+        let mut start = 0;
+        while start < bytes.len() {
+            let first = segment(start);
+            let decision = self.routes.decide(batch.addr, first);
+            let mut end = start + first.len();
+            while end < bytes.len()
+                && (is_same_route(first, segment(end))
+                    || is_same(&decision, &self.routes.decide(batch.addr, segment(end))))
+            {
+                end += segment(end).len();
+            }
+            let run = &bytes[start..end];
+            let packets = run.len().div_ceil(stride);
+            match decision {
+                Decision::Forward(lane) => {
+                    if lane.take(run.len(), now) {
+                        self.send_on(index, &lane, batch, run, packets, outbox);
+                    } else {
+                        self.counters.count_dropped(DropReason::Budget, packets);
+                    }
+                }
+                Decision::Local => self.pass(batch, run, packets),
+                Decision::LocalInitial { is_continued } => {
+                    for initial in run.chunks(stride) {
+                        self.pass_initial(batch, initial, is_continued, now);
+                    }
+                }
+                Decision::Drop(reason) => self.counters.count_dropped(reason, packets),
+            }
+            start = end;
+        }
+    }
+
+    fn send_on<'a>(
+        &self,
+        index: usize,
+        lane: &Lane,
+        batch: RecvMeta,
+        run: &'a [u8],
+        packets: usize,
+        outbox: &mut Outbox<'a>,
+    ) {
+        let stride = batch.stride.max(1);
+        if let Some(number) = TunnelNumber::of(lane.to.address) {
+            let taken = self.tunnels.send(number, stride, run);
+            self.counters.count_dropped(DropReason::Tunnel, packets - taken);
+            self.counters.count_forwarded(run.len().min(taken * stride), taken);
+            return;
+        }
+        let socket = &self.sockets[index];
+        let (destination, src_ip, ecn) = (lane.to.address, lane.to.local_ip, batch.ecn);
+        if socket.max_transmit_segments() < packets {
+            outbox.extend(run.chunks(stride).map(|contents| Outgoing { destination, src_ip, ecn, contents }));
+            return;
+        }
+        let segment_size = (stride < run.len()).then_some(stride);
+        match socket.try_send(&Transmit { destination, ecn, contents: run, segment_size, src_ip }) {
+            Ok(()) => {
+                self.counters.count_forwarded(run.len(), packets);
+                self.counters.sends.fetch_add(1, Ordering::Relaxed);
+            }
+            // A full buffer is a full link: what routers do is drop, and QUIC repairs it.
+            Err(_) => self.counters.count_dropped(DropReason::Socket, packets),
+        }
+    }
+
+    fn flush(&self, index: usize, outbox: &Outbox<'_>) {
+        if outbox.is_empty() {
+            return;
+        }
+        let sent = self.sockets[index].send_each(outbox);
+        self.counters.count_forwarded(outbox[..sent].iter().map(|packet| packet.contents.len()).sum(), sent);
+        self.counters.sends.fetch_add(sent.div_ceil(PACKETS_PER_SEND) as u64, Ordering::Relaxed);
+        self.counters.count_dropped(DropReason::Socket, outbox.len() - sent);
+    }
+
+    fn pass_initial(&self, batch: RecvMeta, initial: &[u8], is_continued: bool, now: Duration) {
+        let limit = if is_continued { &self.continued_initials } else { &self.first_initials };
+        if limit.admits(self.tunnels.origin(batch.addr), now) {
+            self.pass(batch, initial, 1);
+        } else {
+            self.counters.count_dropped(DropReason::Initials, 1);
+        }
+    }
+
+    fn pass(&self, batch: RecvMeta, datagrams: &[u8], packets: usize) {
+        let stride = batch.stride.min(datagrams.len());
+        if self.local.push(RecvMeta { stride, ..batch }, datagrams) {
+            self.counters.local.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.counters.count_dropped(DropReason::Overload, packets);
+        }
+    }
+}
+
+/// Batches received in one system call. Eight of 64 KiB stay in a core's cache.
+const RECEIVE_BATCHES: usize = 32;
+
+/// The largest batch that the kernel joins.
+const BATCH_MAX_BYTES: usize = 64 * 1024;
+
+/// The largest datagram: a jumbo frame.
+const DATAGRAM_MAX_BYTES: usize = 9_000;
+
+/// Rounds of receiving before other tasks of the thread run.
+const ROUNDS_MAX: u32 = 32;
+
+/// Batches that wait for the control plane.
+const LOCAL_BATCHES_MAX: usize = 4_096;
+
+/// Datagrams of one `sendmmsg`.
+const PACKETS_PER_SEND: usize = 32;
+
+/// Bytes of a short header's flags and route.
+const SHORT_ROUTE_END: usize = 9;
+
+/// Says whether two packets of one source have short headers with the same route, so that one lookup decides for both.
+fn is_same_route(one: &[u8], other: &[u8]) -> bool {
+    let [Some(one), Some(other)] = [one, other].map(|packet| packet.get(..SHORT_ROUTE_END)) else { return false };
+    (one[0] | other[0]) & crate::packet::LONG_HEADER == 0 && one[1..] == other[1..]
+}
+
+fn is_same(one: &Decision, other: &Decision) -> bool {
+    match (one, other) {
+        (Decision::Forward(one), Decision::Forward(other)) => Arc::ptr_eq(one, other),
+        (Decision::Local, Decision::Local) => true,
+        (Decision::LocalInitial { is_continued: one }, Decision::LocalInitial { is_continued: other }) => one == other,
+        (Decision::Drop(one), Decision::Drop(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// The socket of the control plane's QUIC endpoint: it receives what the data plane passes on, and sends by the first
+/// UDP socket or by a tunnel.
+#[derive(Debug)]
+pub struct ControlSocket {
+    plane: Arc<DataPlane>,
+}
+
+impl ControlSocket {
+    fn udp(&self) -> &Arc<dyn DatagramSocket> {
+        &self.plane.sockets[0]
+    }
+}
+
+impl AsyncUdpSocket for ControlSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Arc::clone(self.udp()).create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let Some(number) = TunnelNumber::of(transmit.destination) else { return self.udp().try_send(transmit) };
+        let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        let taken = self.plane.tunnels.send(number, stride, transmit.contents);
+        // A full tunnel is a full link: to answer that it would block would make quinn wait for the wrong socket.
+        self.plane.counters.count_dropped(DropReason::Tunnel, transmit.contents.len().div_ceil(stride) - taken);
+        Ok(())
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        self.plane.local.poll(cx, bufs, meta).map(Ok)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.udp().local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.udp().max_transmit_segments()
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.udp().max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.udp().may_fragment()
+    }
+}

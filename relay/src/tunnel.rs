@@ -1,0 +1,238 @@
+//! Datagrams inside a stream, for networks that let no UDP through: what both ends of a tunnel share.
+//!
+//! A tunnel is TLS 1.3 over TCP, and in it datagrams, each behind its length in two bytes, big-endian. TLS is there to
+//! pass where only HTTPS passes; it proves nothing, and nothing relies on it: inside travel the same QUIC packets as
+//! over UDP, by which the relay's key is proved.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use std::time::Duration;
+
+/// Bytes of the largest datagram that a tunnel carries: QUIC's discovery of path MTU stops below.
+pub(crate) const DATAGRAM_MAX_BYTES: usize = 1_500;
+
+/// Bytes of the length before each datagram.
+const LENGTH_BYTES: usize = 2;
+
+/// Time in which a peer must read something of what waits for it.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// Bytes read at once: one TLS record.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Frames on their way into a tunnel. A full queue drops what comes: QUIC repairs it, and a slow reader costs no more
+/// than the queue's bound.
+#[derive(Debug)]
+pub(crate) struct FrameQueue {
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    frames: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl FrameQueue {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { waiting: Mutex::new(Waiting { frames: Vec::new(), bytes_max }), arrived: Notify::new() }
+    }
+
+    /// Changes how many bytes may wait.
+    pub(crate) fn set_bytes_max(&self, bytes_max: usize) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).bytes_max = bytes_max;
+    }
+
+    /// Adds datagrams of `stride` bytes, the last of which may be shorter; how many found room.
+    pub(crate) fn push(&self, stride: usize, datagrams: &[u8]) -> usize {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = 0;
+        for datagram in datagrams.chunks(stride.max(1)) {
+            if waiting.frames.len() + LENGTH_BYTES + datagram.len() > waiting.bytes_max
+                || datagram.len() > DATAGRAM_MAX_BYTES
+            {
+                break;
+            }
+            waiting.frames.extend_from_slice(&(datagram.len() as u16).to_be_bytes());
+            waiting.frames.extend_from_slice(datagram);
+            taken += 1;
+        }
+        drop(waiting);
+        if taken > 0 {
+            self.arrived.notify_one();
+        }
+        taken
+    }
+
+    /// Writes what is pushed, until the stream breaks or its reader does not read.
+    pub(crate) async fn write_to(&self, mut stream: impl AsyncWrite + Unpin) {
+        let mut frames = Vec::new();
+        loop {
+            {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::swap(&mut frames, &mut waiting.frames);
+            }
+            if frames.is_empty() {
+                // Nothing waits: what was needed in a busy moment is given back.
+                frames.shrink_to(READ_BYTES);
+                self.arrived.notified().await;
+                continue;
+            }
+            let mut rest = frames.as_slice();
+            while !rest.is_empty() {
+                match timeout(STUCK_AFTER, stream.write(rest)).await {
+                    Ok(Ok(written)) if written > 0 => rest = &rest[written..],
+                    _ => return,
+                }
+            }
+            if !matches!(timeout(STUCK_AFTER, stream.flush()).await, Ok(Ok(()))) {
+                return;
+            }
+            frames.clear();
+        }
+    }
+}
+
+/// Reads datagrams and hands them over in batches of one length each, the last of which may be shorter. Ends with the
+/// stream, after `silence` without a byte, and at the first thing that is no datagram.
+pub(crate) async fn read_from(
+    mut stream: impl AsyncRead + Unpin,
+    silence: Duration,
+    mut take: impl FnMut(usize, &[u8]),
+) {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut filled = 0;
+    let mut batch = Vec::new();
+    while let Ok(Ok(read)) = timeout(silence, stream.read(&mut buffer[filled..])).await {
+        if read == 0 {
+            return;
+        }
+        filled += read;
+        let Some(used) = split(&buffer[..filled], &mut batch, &mut take) else { return };
+        buffer.copy_within(used..filled, 0);
+        filled -= used;
+    }
+}
+
+/// Takes the whole frames off the front of `bytes`; how many bytes that were, `None` when a frame is impossible.
+fn split(bytes: &[u8], batch: &mut Vec<u8>, take: &mut impl FnMut(usize, &[u8])) -> Option<usize> {
+    let mut used = 0;
+    let mut stride = 0;
+    batch.clear();
+    while let Some((length, rest)) = bytes[used..].split_first_chunk::<LENGTH_BYTES>() {
+        let length = usize::from(u16::from_be_bytes(*length));
+        if length == 0 || length > DATAGRAM_MAX_BYTES {
+            return None;
+        }
+        let Some(datagram) = rest.get(..length) else { break };
+        if !batch.is_empty() && (length > stride || batch.len() % stride != 0) {
+            take(stride, batch);
+            batch.clear();
+        }
+        if batch.is_empty() {
+            stride = length;
+        }
+        batch.extend_from_slice(datagram);
+        used += LENGTH_BYTES + length;
+    }
+    if !batch.is_empty() {
+        take(stride, batch);
+    }
+    Some(used)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frames(datagrams: &[Vec<u8>]) -> Vec<u8> {
+        datagrams
+            .iter()
+            .flat_map(|datagram| [&(datagram.len() as u16).to_be_bytes(), datagram.as_slice()].concat())
+            .collect()
+    }
+
+    async fn read(bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut read = Vec::new();
+        read_from(bytes, Duration::from_secs(1), |stride, batch| {
+            read.extend(batch.chunks(stride).map(<[u8]>::to_vec));
+        })
+        .await;
+        read
+    }
+
+    #[tokio::test]
+    async fn an_impossible_length_ends_the_tunnel() {
+        let good = frames(&[vec![1; 30]]);
+        for wrong in [vec![0, 0], (DATAGRAM_MAX_BYTES as u16 + 1).to_be_bytes().to_vec(), vec![255, 255]] {
+            assert_eq!(read(&[good.clone(), wrong, good.clone()].concat()).await.len(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_sheds_and_never_cuts_a_datagram() {
+        let queue = FrameQueue::new(100);
+        assert_eq!(queue.push(40, &[7; 120]), 2);
+        assert_eq!(queue.push(20, &[8; 20]), 0);
+        queue.set_bytes_max(1_000);
+        assert_eq!(queue.push(20, &[8; 30]), 2);
+        assert_eq!(queue.push(2_000, &[9; 1_600]), 0, "larger than a tunnel carries");
+        let (near, far) = tokio::io::duplex(1_000);
+        let writer = tokio::time::timeout(Duration::from_millis(50), queue.write_to(near));
+        let reader = tokio::spawn(async move {
+            let mut read = Vec::new();
+            read_from(far, Duration::from_secs(1), |stride, batch| {
+                read.extend(batch.chunks(stride).map(<[u8]>::len));
+            })
+            .await;
+            read
+        });
+        let _ = writer.await;
+        assert_eq!(reader.await.unwrap(), [40, 40, 20, 10]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_not_read_is_given_up() {
+        let queue = FrameQueue::new(10_000);
+        queue.push(1_000, &[1; 4_000]);
+        let (near, _far) = tokio::io::duplex(100);
+        tokio::time::timeout(STUCK_AFTER * 2, queue.write_to(near)).await.expect("given up");
+    }
+
+    proptest! {
+        #[test]
+        fn datagrams_survive_any_cut_of_the_stream(
+            datagrams in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 0..40),
+            pieces in prop::collection::vec(1usize..200, 1..50),
+        ) {
+            let bytes = frames(&datagrams);
+            let mut arrived: Vec<Vec<u8>> = Vec::new();
+            let (mut buffer, mut batch, mut sent) = (Vec::new(), Vec::new(), 0);
+            for piece in pieces.iter().cycle() {
+                let end = bytes.len().min(sent + piece);
+                buffer.extend_from_slice(&bytes[sent..end]);
+                sent = end;
+                let used = split(&buffer, &mut batch, &mut |stride, batch: &[u8]| {
+                    arrived.extend(batch.chunks(stride).map(<[u8]>::to_vec));
+                });
+                buffer.drain(..used.unwrap());
+                if sent == bytes.len() {
+                    break;
+                }
+            }
+            prop_assert_eq!(arrived, datagrams);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = split(&bytes, &mut Vec::new(), &mut |_, _| {});
+        }
+    }
+}
