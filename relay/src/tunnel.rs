@@ -130,7 +130,7 @@ fn split(bytes: &[u8], batch: &mut Vec<u8>, take: &mut impl FnMut(usize, &[u8]))
             return None;
         }
         let Some(datagram) = rest.get(..length) else { break };
-        if !batch.is_empty() && (length > stride || batch.len() % stride != 0) {
+        if !batch.is_empty() && (length > stride || !batch.len().is_multiple_of(stride)) {
             take(stride, batch);
             batch.clear();
         }

@@ -98,8 +98,13 @@ pub struct Agent {
 impl Agent {
     /// A new device, registered with `relay`.
     pub async fn start(net: Arc<dyn Net>, relay: &RelayAddress) -> anyhow::Result<Self> {
+        Self::start_at(net, vec![relay.clone()]).await
+    }
+
+    /// A new device, registered with the nearest of `relays`.
+    pub async fn start_at(net: Arc<dyn Net>, relays: Vec<RelayAddress>) -> anyhow::Result<Self> {
         let client = Client::start(Arc::new(Identity::generate()?), client_options(net, false))?;
-        let mut registration = client.register(relay.clone(), Role::Agent);
+        let mut registration = client.register_nearest(relays, Role::Agent);
         up(&mut registration).await?;
         Ok(Self { client, registration })
     }

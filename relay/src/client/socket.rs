@@ -126,9 +126,9 @@ impl PathSocket {
         let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
         let path = paths.entry(peer).or_insert_with(|| Path { way: Arc::clone(way), recent: Mutex::default() });
         path.way = Arc::clone(way);
-        let recent = std::mem::take(&mut *path.recent.lock().unwrap_or_else(PoisonError::into_inner));
+        let recent = path.recent.lock().unwrap_or_else(PoisonError::into_inner).datagrams.clone();
         drop(paths);
-        for datagram in recent.datagrams.iter().filter(|datagram| !datagram.is_empty()) {
+        for datagram in recent.iter().filter(|datagram| !datagram.is_empty()) {
             let transmit =
                 Transmit { destination: way.address, ecn: None, contents: datagram, segment_size: None, src_ip: None };
             let _ = self.send(&transmit);

@@ -26,13 +26,14 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(60);
 pub(super) struct MemoryListener {
     net: MemoryNet,
     address: SocketAddr,
+    waiting: Waiting,
     arriving: Mutex<mpsc::Receiver<(DuplexStream, SocketAddr)>>,
 }
 
 impl MemoryListener {
     pub(super) fn new(net: MemoryNet, address: SocketAddr) -> (Self, Waiting) {
         let (waiting, arriving) = mpsc::channel(1024);
-        (Self { net, address, arriving: Mutex::new(arriving) }, waiting)
+        (Self { net, address, waiting: waiting.clone(), arriving: Mutex::new(arriving) }, waiting)
     }
 }
 
@@ -40,9 +41,7 @@ impl Drop for MemoryListener {
     fn drop(&mut self) {
         let mut state = self.net.state();
         // Unless somebody else listens there by now.
-        if state.listeners.get(&self.address).is_some_and(mpsc::Sender::is_closed)
-            || self.arriving.get_mut().is_closed()
-        {
+        if state.listeners.get(&self.address).is_some_and(|waiting| waiting.same_channel(&self.waiting)) {
             state.listeners.remove(&self.address);
         }
     }
@@ -53,7 +52,7 @@ impl StreamListener for MemoryListener {
         Box::pin(async move {
             match self.arriving.lock().await.recv().await {
                 Some((stream, from)) => Ok((Box::new(stream) as Box<dyn ByteStream>, from)),
-                // Unplugged: nobody comes any more.
+                // Not while we hold a sender of our own.
                 None => std::future::pending().await,
             }
         })
