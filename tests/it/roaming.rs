@@ -293,7 +293,9 @@ async fn a_session_does_not_follow_to_an_address_that_has_not_answered() {
     // answer reaches, has found another way.
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(12) {
-        timeout(Duration::from_secs(10), exchange(&scene.theirs, &scene.ours, 2_000)).await.expect("the session goes on");
+        timeout(Duration::from_secs(10), exchange(&scene.theirs, &scene.ours, 2_000))
+            .await
+            .expect("the session goes on");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(stolen.load(std::sync::atomic::Ordering::Relaxed), 0);

@@ -333,3 +333,6 @@ impl AsyncUdpSocket for ControlSocket {
         self.udp().may_fragment()
     }
 }
+
+#[cfg(test)]
+mod tests;
