@@ -11,6 +11,7 @@ mod hostile;
 mod killed_intake;
 mod layout;
 mod links;
+mod malicious;
 mod refusals;
 mod roaming;
 mod simulated;

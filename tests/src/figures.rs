@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::json;
 
+use crate::programs::Program;
+use crate::programs::build::cargo;
 use crate::world::World;
 
 /// Rounds of what is measured more than once; the middle one counts, for memory the largest.
@@ -62,8 +64,7 @@ fn print(figures: &Figures, as_json: bool) -> anyhow::Result<()> {
 fn measure() -> anyhow::Result<Figures> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     say("building the agent by itself, optimised");
-    cargo(root, &["build", "--quiet", "--release", "--package", "belay-agent"])?;
-    let agent = target(root).join("release").join("belay-agent");
+    let agent = Program::Agent.release()?;
     let agent_bytes = std::fs::metadata(&agent).with_context(|| format!("{}", agent.display()))?.len();
 
     say("looking at this machine");
@@ -83,7 +84,7 @@ fn measure() -> anyhow::Result<Figures> {
     })?;
 
     say("running the demo");
-    cargo(root, &["build", "--quiet", "--package", "belay-tests", "--bin", "demo"])?;
+    cargo(&["build", "--quiet", "--package", "belay-tests", "--bin", "demo"])?;
     let scratch = tempfile::tempdir()?;
     let demos = rounds(|_| {
         let start = Instant::now();
@@ -138,16 +139,6 @@ fn watched(command: &mut Command) -> anyhow::Result<Round> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn cargo(root: &Path, args: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new(env!("CARGO")).current_dir(root).args(args).status().context("cargo does not run")?;
-    ensure!(status.success(), "cargo {} failed", args.join(" "));
-    Ok(())
-}
-
-fn target(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 fn say(what: &str) {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-mod build;
+pub(crate) mod build;
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,11 @@ impl Program {
             Self::Agent => "belay-agent",
             Self::Console => "belay-console",
         }
+    }
+
+    /// Builds it by itself and optimised, as it is shipped; where it is.
+    pub fn release(self) -> anyhow::Result<PathBuf> {
+        build::release(self)
     }
 
     /// A command that runs it with `home` as home and working directory, in English, and with nobody at the keyboard.

@@ -36,10 +36,8 @@ pub(super) struct Greeted {
 pub(super) struct Plan {
     /// The relays, each with the time that others are ahead of it.
     pub(super) relays: Vec<(RelayAddress, Duration)>,
-    /// When tunnels are begun; `None` for no tunnels.
+    /// How far UDP is ahead of tunnels; `None` for no tunnels.
     pub(super) tunnels_after: Option<Duration>,
-    /// When UDP is begun.
-    pub(super) udp_after: Duration,
     /// Time for the whole of it.
     pub(super) deadline: Duration,
 }
@@ -54,7 +52,7 @@ impl Client {
         for (relay, behind) in plan.relays {
             let (client, udp) = (self.clone(), relay.clone());
             tries.spawn(async move {
-                sleep(behind + plan.udp_after).await;
+                sleep(behind).await;
                 client.greet_over_udp(udp).await
             });
             if let Some(after) = plan.tunnels_after {

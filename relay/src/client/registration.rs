@@ -129,6 +129,10 @@ const NEAREST_AHEAD: Duration = Duration::from_millis(500);
 const UDP_AHEAD: Duration = Duration::from_secs(1);
 const UDP_AHEAD_SUSPECT: Duration = Duration::from_millis(300);
 
+/// The same where UDP has worked before and nobody waits: a relay to which thousands return is slow, not blocked, and
+/// tunnels would be the heavier load.
+const UDP_AHEAD_KNOWN: Duration = Duration::from_secs(4);
+
 /// Time for one attempt while a session waits for it: short, because each attempt sends its first packets more often
 /// than an old one repeats them.
 const DEADLINE_IN_SESSION: Duration = Duration::from_millis(2_500);
@@ -290,9 +294,12 @@ impl Keeper {
             _ => Duration::ZERO,
         };
         let relays = all.map(|relay| (relay.clone(), ahead(relay))).collect();
-        let (udp_after, tunnels_after) =
-            if self.udp_is_blocked { (Duration::ZERO, Duration::ZERO) } else { (Duration::ZERO, UDP_AHEAD) };
-        Plan { relays, udp_after, tunnels_after: self.tunnels_after(tunnels_after), deadline }
+        let tunnels_after = match self.nearest {
+            _ if self.udp_is_blocked => Duration::ZERO,
+            Some(_) if !self.is_urgent() => UDP_AHEAD_KNOWN,
+            _ => UDP_AHEAD,
+        };
+        Plan { relays, tunnels_after: self.tunnels_after(tunnels_after), deadline }
     }
 
     fn tunnels_after(&self, after: Duration) -> Option<Duration> {
@@ -382,7 +389,6 @@ impl Keeper {
         let relays = self.relays.iter().filter(|relay| !is_listed || **relay == current.link.relay);
         Plan {
             relays: relays.map(|relay| (relay.clone(), Duration::ZERO)).collect(),
-            udp_after: Duration::ZERO,
             tunnels_after: if is_listed { None } else { self.tunnels_after(UDP_AHEAD) },
             deadline: HANDSHAKE_DEADLINE,
         }

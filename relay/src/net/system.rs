@@ -101,12 +101,14 @@ impl Net for SystemNet {
 fn bind(address: SocketAddr, offload: Offload) -> io::Result<Arc<dyn DatagramSocket>> {
     let socket = unbound(address)?;
     socket.bind(&address.into())?;
-    wrap(socket, offload)
+    wrap(socket, offload, Sends::OneByOne)
 }
 
 fn bind_shared(address: SocketAddr, count: usize, offload: Offload) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
     if count <= 1 || !cfg!(target_os = "linux") {
-        return Ok(vec![bind(address, offload)?]);
+        let socket = unbound(address)?;
+        socket.bind(&address.into())?;
+        return Ok(vec![wrap(socket, offload, Sends::Many)?]);
     }
     // SO_REUSEPORT would hide that another process of the same user has the port already; a plain bind shows it.
     let probe = unbound(address)?;
@@ -119,20 +121,28 @@ fn bind_shared(address: SocketAddr, count: usize, offload: Offload) -> io::Resul
             #[cfg(target_os = "linux")]
             socket.set_reuse_port(true)?;
             socket.bind(&bound)?;
-            wrap(socket, offload)
+            wrap(socket, offload, Sends::Many)
         })
         .collect()
 }
 
-fn wrap(socket: Socket, offload: Offload) -> io::Result<Arc<dyn DatagramSocket>> {
+/// Whether a socket sends many datagrams in one call; that takes a descriptor more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sends {
+    OneByOne,
+    Many,
+}
+
+fn wrap(socket: Socket, offload: Offload, sends: Sends) -> io::Result<Arc<dyn DatagramSocket>> {
     let plain: UdpSocket = socket.into();
-    let own = plain.try_clone()?;
+    let many = plain.try_clone()?;
     let quinn = TokioRuntime.wrap_udp_socket(plain)?;
     #[cfg(target_os = "linux")]
     if offload == Offload::Unused {
-        super::mmsg::switch_off_receive_offload(&own)?;
+        super::mmsg::switch_off_receive_offload(&many)?;
     }
-    Ok(Arc::new(SystemSocket { quinn, own, offload }))
+    let many = (sends == Sends::Many && cfg!(target_os = "linux")).then_some(many);
+    Ok(Arc::new(SystemSocket { quinn, many, offload }))
 }
 
 fn unbound(address: SocketAddr) -> io::Result<Socket> {
@@ -179,19 +189,17 @@ impl StreamListener for TcpListener {
 #[derive(Debug)]
 struct SystemSocket {
     quinn: Arc<dyn AsyncUdpSocket>,
-    /// The same socket, for what quinn does not offer.
-    own: UdpSocket,
+    /// The same socket, for sending many datagrams at once.
+    many: Option<UdpSocket>,
     offload: Offload,
 }
 
 impl DatagramSocket for SystemSocket {
-    #[cfg(target_os = "linux")]
     fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
-        super::mmsg::send_each(&self.own, packets)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
+        #[cfg(target_os = "linux")]
+        if let Some(many) = &self.many {
+            return super::mmsg::send_each(many, packets);
+        }
         let sent = packets.iter().take_while(|packet| {
             let transmit = Transmit {
                 destination: packet.destination,
@@ -225,7 +233,7 @@ impl AsyncUdpSocket for SystemSocket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.own.local_addr()
+        self.quinn.local_addr()
     }
 
     fn max_transmit_segments(&self) -> usize {

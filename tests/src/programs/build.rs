@@ -33,11 +33,34 @@ fn build() -> anyhow::Result<PathBuf> {
     // With this crate among them the features, and so the dependencies that are built already, are those of the tests.
     let packages = Program::ALL.map(Program::name).into_iter().chain([env!("CARGO_PKG_NAME")]);
     cargo.args(packages.flat_map(|package| ["--package", package]));
-    cargo.arg("--target-dir").arg(target).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    cargo.arg("--target-dir").arg(target).current_dir(root());
     let output = cargo.output().context("cargo")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for program in Program::ALL {
         ensure!(directory.join(program.name()).exists(), "{} is not in {}", program.name(), directory.display());
     }
     Ok(directory.to_owned())
+}
+
+/// Builds a program by itself, as it is shipped; where it is.
+pub(super) fn release(program: Program) -> anyhow::Result<PathBuf> {
+    cargo(&["build", "--quiet", "--locked", "--release", "--package", program.name()])?;
+    Ok(target().join("release").join(program.name()))
+}
+
+/// Runs cargo in the workspace.
+pub(crate) fn cargo(args: &[&str]) -> anyhow::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).current_dir(root()).args(args).status().context("cargo does not run")?;
+    ensure!(status.success(), "cargo {} failed", args.join(" "));
+    Ok(())
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

@@ -1,0 +1,442 @@
+//! Thousands of agents at one relay: what each costs it, and how they come back after it was killed.
+//!
+//! The relay is a process of its own, started and killed as an operator's would be; the agents are real clients in this
+//! process, each with a socket of its own on an address of 127.0.0.0/8. Nothing else is simulated.
+
+use std::collections::HashMap;
+use std::io::{self, IoSliceMut, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use belay_protocol::invite::RelayAddress;
+use belay_relay::client::{Client, ClientOptions, Notice, Role};
+use belay_relay::identity::Identity;
+use belay_relay::net::{ByteStream, DatagramSocket, Later, Net, Outgoing, StreamListener, SystemNet};
+use clap::Parser;
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, UdpPoller};
+use rustix::process::{Resource, Rlimit};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::programs::{Program, Running};
+
+/// Measures a relay with many idle agents, and their return after it was killed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "crowd",
+    after_help = "Example:\n  cargo run --release -p belay-tests --bin crowd -- --agents 10000 --hold 600"
+)]
+struct Options {
+    /// Agents that register
+    #[arg(long, default_value_t = 10_000)]
+    agents: usize,
+    /// Seconds for which they are held
+    #[arg(long, default_value_t = 600)]
+    hold: u64,
+    /// Kill the relay afterwards, start it again and see this many of them return (the others leave before)
+    #[arg(long, default_value_t = 5_000)]
+    returning: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the measurement from the command line.
+pub fn main() -> ExitCode {
+    match Options::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "crowd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Agents that register at the same time while the crowd gathers.
+const GATHERING: usize = 64;
+
+/// Time for all to be back after the relay's restart before the measurement is given up.
+const RETURN_DEADLINE: Duration = Duration::from_secs(180);
+
+impl Options {
+    fn run(&self) -> anyhow::Result<()> {
+        raise_descriptors(self.agents as u64 * 2 + 1_000)?;
+        say("building the relay by itself, optimised");
+        let program = Program::Relay.release()?;
+        let data = tempfile::tempdir()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(self.measure(&program, data.path()))
+    }
+
+    async fn measure(&self, program: &Path, data: &Path) -> anyhow::Result<()> {
+        let relay = RelayProcess::start(program, data, None)?;
+        let empty = relay.memory()?;
+        say(&format!("{} agents register", self.agents));
+        let began = Instant::now();
+        let crowd = Crowd::gather(&relay.address, self.agents).await?;
+        let gathered = began.elapsed();
+        say(&format!("held for {} s", self.hold));
+        tokio::time::sleep(Duration::from_secs(self.hold)).await;
+        let idle = relay.memory()?;
+        let lost_while_idle = crowd.downs.load(Ordering::Relaxed);
+        ensure!(lost_while_idle == 0, "{lost_while_idle} agents were lost while nothing happened");
+        let per_agent = (idle.resident - empty.resident) as f64 / self.agents as f64;
+
+        let crowd = crowd.keep(self.returning).await;
+        let returning = crowd.agents.len();
+        // Long enough for those that left to be forgotten.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let address = relay.listen;
+        relay.kill()?;
+        crowd.attempts.clear();
+        say(&format!("killed; started again; {returning} agents return"));
+        let relay = RelayProcess::start(program, data, Some(address))?;
+        let began = Instant::now();
+        crowd.all_back(RETURN_DEADLINE).await?;
+        let returned = began.elapsed();
+        let peak = relay.memory()?.peak;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let settled = relay.memory()?.resident;
+        let attempts = crowd.attempts.summary();
+        relay.stop()?;
+
+        let figures = json!({
+            "agents": self.agents,
+            "gathered_s": gathered.as_secs_f64(),
+            "held_s": self.hold,
+            "relay_empty_mb": megabytes(empty.resident),
+            "relay_idle_mb": megabytes(idle.resident),
+            "bytes_per_idle_agent": per_agent.round(),
+            "returning": returning,
+            "returned_within_s": returned.as_secs_f64(),
+            "attempts": attempts.count,
+            "shortest_between_attempts_s": attempts.shortest.map(|gap| gap.as_secs_f64()),
+            "relay_peak_mb": megabytes(peak),
+            "relay_after_return_mb": megabytes(settled),
+            "peak_of_idle": peak as f64 / settled as f64,
+            "load": load(),
+        });
+        let mut out = io::stdout().lock();
+        if self.json {
+            writeln!(out, "{figures}")?;
+            return Ok(());
+        }
+        writeln!(out, "idle agents held            {:>9}     for {} s", self.agents, self.hold)?;
+        writeln!(out, "relay, empty                {:>9.1} MB", megabytes(empty.resident))?;
+        writeln!(out, "relay, with them            {:>9.1} MB   (10,000: at most 300)", megabytes(idle.resident))?;
+        writeln!(out, "per idle agent              {:>9.1} KB", per_agent / 1_000.0)?;
+        writeln!(out, "{returning} agents back after    {:>9.1} s    (5,000: at most 60)", returned.as_secs_f64())?;
+        let shortest = attempts.shortest.map_or(f64::INFINITY, |gap| gap.as_secs_f64());
+        writeln!(out, "attempts in all             {:>9}", attempts.count)?;
+        writeln!(out, "shortest between two of one {shortest:>9.2} s    (at least 1)")?;
+        writeln!(out, "relay's peak in the return  {:>9.1} MB", megabytes(peak))?;
+        writeln!(out, "  of its idle value         {:>9.2}      (under 2)", peak as f64 / settled as f64)?;
+        writeln!(out, "load of the machine         {}", load())?;
+        Ok(())
+    }
+}
+
+/// Agents with their registrations.
+struct Crowd {
+    agents: Vec<tokio::task::JoinHandle<()>>,
+    up: Arc<AtomicUsize>,
+    downs: Arc<AtomicUsize>,
+    attempts: Arc<Attempts>,
+}
+
+impl Crowd {
+    async fn gather(relay: &RelayAddress, count: usize) -> anyhow::Result<Self> {
+        let (up, downs, attempts) = (Arc::default(), Arc::default(), Arc::new(Attempts::default()));
+        let places = Arc::new(Semaphore::new(GATHERING));
+        let mut gathering = JoinSet::new();
+        for number in 0..count {
+            let (places, relay) = (Arc::clone(&places), relay.clone());
+            let net = CrowdNet { number, attempts: Arc::clone(&attempts) };
+            let (up, downs): (Arc<AtomicUsize>, Arc<AtomicUsize>) = (Arc::clone(&up), Arc::clone(&downs));
+            gathering.spawn(async move {
+                let _place = places.acquire().await?;
+                let identity = Arc::new(Identity::generate()?);
+                let client = Client::start(identity, ClientOptions::new(Arc::new(net)))?;
+                let mut registration = client.register(relay, Role::Agent);
+                loop {
+                    match registration.notice().await.context("the registration ended")? {
+                        Notice::Up => break,
+                        Notice::Down(error) => say(&format!("agent {number}: {error}; it tries again")),
+                        _ => {}
+                    }
+                }
+                up.fetch_add(1, Ordering::Relaxed);
+                anyhow::Ok(tokio::spawn(async move {
+                    while let Some(notice) = registration.notice().await {
+                        match notice {
+                            Notice::Up => {
+                                up.fetch_add(1, Ordering::Relaxed);
+                            }
+                            Notice::Down(_) => {
+                                downs.fetch_add(1, Ordering::Relaxed);
+                            }
+                            _ => {}
+                        }
+                    }
+                    drop(client);
+                }))
+            });
+        }
+        let mut agents = Vec::with_capacity(count);
+        while let Some(gathered) = gathering.join_next().await {
+            agents.push(gathered??);
+        }
+        Ok(Self { agents, up, downs, attempts })
+    }
+
+    /// Sends all but `count` away.
+    async fn keep(mut self, count: usize) -> Self {
+        for agent in self.agents.split_off(count.min(self.agents.len())) {
+            agent.abort();
+            let _ = agent.await;
+        }
+        self.up.store(0, Ordering::Relaxed);
+        self
+    }
+
+    async fn all_back(&self, within: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + within;
+        loop {
+            let back = self.up.load(Ordering::Relaxed);
+            if back >= self.agents.len() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "only {back} of {} came back within {within:?}", self.agents.len());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for agent in &self.agents {
+            agent.abort();
+        }
+    }
+}
+
+/// When each agent began a handshake, as its packets show.
+#[derive(Debug, Default)]
+struct Attempts {
+    begun: Mutex<HashMap<usize, Begun>>,
+}
+
+#[derive(Debug, Default)]
+struct Begun {
+    /// The destination connection id of the last attempt's Initials.
+    id: Vec<u8>,
+    times: Vec<Instant>,
+}
+
+struct AttemptSummary {
+    count: usize,
+    shortest: Option<Duration>,
+}
+
+impl Attempts {
+    fn clear(&self) {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Notes a packet that an agent sends. The first Initials of an attempt have an id of 20 random bytes; all that
+    /// follow the relay's first answer, also to a Retry, have the relay's of 8.
+    fn note(&self, agent: usize, packet: &[u8]) {
+        const LONG_INITIAL: u8 = 0xc0;
+        const RANDOM_ID_BYTES: u8 = 20;
+        if packet.first().is_none_or(|first| first & 0xf0 != LONG_INITIAL) || packet.get(5) != Some(&RANDOM_ID_BYTES) {
+            return;
+        }
+        let Some(id) = packet.get(6..6 + usize::from(RANDOM_ID_BYTES)) else { return };
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = begun.entry(agent).or_default();
+        if begun.id != id {
+            begun.id = id.to_vec();
+            begun.times.push(Instant::now());
+        }
+    }
+
+    fn summary(&self) -> AttemptSummary {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let gaps = begun.values().flat_map(|begun| begun.times.windows(2).map(|two| two[1] - two[0]));
+        AttemptSummary { count: begun.values().map(|begun| begun.times.len()).sum(), shortest: gaps.min() }
+    }
+}
+
+/// The system's network, with an own source address for every agent and a look at what it sends.
+#[derive(Debug)]
+struct CrowdNet {
+    number: usize,
+    attempts: Arc<Attempts>,
+}
+
+impl CrowdNet {
+    /// 200 agents to a network of 256 addresses.
+    fn source(&self) -> IpAddr {
+        let (network, host) = (self.number / 200, self.number % 200);
+        Ipv4Addr::new(127, 1 + (network / 256) as u8, (network % 256) as u8, 1 + host as u8).into()
+    }
+}
+
+impl Net for CrowdNet {
+    fn bind(&self, _: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>> {
+        let inner = SystemNet.bind(SocketAddr::new(self.source(), 0))?;
+        Ok(Arc::new(Watched { inner, number: self.number, attempts: Arc::clone(&self.attempts) }))
+    }
+
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
+        SystemNet.bind_shared(address, count)
+    }
+
+    fn resolve(&self, host: &str, port: u16) -> Later<'_, Vec<SocketAddr>> {
+        SystemNet.resolve(host, port)
+    }
+
+    fn source_towards(&self, address: SocketAddr) -> Option<IpAddr> {
+        SystemNet.source_towards(address)
+    }
+
+    fn connect(&self, address: SocketAddr) -> Later<'_, Box<dyn ByteStream>> {
+        SystemNet.connect(address)
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn StreamListener>> {
+        SystemNet.listen(address)
+    }
+}
+
+#[derive(Debug)]
+struct Watched {
+    inner: Arc<dyn DatagramSocket>,
+    number: usize,
+    attempts: Arc<Attempts>,
+}
+
+impl DatagramSocket for Watched {
+    fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
+        self.inner.send_each(packets)
+    }
+}
+
+impl AsyncUdpSocket for Watched {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Arc::clone(&self.inner).create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.attempts.note(self.number, transmit.contents);
+        self.inner.try_send(transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut TaskContext<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.poll_recv(cx, bufs, meta)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    /// One is enough for an idle end, and saves it megabytes of buffers.
+    fn max_receive_segments(&self) -> usize {
+        1
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        1
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.inner.may_fragment()
+    }
+}
+
+/// A relay in a process of its own.
+struct RelayProcess {
+    running: Running,
+    listen: SocketAddr,
+    address: RelayAddress,
+}
+
+struct Memory {
+    resident: u64,
+    peak: u64,
+}
+
+impl RelayProcess {
+    fn start(program: &Path, data: &Path, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+        let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(data).args([
+            "--log",
+            "warn",
+            "serve",
+            "--listen",
+            &listen.to_string(),
+            "--data",
+        ]);
+        let running = Running::start(command.arg(data))?;
+        let line = running.out().line_with("#")?;
+        let address: RelayAddress = line.trim().parse()?;
+        let listen = address.host_port().parse()?;
+        Ok(Self { running, listen, address })
+    }
+
+    fn memory(&self) -> anyhow::Result<Memory> {
+        let path = PathBuf::from(format!("/proc/{}/status", self.running.id()));
+        let status = std::fs::read_to_string(path)?;
+        let field = |name: &str| -> anyhow::Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such field")?;
+            Ok(line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>()? * 1024)
+        };
+        Ok(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
+    }
+
+    fn kill(self) -> anyhow::Result<()> {
+        self.running.kill().map(drop)
+    }
+
+    fn stop(self) -> anyhow::Result<()> {
+        self.running.stop(rustix::process::Signal::TERM).map(drop)
+    }
+}
+
+/// Each agent has a socket and each runtime some more.
+fn raise_descriptors(wanted: u64) -> anyhow::Result<()> {
+    let now = rustix::process::getrlimit(Resource::Nofile);
+    if now.current.is_some_and(|current| current < wanted) {
+        let maximum = Some(now.maximum.map_or(wanted, |maximum| maximum.max(wanted)));
+        rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
+            .with_context(|| format!("{wanted} descriptors are needed: run as root, or raise `ulimit -n`"))?;
+    }
+    Ok(())
+}
+
+fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "crowd: {line}");
+}
