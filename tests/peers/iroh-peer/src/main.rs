@@ -11,7 +11,7 @@ mod payload;
 #[path = "../../../benches/relay/process.rs"]
 mod process;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,6 @@ use iroh_relay::client::ClientBuilder;
 use iroh_relay::server::{CertConfig, RelayConfig as Serve, Server, ServerConfig, TlsConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 
 use payload::{Plan, Session};
@@ -81,21 +80,16 @@ struct Relay {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let work = async {
-        match Cli::parse().mode {
-            Mode::Relay { certificate, plain } => serve(&certificate, plain).await,
-            Mode::Session { relay, relay_pid, plan } => session(&relay, relay_pid, &serde_json::from_str(&plan)?).await,
-            Mode::Idle { relay, count } => idle(&relay, count).await,
-        }
-    };
-    tokio::select! {
-        done = work => done,
-        () = end_of_input() => Ok(()),
+    // A thread of its own: tokio's would hold the end of the process up until there is input.
+    std::thread::spawn(|| {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    match Cli::parse().mode {
+        Mode::Relay { certificate, plain } => serve(&certificate, plain).await,
+        Mode::Session { relay, relay_pid, plan } => session(&relay, relay_pid, &serde_json::from_str(&plan)?).await,
+        Mode::Idle { relay, count } => idle(&relay, count).await,
     }
-}
-
-async fn end_of_input() {
-    let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
 }
 
 async fn serve(certificate: &Path, plain: bool) -> anyhow::Result<()> {
