@@ -36,8 +36,9 @@ pub(crate) enum Contender {
     /// iroh's endpoints through iroh-relay, over TLS as it is deployed: the relay ends two TLS connections over TCP.
     ///
     /// Favourable to iroh: TCP over loopback neither loses nor delays, has segments of 64 KiB, and needs no congestion
-    /// control; its ends may use the same windows as the others. Unfavourable: its relay carries everything inside TCP,
-    /// whose head-of-line blocking is part of what is compared.
+    /// control; its ends are configured as iroh has them. Unfavourable: its relay carries everything inside TCP, whose
+    /// head-of-line blocking is part of what is compared, and its default windows are smaller than Belay's, because larger
+    /// ones make its connections fail (`tests/peers/iroh-peer` says how).
     Iroh,
     /// The same without TLS between ends and relay, as in iroh-relay's development mode: nobody deploys it, and it shows
     /// how much of iroh's cost is TLS.
