@@ -33,6 +33,9 @@ pub(crate) enum Contender {
     /// authenticates; the end that frames keeps its batches (GSO and GRO), as if it had no framing to do. Unfavourable:
     /// nothing that its manual offers.
     Coturn,
+    /// The same with an allocation at each end, as two ends have it that reach nothing but their TURN server. Every packet
+    /// then passes coturn twice; it has no target, and shows what the favour of one allocation is worth.
+    CoturnBoth,
     /// iroh's endpoints through iroh-relay, over TLS as it is deployed: the relay ends two TLS connections over TCP.
     ///
     /// Favourable to iroh: TCP over loopback neither loses nor delays, has segments of 64 KiB, and needs no congestion
@@ -47,13 +50,21 @@ pub(crate) enum Contender {
 
 impl Contender {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Direct, Self::RawLoop, Self::Belay, Self::BelayNoOffload, Self::Coturn, Self::Iroh, Self::IrohPlain];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Direct,
+        Self::RawLoop,
+        Self::Belay,
+        Self::BelayNoOffload,
+        Self::Coturn,
+        Self::CoturnBoth,
+        Self::Iroh,
+        Self::IrohPlain,
+    ];
 
     /// Why it cannot run here.
     pub(crate) fn missing(self, programs: &Programs) -> anyhow::Result<Option<String>> {
         Ok(match self {
-            Self::Coturn if programs.turnserver.is_none() => {
+            Self::Coturn | Self::CoturnBoth if programs.turnserver.is_none() => {
                 Some("there is no turnserver on this machine: apt-get install coturn".to_owned())
             }
             Self::BelayNoOffload if !servers::belay_knows(programs, NO_OFFLOAD)? => {
@@ -91,6 +102,10 @@ impl Contender {
                 let (ours, theirs, relay) = endpoints::through_coturn(programs).await?;
                 measure(&ours, &theirs, plan, Some(relay.id())).await
             }
+            Self::CoturnBoth => {
+                let (ours, theirs, relay) = endpoints::through_coturn_twice(programs).await?;
+                measure(&ours, &theirs, plan, Some(relay.id())).await
+            }
             Self::Iroh => servers::Iroh::start(programs, true)?.session(programs, plan),
             Self::IrohPlain => servers::Iroh::start(programs, false)?.session(programs, plan),
         }
@@ -105,6 +120,7 @@ impl fmt::Display for Contender {
             Self::Belay => "belay",
             Self::BelayNoOffload => "belay-no-offload",
             Self::Coturn => "coturn",
+            Self::CoturnBoth => "coturn-both",
             Self::Iroh => "iroh",
             Self::IrohPlain => "iroh-plain",
         })

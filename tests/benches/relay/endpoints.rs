@@ -67,6 +67,19 @@ pub(crate) async fn through_coturn(programs: &Programs) -> anyhow::Result<Throug
     Ok((ours, theirs, server))
 }
 
+/// An allocation of each end between them; each sends through its own channel to the other's relayed address.
+pub(crate) async fn through_coturn_twice(programs: &Programs) -> anyhow::Result<Through> {
+    let (ours, theirs) = (loopback_socket()?, loopback_socket()?);
+    let (server, address) = servers::coturn(programs)?;
+    let (here, there) = (Allocation::make(&ours, address)?, Allocation::make(&theirs, address)?);
+    let to_theirs = here.bind_channel(&ours, there.relayed)?;
+    let to_ours = there.bind_channel(&theirs, here.relayed)?;
+    let ours = Arc::new(TurnSocket::new(wrap(ours)?, to_theirs));
+    let theirs = Arc::new(TurnSocket::new(wrap(theirs)?, to_ours));
+    let (ours, theirs) = connect(ours, theirs, there.relayed).await?;
+    Ok((ours, theirs, server))
+}
+
 /// A Belay relay between them, started with `options`; Belay's own client at both ends.
 pub(crate) async fn through_belay(
     programs: &Programs,

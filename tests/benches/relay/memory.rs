@@ -49,7 +49,9 @@ pub(crate) async fn per_idle_end(contender: Contender, programs: &Programs, coun
             let _ends = relay.idle_clients(programs, count)?;
             growth(relay.id(), before, count).await
         }
-        Contender::Direct | Contender::RawLoop | Contender::BelayNoOffload => bail!("it keeps no idle ends"),
+        Contender::Direct | Contender::RawLoop | Contender::BelayNoOffload | Contender::CoturnBoth => {
+            bail!("it keeps no idle ends")
+        }
     }
 }
 
