@@ -1,6 +1,5 @@
 //! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
 
-pub mod crowd;
 pub mod demo;
 pub mod figures;
 pub mod links;

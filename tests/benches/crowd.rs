@@ -1,4 +1,4 @@
-//! Thousands of agents at one relay: what each costs it, and how they come back after it was killed.
+//! `cargo bench -p belay-tests --bench crowd`: thousands of agents at one relay: what each costs it, and how they come back after it was killed.
 //!
 //! The relay is a process of its own, started and killed as an operator's would be; the agents are real clients in this
 //! process, each with a socket of its own on an address of 127.0.0.0/8. Nothing else is simulated.
@@ -27,13 +27,13 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::programs::{Program, Running};
+use belay_tests::programs::{Program, Running};
 
 /// Measures a relay with many idle agents, and their return after it was killed.
 #[derive(Debug, Parser)]
 #[command(
     name = "crowd",
-    after_help = "Example:\n  cargo run --release -p belay-tests --bin crowd -- --agents 10000 --hold 600"
+    after_help = "Example:\n  cargo bench -p belay-tests --bench crowd -- --agents 10000 --hold 600"
 )]
 struct Options {
     /// Agents that register
@@ -48,10 +48,12 @@ struct Options {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-/// Runs the measurement from the command line.
-pub fn main() -> ExitCode {
+fn main() -> ExitCode {
     match Options::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
