@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use belay_protocol::RouteId;
@@ -59,7 +59,6 @@ pub(crate) struct PathSocket {
     tunnels: RwLock<HashMap<TunnelNumber, Arc<FrameQueue>>>,
     next_tunnel: AtomicU64,
     inboxes: [Inbox; 2],
-    wakers: Arc<FaceWakers>,
     dropped: AtomicU64,
     started: Instant,
 }
@@ -95,7 +94,6 @@ impl PathSocket {
             tunnels: RwLock::default(),
             next_tunnel: AtomicU64::new(1),
             inboxes: [Inbox::new(WAITING_MAX), Inbox::new(WAITING_MAX)],
-            wakers: Arc::default(),
             dropped: AtomicU64::new(0),
             started: Instant::now(),
         })
@@ -316,14 +314,15 @@ impl AsyncUdpSocket for Face {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        self.socket.wakers.register(self.plane, cx.waker());
         if let Poll::Ready(taken) = self.socket.inboxes[self.plane as usize].poll(cx, bufs, meta) {
             return Poll::Ready(Ok(taken));
         }
-        let both = Waker::from(Arc::clone(&self.socket.wakers));
-        let mut both = Context::from_waker(&both);
+        // The socket remembers one waker only: the session's face reads it for both.
+        if self.plane == Plane::Control {
+            return Poll::Pending;
+        }
         for _ in 0..FOREIGN_BATCHES_MAX {
-            let received = match self.socket.inner.poll_recv(&mut both, bufs, meta) {
+            let received = match self.socket.inner.poll_recv(cx, bufs, meta) {
                 Poll::Ready(Ok(received)) => received,
                 other => return other,
             };
@@ -354,7 +353,7 @@ impl AsyncUdpSocket for Face {
     }
 }
 
-/// Batches that one face reads for the other before it yields.
+/// Batches that the session's face reads for the other before it yields.
 const FOREIGN_BATCHES_MAX: usize = 16;
 
 impl Face {
@@ -413,35 +412,5 @@ fn gather_own(face: &Face, batch: RecvMeta, bytes: &mut [u8]) {
             bytes.copy_within(segment, end);
             end += length;
         }
-    }
-}
-
-/// Wakes both faces when the socket becomes readable: it remembers one waker only, and either face may have to read.
-#[derive(Debug, Default)]
-struct FaceWakers {
-    faces: [Mutex<Option<Waker>>; 2],
-}
-
-impl FaceWakers {
-    fn register(&self, plane: Plane, waker: &Waker) {
-        let mut face = self.faces[plane as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *face {
-            Some(known) => known.clone_from(waker),
-            empty => *empty = Some(waker.clone()),
-        }
-    }
-
-    fn wake_face(&self, plane: Plane) {
-        let face = self.faces[plane as usize].lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(waker) = face {
-            waker.wake();
-        }
-    }
-}
-
-impl Wake for FaceWakers {
-    fn wake(self: Arc<Self>) {
-        self.wake_face(Plane::Control);
-        self.wake_face(Plane::Session);
     }
 }
