@@ -42,9 +42,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Time for which a session that has lost its link is kept, with what it would have to send again. The two ends notice a
-/// loss up to [`IDLE_TIMEOUT`] apart, and both must still be there when the later one has noticed; a minute more is for
-/// the way to be found again.
-pub const RESUME_WINDOW: Duration = Duration::from_secs(180);
+/// loss up to [`IDLE_TIMEOUT`] and a [`KEEP_ALIVE`] apart, and both must still be there when the later one has noticed;
+/// what remains is for an outage and for the way to be found again.
+pub const RESUME_WINDOW: Duration = Duration::from_secs(240);
 
 /// Channels that each side of a session may have open at once. Below the 64 streams that QUIC lets a peer open, one of
 /// which is the carrier.

@@ -3,6 +3,7 @@
 
 mod link;
 mod registration;
+mod session;
 mod socket;
 
 use std::io;
@@ -27,6 +28,9 @@ use crate::{tls, transport};
 pub use link::{DialError, Link};
 pub use quinn::{RecvStream, SendStream};
 pub use registration::{Notice, Registration, RelayError, Role};
+pub use session::{
+    Arrival, ChannelError, ChannelReader, ChannelWriter, Over, Phase, Redial, Resumables, SamePeer, Session,
+};
 use socket::{PathSocket, Plane};
 
 /// How a client behaves.

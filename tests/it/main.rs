@@ -12,4 +12,5 @@ mod killed_intake;
 mod layout;
 mod links;
 mod refusals;
+mod resume;
 mod simulated;
