@@ -4,16 +4,28 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
-use belay_protocol::limits::IDLE_TIMEOUT;
-use belay_protocol::message::PeerRoute;
-use belay_relay::client::{
-    Arrival, ChannelError, ChannelReader, ChannelWriter, DialError, Link, Phase, Redial, Resumables, SamePeer, Session,
+use aws_lc_rs::hmac;
+use belay_protocol::channel::{ChannelId, Side};
+use belay_protocol::limits::{
+    CHANNELS_MAX, IDLE_TIMEOUT, REPLAY_CHANNEL_MAX_BYTES, REPLAY_POOL_BYTES, REPLAY_RESERVE_BYTES, RESUME_WINDOW,
 };
+use belay_protocol::message::PeerRoute;
+use belay_protocol::resume::{
+    Answer, BINDING_LABEL, Heard, Opening, Progress, Proof, Resume, ResumeId, SECRET_BYTES, SECRET_LABEL, Until,
+    proved_bytes,
+};
+use belay_protocol::{BoundedVec, OrganizationKey};
+use belay_relay::client::{
+    Arrival, ChannelError, ChannelReader, ChannelWriter, DialError, Link, Notice, Over, Phase, Redial, Resumables,
+    SamePeer, Session,
+};
+use belay_relay::close::Close;
 use belay_relay::server::Config;
+use belay_relay::stream;
 use belay_tests::links::{Agent, Desk, RunningRelay};
 use belay_tests::net::{MemoryNet, Weather};
 use bytes::Bytes;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 const RELAY: u8 = 1;
@@ -30,7 +42,8 @@ struct Scene {
     resumables: Resumables,
     ours: Session,
     theirs: Session,
-    _relay: RunningRelay,
+    relay: RunningRelay,
+    organization: OrganizationKey,
     _desk: AbortOnDropHandle<()>,
     _dir: tempfile::TempDir,
 }
@@ -45,6 +58,10 @@ impl Scene {
 
     /// With a session that is not admitted.
     async fn unkept() -> Self {
+        Self::with(Resumables::default()).await
+    }
+
+    async fn with(resumables: Resumables) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let net = MemoryNet::new(1, Weather { delay: Duration::from_millis(10), ..Weather::CALM });
         let config = Config::open(SocketAddr::from(([10, 0, 0, RELAY], 443)), dir.path().to_owned());
@@ -52,12 +69,12 @@ impl Scene {
         let desk = Desk::start(net.host(DESK), &relay.address).await.unwrap();
         let mut agent = Agent::start(net.host(AGENT), &relay.address).await.unwrap();
         let peer = agent.reach(&desk).await.unwrap();
-        let resumables = Resumables::default();
+        let organization = desk.organization.organization_key();
         let (arrivals, mut arrived) = tokio::sync::mpsc::unbounded_channel();
         let desk = AbortOnDropHandle::new(tokio::spawn(take_sessions(desk, resumables.clone(), arrivals)));
         let ours = Session::begin(agent.client.dial(&peer).await.unwrap()).await.unwrap();
         let theirs = arrived.recv().await.unwrap();
-        Self { net, agent, peer, resumables, ours, theirs, _relay: relay, _desk: desk, _dir: dir }
+        Self { net, agent, peer, resumables, ours, theirs, relay, organization, _desk: desk, _dir: dir }
     }
 
     /// Lets both ends lose their link: nothing passes until both have given it up.
@@ -74,7 +91,7 @@ impl Scene {
     /// Lets one end lose its link, while the other does not know. The packets that would tell it do not arrive.
     async fn lose_link_at(&self, session: &Session) {
         self.net.cut(AGENT_IP);
-        session.link().close(belay_relay::close::Close::Done);
+        session.link().close(Close::Done);
         sleep(Duration::from_secs(5)).await;
         self.net.mend(AGENT_IP);
     }
@@ -212,7 +229,7 @@ impl Redial for Unlucky {
                 tokio::spawn(async move {
                     sleep(Duration::from_millis(life)).await;
                     net.cut(AGENT_IP);
-                    dead.close(belay_relay::close::Close::Done);
+                    dead.close(Close::Done);
                     sleep(Duration::from_secs(2)).await;
                     net.mend(AGENT_IP);
                 });
@@ -236,4 +253,280 @@ async fn a_link_that_is_lost_at_any_moment_of_the_resume_is_replaced_as_well() {
         scene.resumed().await;
     })
     .await;
+}
+
+// ----- what ends a session, and what it costs
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_not_resumed_in_time_is_lost_on_both_sides_and_frees_its_memory() {
+    let scene = Scene::start().await;
+    let (mut writer, mut reader) = scene.ours.open_channel().unwrap();
+    let (mut far_writer, mut far_reader) = scene.theirs.accept_channel().await.unwrap();
+    scene.net.cut(AGENT_IP);
+    for writer in [&mut writer, &mut far_writer] {
+        writer.write_chunk(vec![1; 2_000_000].into()).await.unwrap();
+    }
+    let cut = Instant::now();
+    let mut phases = scene.theirs.phases();
+    timeout(NOTICED, phases.wait_for(|phase| *phase == Phase::Paused)).await.unwrap().unwrap();
+    assert_eq!((scene.resumables.len(), scene.resumables.paused_bytes()), (1, 2_000_000));
+    for session in [&scene.ours, &scene.theirs] {
+        assert_eq!(session.closed().await, Over::Lost);
+        assert_eq!(session.replay_bytes(), 0);
+    }
+    assert!(cut.elapsed() >= RESUME_WINDOW && cut.elapsed() < RESUME_WINDOW + NOTICED, "{:?}", cut.elapsed());
+    assert_eq!(reader.read_chunk(1).await, Err(ChannelError::Lost));
+    assert_eq!(far_reader.read_chunk(1).await, Err(ChannelError::Lost));
+    assert_eq!(writer.write_chunk(vec![1].into()).await, Err(ChannelError::Lost));
+    assert_eq!(far_writer.deliver().await, Err(ChannelError::Lost));
+    assert_eq!((scene.resumables.len(), scene.resumables.paused_bytes()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_desk_that_ends_a_paused_session_forgets_it_and_refuses_its_return() {
+    let scene = Scene::start().await;
+    let (mut writer, _reader) = scene.ours.open_channel().unwrap();
+    let _far = scene.theirs.accept_channel().await.unwrap();
+    scene.net.cut(AGENT_IP);
+    writer.write_chunk(vec![1; 500_000].into()).await.unwrap();
+    scene.lose_link().await;
+    scene.theirs.close(Close::Done);
+    assert!(scene.resumables.is_empty());
+    assert_eq!(timeout(Duration::from_secs(60), scene.ours.closed()).await.unwrap(), Over::Refused);
+    assert_eq!(scene.ours.replay_bytes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_of_either_end_is_no_pause() {
+    for by_agent in [true, false] {
+        let scene = Scene::start().await;
+        let (one, other) = if by_agent { (&scene.ours, &scene.theirs) } else { (&scene.theirs, &scene.ours) };
+        one.close(Close::Stopping);
+        let over = timeout(Duration::from_secs(2), other.closed()).await.unwrap();
+        assert_eq!(over, Over::Closed(Some(Close::Stopping)));
+        assert_eq!(one.closed().await, Over::Ended);
+        assert!(scene.resumables.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_not_admitted_dies_with_its_link_and_keeps_little() {
+    let scene = Scene::unkept().await;
+    let (mut writer, _reader) = scene.theirs.open_channel().unwrap();
+    let pushed = timeout(Duration::from_secs(5), writer.write_chunk(vec![1; REPLAY_RESERVE_BYTES + 1].into()));
+    assert!(pushed.await.is_err(), "nobody has read");
+    assert_eq!(scene.theirs.replay_bytes(), REPLAY_RESERVE_BYTES);
+    scene.net.cut(AGENT_IP);
+    assert_eq!(timeout(NOTICED, scene.theirs.closed()).await.unwrap(), Over::Lost);
+    assert_eq!(timeout(NOTICED, scene.ours.closed()).await.unwrap(), Over::Lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_do_not_read_bound_what_is_kept_and_do_not_stop_the_others() {
+    let scene = Scene::start().await;
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let (mut writer, reader) = scene.ours.open_channel().unwrap();
+        let far = scene.theirs.accept_channel().await.unwrap();
+        let stuck = tokio::spawn(async move {
+            for _ in 0..64 {
+                writer.write_chunk(vec![0; 1 << 20].into()).await?;
+            }
+            Ok::<_, ChannelError>(writer)
+        });
+        unread.push((AbortOnDropHandle::new(stuck), reader, far));
+        sleep(Duration::from_secs(2)).await;
+        let bound =
+            (unread.len() * REPLAY_CHANNEL_MAX_BYTES).min(REPLAY_POOL_BYTES + unread.len() * REPLAY_RESERVE_BYTES);
+        assert_eq!(scene.ours.replay_bytes(), bound);
+    }
+    // QUIC's own windows are full of what nobody reads, in this direction. In the other one a channel works.
+    let (writer, _reader) = scene.theirs.open_channel().unwrap();
+    let (_writer, reader) = scene.ours.accept_channel().await.unwrap();
+    let written = write(writer, pattern(1, 300_000));
+    assert_eq!(read(reader, SLOWLY).await.unwrap().unwrap(), pattern(1, 300_000));
+    written.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_channels_and_no_more() {
+    let scene = Scene::start().await;
+    let mut open: Vec<_> = (0..CHANNELS_MAX).map(|_| scene.ours.open_channel().unwrap()).collect();
+    assert_eq!(scene.ours.open_channel().unwrap_err(), ChannelError::TooMany);
+    // One that both sides have given up makes room.
+    drop(open.pop());
+    for _ in 0..CHANNELS_MAX - 1 {
+        let (writer, reader) = scene.theirs.accept_channel().await.unwrap();
+        open.push((writer, reader));
+    }
+    drop(scene.theirs.accept_channel().await.unwrap());
+    sleep(Duration::from_secs(1)).await;
+    scene.ours.open_channel().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_is_given_up_during_a_pause_is_told_after_it() {
+    let scene = Scene::start().await;
+    let (writer, reader) = scene.ours.open_channel().unwrap();
+    let (mut far_writer, mut far_reader) = scene.theirs.accept_channel().await.unwrap();
+    scene.lose_link_at(&scene.ours).await;
+    drop(writer);
+    drop(reader);
+    // Opened and given up before the peer ever hears of it: it is counted all the same.
+    drop(scene.ours.open_channel().unwrap());
+    let (later, _reader) = scene.ours.open_channel().unwrap();
+    scene.resumed().await;
+    assert_eq!(far_reader.read_chunk(9).await, Err(ChannelError::Reset));
+    let stopped = timeout(Duration::from_secs(9), async {
+        while far_writer.write_chunk(vec![1].into()).await.is_ok() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    stopped.await.expect("nobody reads");
+    let (_, mut given_up) = scene.theirs.accept_channel().await.unwrap();
+    assert_eq!(given_up.read_chunk(9).await, Err(ChannelError::Reset));
+    let (_, reader) = scene.theirs.accept_channel().await.unwrap();
+    let written = write(later, pattern(1, 1000));
+    assert_eq!(read(reader, SLOWLY).await.unwrap().unwrap(), pattern(1, 1000));
+    written.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_paused_sessions_keep_is_bounded_in_number_and_in_bytes() {
+    for (resumables, is_kept) in [
+        (Resumables::with_limits(1, 100_000), true),
+        (Resumables::with_limits(1, 99_999), false),
+        (Resumables::with_limits(0, 100_000), false),
+    ] {
+        let scene = Scene::with(resumables).await;
+        scene.theirs.admit(&scene.resumables);
+        let (mut writer, _reader) = scene.theirs.open_channel().unwrap();
+        scene.net.cut(AGENT_IP);
+        writer.write_chunk(vec![1; 100_000].into()).await.unwrap();
+        let mut phases = scene.theirs.phases();
+        let phase = *timeout(NOTICED, phases.wait_for(|phase| *phase != Phase::Live)).await.unwrap().unwrap();
+        assert_eq!(phase, if is_kept { Phase::Paused } else { Phase::Over(Over::Lost) });
+    }
+}
+
+// ----- adversaries
+
+/// A link's resume secret, as its two ends know it.
+fn secret_of(link: &Link) -> [u8; SECRET_BYTES] {
+    exported(link, SECRET_LABEL)
+}
+
+fn exported(link: &Link, label: &[u8]) -> [u8; SECRET_BYTES] {
+    let mut material = [0; SECRET_BYTES];
+    link.export(label, &mut material);
+    material
+}
+
+/// What `side` proves with `secret` on `link`.
+fn prove(secret: &[u8], side: Side, id: &ResumeId, link: &Link) -> Proof {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let tag = hmac::sign(&key, &proved_bytes(side, id, &exported(link, BINDING_LABEL)));
+    Proof(tag.as_ref().try_into().unwrap())
+}
+
+/// Asks over `link` to resume, and says what came of it.
+async fn ask(link: &Link, id: ResumeId, proof: Proof, progress: Progress) -> Option<Answer> {
+    let (send, recv) = link.open_bi().await.unwrap();
+    let (mut sender, mut receiver) = stream::greet::<Opening, Answer>(send, recv).await.unwrap();
+    sender.send(&Opening::Resume(Resume { id, proof, progress })).await.unwrap();
+    receiver.receive().await.ok().flatten()
+}
+
+async fn assert_refused(link: &Link, id: ResumeId, proof: Proof, who: &str) {
+    let answer = ask(link, id, proof, Progress::default()).await;
+    assert!(matches!(answer, Some(Answer::Refused)), "{who}: {answer:?}");
+    let closed = timeout(Duration::from_secs(9), link.closed()).await.expect("it is closed");
+    assert_eq!(closed, Some(Close::NotAdmitted), "{who}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_resumes_a_session_without_its_key_its_last_secret_and_a_proof_for_this_link() {
+    let scene = Scene::start().await;
+    let id = scene.ours.resume_id();
+    let first = secret_of(&scene.ours.link());
+    let dial = || scene.agent.client.dial(&scene.peer);
+    transfer_through(&scene, async |scene| {
+        let link = dial().await.unwrap();
+        let good = prove(&first, Side::Dialler, &id, &link);
+        let mut bent = good;
+        bent.0[31] ^= 1;
+        assert_refused(&link, id, bent, "a proof with another last bit").await;
+
+        let another = dial().await.unwrap();
+        assert_refused(&another, id, good, "a proof that was made for another link").await;
+
+        let link = dial().await.unwrap();
+        assert_refused(&link, id, prove(&[0; 32], Side::Dialler, &id, &link), "another secret").await;
+        let link = dial().await.unwrap();
+        assert_refused(&link, id, prove(&secret_of(&link), Side::Dialler, &id, &link), "the new link's secret").await;
+        let link = dial().await.unwrap();
+        assert_refused(&link, id, prove(&first, Side::Acceptor, &id, &link), "the other side's proof").await;
+        let link = dial().await.unwrap();
+        let unknown = ResumeId([7; 16]);
+        assert_refused(&link, unknown, prove(&first, Side::Dialler, &unknown, &link), "an unknown session").await;
+
+        // Everything is right but the key.
+        let mut thief = Agent::start(scene.net.host(AGENT + 1), &scene.relay.address).await.unwrap();
+        thief.registration.reach(scene.organization).await;
+        let peer = loop {
+            if let Some(Notice::Opened { peer, .. }) = thief.registration.notice().await {
+                break peer;
+            }
+        };
+        let link = thief.client.dial(&peer).await.unwrap();
+        assert_refused(&link, id, prove(&first, Side::Dialler, &id, &link), "another device with the secret").await;
+
+        // None of them has disturbed it.
+        assert_eq!(*scene.theirs.phases().borrow(), Phase::Live);
+        assert!(!scene.theirs.phases().has_changed().unwrap());
+        scene.lose_link_at(&scene.ours).await;
+        scene.resumed().await;
+        sleep(Duration::from_secs(1)).await;
+        let link = dial().await.unwrap();
+        assert_refused(&link, id, prove(&first, Side::Dialler, &id, &link), "the secret of the link before").await;
+    })
+    .await;
+    // What they did wrong is nothing else: with the last secret it works, and the session goes where its owner is.
+    let link = dial().await.unwrap();
+    let proof = prove(&secret_of(&scene.ours.link()), Side::Dialler, &id, &link);
+    let progress = Progress { accepted: 3, ..Progress::default() };
+    let answer = ask(&link, id, proof, progress).await;
+    let Some(Answer::Resumed { proof, .. }) = answer else { panic!("{answer:?}") };
+    let expected = prove(&secret_of(&scene.ours.link()), Side::Acceptor, &id, &link);
+    assert_eq!(proof.0, expected.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_that_cannot_be_true_ends_the_link_that_claims_it() {
+    let scene = Scene::start().await;
+    let (mut writer, _reader) = scene.theirs.open_channel().unwrap();
+    writer.write_chunk(vec![1; 1000].into()).await.unwrap();
+    let (_writer, mut reader) = scene.ours.accept_channel().await.unwrap();
+    while reader.read_chunk(1000).await.unwrap().is_some_and(|chunk| chunk.len() < 1000) {}
+    sleep(Duration::from_secs(1)).await;
+    let id = scene.ours.resume_id();
+    let secret = secret_of(&scene.ours.link());
+    let heard = |channel, offset| Heard { channel: ChannelId(channel), until: Until::Offset(offset) };
+    for (accepted, open) in [
+        // Bytes that were never sent, bytes that were acknowledged, channels that are not there, one of them twice.
+        (1, vec![heard(1, 1001)]),
+        (1, vec![heard(1, 999)]),
+        (2, vec![]),
+        (0, vec![heard(1, 1000)]),
+        (1, vec![heard(0, 5)]),
+        (1, vec![heard(1, 1000), heard(1, 1000)]),
+        (1, vec![heard(2 * CHANNELS_MAX as u32, 0)]),
+    ] {
+        let link = scene.agent.client.dial(&scene.peer).await.unwrap();
+        let progress = Progress { accepted, open: BoundedVec::try_from(open).unwrap() };
+        let answer = ask(&link, id, prove(&secret, Side::Dialler, &id, &link), progress.clone()).await;
+        assert!(answer.is_none(), "{progress:?}: {answer:?}");
+        assert_eq!(link.closed().await, Some(Close::Violation), "{progress:?}");
+        assert_eq!(*scene.theirs.phases().borrow(), Phase::Paused);
+    }
 }

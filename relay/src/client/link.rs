@@ -82,9 +82,9 @@ impl Link {
         SessionPhrase::from_exporter(&material)
     }
 
-    /// Fills `material` with what only the two ends of this connection can compute, apart by `label` (RFC 8446, section
-    /// 7.5).
-    pub(super) fn export(&self, label: &[u8], material: &mut [u8]) {
+    /// Fills `material` with what only the two ends of this connection can compute, another for each `label` (RFC 8446,
+    /// section 7.5). It is as secret as the connection.
+    pub fn export(&self, label: &[u8], material: &mut [u8]) {
         self.connection
             .export_keying_material(material, label, b"")
             .expect("TLS 1.3 exports some bytes from any finished handshake");

@@ -227,6 +227,11 @@ impl Session {
         }
     }
 
+    /// The name under which the session can be resumed.
+    pub fn resume_id(&self) -> ResumeId {
+        self.inner().id
+    }
+
     /// The key that the other end has proved, on every link.
     pub fn peer_key(&self) -> [u8; 32] {
         self.inner().peer

@@ -21,9 +21,17 @@ use crate::stream::{self, Receiver, Sender, StreamError};
 
 /// The admitted sessions of a console, by name, bounded in number and in the bytes that the paused ones keep. Clones
 /// share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Resumables {
     table: Arc<Mutex<Table>>,
+    max_sessions: usize,
+    max_paused_bytes: usize,
+}
+
+impl Default for Resumables {
+    fn default() -> Self {
+        Self::with_limits(RESUMABLE_MAX, PAUSED_MAX_BYTES)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +69,11 @@ pub(super) struct Returning {
 }
 
 impl Resumables {
+    /// Room for so many sessions, and for so many bytes of those that are paused.
+    pub fn with_limits(max_sessions: usize, max_paused_bytes: usize) -> Self {
+        Self { table: Arc::default(), max_sessions, max_paused_bytes }
+    }
+
     /// Hears what a link was opened for, which must come within the handshake's deadline.
     pub async fn arrive(&self, link: Link) -> Result<Arrival, StreamError> {
         let (send, recv) = link.accept_bi().await?;
@@ -128,8 +141,8 @@ impl Resumables {
         let Some(returning) = session.returns.clone() else { return };
         {
             let mut table = self.table();
-            if table.sessions.len() >= RESUMABLE_MAX {
-                tracing::warn!("a session is not kept through lost links: {RESUMABLE_MAX} are");
+            if table.sessions.len() >= self.max_sessions {
+                tracing::warn!("a session is not kept through lost links: {} are", self.max_sessions);
                 return;
             }
             let entry = Entry { session: Arc::downgrade(session), returning, paused_bytes: 0 };
@@ -168,7 +181,7 @@ impl Kept {
         let others = table.paused_bytes;
         let Some(entry) = table.sessions.get_mut(&self.id) else { return false };
         let others = others - entry.paused_bytes;
-        if others + bytes > PAUSED_MAX_BYTES {
+        if others + bytes > self.resumables.max_paused_bytes {
             tracing::warn!("a session is lost with its link: the paused ones keep {others} bytes");
             return false;
         }

@@ -91,6 +91,8 @@ enum Writing {
     Reset,
     /// The peer wants nothing more.
     Done,
+    /// The session was over before everything was delivered.
+    Lost,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -400,11 +402,10 @@ impl State {
     /// Waits until the peer's reader has everything up to the end, or wants nothing more.
     pub(super) fn poll_delivered(&mut self, id: ChannelId, cx: &Context<'_>) -> Poll<Result<(), ChannelError>> {
         let Some(channel) = self.channels.get_mut(&id) else { return Poll::Ready(Ok(())) };
-        if channel.writing == Writing::Done || channel.outgoing.is_delivered() {
-            return Poll::Ready(Ok(()));
-        }
-        if self.is_over {
-            return Poll::Ready(Err(ChannelError::Lost));
+        match channel.writing {
+            Writing::Lost => return Poll::Ready(Err(ChannelError::Lost)),
+            Writing::Open if !channel.outgoing.is_delivered() => {}
+            Writing::Open | Writing::Reset | Writing::Done => return Poll::Ready(Ok(())),
         }
         channel.writer = Some(cx.waker().clone());
         Poll::Pending
@@ -446,6 +447,7 @@ impl State {
                 channel.pump = Some(cx.waker().clone());
                 return Poll::Pending;
             }
+            Writing::Lost => return Poll::Ready(Piece::Over),
             Writing::Open => {}
         }
         let pieces: Vec<Bytes> = std::iter::from_fn(|| channel.outgoing.give()).take(PIECES_AT_ONCE).collect();
@@ -678,8 +680,9 @@ impl State {
     pub(super) fn end(&mut self) {
         self.is_over = true;
         for channel in self.channels.values_mut() {
-            if !channel.outgoing.is_delivered() {
-                channel.outgoing = Outgoing::new(0);
+            if channel.writing == Writing::Open && !channel.outgoing.is_delivered() {
+                channel.writing = Writing::Lost;
+                channel.outgoing.forget();
             }
             wake(&mut channel.reader);
             wake(&mut channel.writer);
