@@ -37,6 +37,10 @@ const REPORT_DEADLINE: Duration = Duration::from_secs(120);
 /// Time for the last message of a session to reach the device.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
+/// Time for a device to hear that its visit was ended here. Longer, because its link may be lost without our knowledge,
+/// and it is told when it comes back.
+const FAREWELL: Duration = Duration::from_secs(60);
+
 /// Why a session ended other than by agreement.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
@@ -101,7 +105,7 @@ pub(crate) async fn serve(shared: &Shared, link: Link, stop: &CancellationToken)
     let redeemed = match talk.redeem(shared).await {
         Ok(Some(redeemed)) => redeemed,
         Ok(None) => {
-            talk.finish(Close::NotAdmitted, stop).await;
+            talk.finish(Close::NotAdmitted, LAST_WORD, stop).await;
             return;
         }
         Err(broken) => {
@@ -129,7 +133,8 @@ pub(crate) async fn serve(shared: &Shared, link: Link, stop: &CancellationToken)
     }
     match ended {
         Ok(Ended::Succeeded) => talk.transport.close(Close::Replaced),
-        Ok(_) => talk.finish(Close::Done, stop).await,
+        Ok(Ended::Elsewhere) => talk.finish(Close::Done, FAREWELL, stop).await,
+        Ok(_) => talk.finish(Close::Done, LAST_WORD, stop).await,
         Err(broken) => talk.break_off(&broken, stop).await,
     }
 }
@@ -316,14 +321,14 @@ impl Talk {
 
     /// Waits until the device has everything, then closes. A pause does not count, because the device may come back to
     /// hear it; but a console that stops waits for nobody.
-    async fn finish(self, close: Close, stop: &CancellationToken) {
+    async fn finish(self, close: Close, patience: Duration, stop: &CancellationToken) {
         let stopped = async {
             stop.cancelled().await;
             tokio::time::sleep(LAST_WORD).await;
         };
         tokio::select! {
             () = self.sender.finish() => {}
-            () = self.transport.live_for(LAST_WORD) => {}
+            () = self.transport.live_for(patience) => {}
             () = stopped => {}
         }
         self.transport.close(close);
@@ -348,7 +353,7 @@ impl Talk {
         // The session may have closed itself at the violation; the device is told all the same.
         let word = self.session.end(reason).unwrap_or(ConsoleMessage::Ended(reason));
         let _ = timeout(LAST_WORD, self.sender.send(&word)).await;
-        self.finish(close, stop).await;
+        self.finish(close, LAST_WORD, stop).await;
     }
 }
 

@@ -13,4 +13,5 @@ mod layout;
 mod links;
 mod refusals;
 mod resume;
+mod resumed_visits;
 mod simulated;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -44,6 +45,8 @@ struct Scene {
     theirs: Session,
     relay: RunningRelay,
     organization: OrganizationKey,
+    /// Whether the desk makes its proofs up.
+    impostor: Arc<Mutex<bool>>,
     _desk: AbortOnDropHandle<()>,
     _dir: tempfile::TempDir,
 }
@@ -69,12 +72,18 @@ impl Scene {
         let desk = Desk::start(net.host(DESK), &relay.address).await.unwrap();
         let mut agent = Agent::start(net.host(AGENT), &relay.address).await.unwrap();
         let peer = agent.reach(&desk).await.unwrap();
+        let impostor = Arc::new(Mutex::new(false));
         let organization = desk.organization.organization_key();
         let (arrivals, mut arrived) = tokio::sync::mpsc::unbounded_channel();
-        let desk = AbortOnDropHandle::new(tokio::spawn(take_sessions(desk, resumables.clone(), arrivals)));
+        let desk = AbortOnDropHandle::new(tokio::spawn(take_sessions(
+            desk,
+            resumables.clone(),
+            arrivals,
+            Arc::clone(&impostor),
+        )));
         let ours = Session::begin(agent.client.dial(&peer).await.unwrap()).await.unwrap();
         let theirs = arrived.recv().await.unwrap();
-        Self { net, agent, peer, resumables, ours, theirs, relay, organization, _desk: desk, _dir: dir }
+        Self { net, agent, peer, resumables, ours, theirs, relay, organization, impostor, _desk: desk, _dir: dir }
     }
 
     /// Lets both ends lose their link: nothing passes until both have given it up.
@@ -109,11 +118,20 @@ impl Scene {
 const NOTICED: Duration = Duration::from_secs(IDLE_TIMEOUT.as_secs() + 60);
 
 /// Hands over the new sessions of a desk, and lets links resume the known ones.
-async fn take_sessions(desk: Desk, resumables: Resumables, sessions: tokio::sync::mpsc::UnboundedSender<Session>) {
+async fn take_sessions(
+    desk: Desk,
+    resumables: Resumables,
+    sessions: tokio::sync::mpsc::UnboundedSender<Session>,
+    impostor: Arc<Mutex<bool>>,
+) {
     while let Some(arriving) = desk.client.accept().await {
-        let (resumables, sessions) = (resumables.clone(), sessions.clone());
+        let (resumables, sessions, pretends) = (resumables.clone(), sessions.clone(), *impostor.lock().unwrap());
         tokio::spawn(async move {
             let Some(link) = arriving.handshake().await else { return };
+            if pretends {
+                pretend(link).await;
+                return;
+            }
             if let Ok(Arrival::Fresh(session)) = resumables.arrive(link).await {
                 let _ = sessions.send(session);
             }
@@ -216,7 +234,7 @@ async fn a_link_that_only_one_end_has_lost_is_replaced() {
 struct Unlucky {
     dialler: SamePeer,
     net: MemoryNet,
-    lives_ms: std::sync::Mutex<Vec<u64>>,
+    lives_ms: Mutex<Vec<u64>>,
 }
 
 impl Redial for Unlucky {
@@ -244,7 +262,7 @@ async fn a_link_that_is_lost_at_any_moment_of_the_resume_is_replaced_as_well() {
     let scene = Scene::unkept().await;
     scene.theirs.admit(&scene.resumables);
     // A round trip through the relay takes 40 ms: greeting, opening, answer, streams and acknowledgements are all hit.
-    let lives_ms = std::sync::Mutex::new((0..30).map(|step| step * 7).collect());
+    let lives_ms = Mutex::new((0..30).map(|step| step * 7).collect());
     let dialler = SamePeer { client: scene.agent.client.clone(), peer: scene.peer };
     scene.ours.outlive_links(Unlucky { dialler, net: scene.net.clone(), lives_ms });
     transfer_through(&scene, async |scene| {
@@ -529,4 +547,30 @@ async fn progress_that_cannot_be_true_ends_the_link_that_claims_it() {
         assert_eq!(link.closed().await, Some(Close::Violation), "{progress:?}");
         assert_eq!(*scene.theirs.phases().borrow(), Phase::Paused);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_desk_that_does_not_prove_that_it_knows_the_session_is_told_nothing() {
+    let scene = Scene::start().await;
+    let (mut writer, _reader) = scene.ours.open_channel().unwrap();
+    let (_far_writer, mut far_reader) = scene.theirs.accept_channel().await.unwrap();
+    *scene.impostor.lock().unwrap() = true;
+    scene.lose_link_at(&scene.ours).await;
+    writer.write_chunk(vec![1; 1000].into()).await.unwrap();
+    assert_eq!(timeout(Duration::from_secs(300), scene.ours.closed()).await.unwrap(), Over::Lost);
+    assert!(far_reader.read_chunk(1).await.is_err());
+}
+
+/// Takes every link for the next of a session, with a proof that it made up.
+async fn pretend(link: Link) -> Option<()> {
+    let (send, recv) = link.accept_bi().await.ok()?;
+    let (mut sender, mut receiver) = stream::welcome::<Answer, Opening>(send, recv).await.ok()?;
+    let Opening::Resume(resume) = receiver.receive().await.ok()?? else { return None };
+    link.admit();
+    let progress = Progress { accepted: 1, ..resume.progress };
+    sender.send(&Answer::Resumed { proof: Proof([0; SECRET_BYTES]), progress }).await.ok()?;
+    let said = receiver.receive().await;
+    assert!(!matches!(said, Ok(Some(_))), "it went on: {said:?}");
+    assert!(link.accept_bi().await.is_err(), "a channel was opened");
+    None
 }
