@@ -19,11 +19,13 @@ use belay_protocol::phrase::KeyWords;
 use belay_protocol::report::{Fact, Reachability, RelayPath, Transport};
 use belay_protocol::session::AgentEvent;
 use belay_protocol::{Language, codec};
-use belay_relay::client::{Client, ClientOptions, DialError, Link};
+use belay_relay::client::{Client, ClientOptions, DialError, Phase, Session};
 use belay_relay::clock::unix_ms;
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
 use belay_relay::stream;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -149,14 +151,14 @@ impl Visit<'_> {
         }
         let is_verified = verification == Verification::Verified;
         let standing = self.standing(&verification);
-        let (name, phrase) = (meeting.introduction.desk_name.clone(), meeting.link.phrase());
+        let (name, phrase) = (meeting.introduction.desk_name.clone(), meeting.session.phrase());
         let redeeming = meeting.redeem(self.invitation, language);
-        let (mut talk, link, admitted) = self.way.while_there(&desk, redeeming).await?;
+        let (mut talk, session, admitted) = self.way.while_there(&desk, redeeming).await?;
 
         let grants = self.grants(&admitted);
         let survey = looking.await.map_err(|error| JoinError::local(&error))?;
         let survey = survey.map_err(|error| JoinError::local(&error))?;
-        let redacted = prepare(survey, &link, self.invitation)?;
+        let redacted = prepare(survey, &session, self.invitation)?;
         let request = Request {
             desk: name.to_string(),
             standing,
@@ -178,7 +180,7 @@ impl Visit<'_> {
             if let Ok(decline) = talk.session.decline() {
                 let _ = talk.send(&decline).await;
             }
-            talk.leave(&link).await;
+            talk.leave(&session).await;
             tell(person, DECLINED.text(language));
             return Ok(Joined::Refused);
         };
@@ -200,8 +202,8 @@ impl Visit<'_> {
         };
         let consent = Consent { grants: BoundedVec::truncating(grants).0, report: Some(offer) };
         let approval = Approval { admitted, consent, report };
-        let (talk, link) = self.deliver(person, &approval, desk, talk, link).await?;
-        talk.leave(&link).await;
+        let (talk, session) = self.deliver(person, &approval, desk, talk, session).await?;
+        talk.leave(&session).await;
         tell(person, &SENT.fill(language, &[("desk", &receipt.desk), ("ticket", &receipt.ticket)]));
         Ok(Joined::Filed(receipt))
     }
@@ -277,18 +279,20 @@ impl Visit<'_> {
         approval: &Approval,
         desk: PeerRoute,
         talk: Talk,
-        link: Link,
-    ) -> Result<(Talk, Link), JoinError> {
+        session: Session,
+    ) -> Result<(Talk, Session), JoinError> {
         let deadline = Instant::now() + self.options.patience;
-        let mut current = Some((desk, talk, link));
+        let mut current = Some((desk, talk, session));
         let mut has_told = false;
         loop {
             let failed = match current.take() {
-                Some((desk, mut talk, link)) => {
-                    match self.send_once(approval, &desk, &mut talk, &link, deadline).await {
-                        Ok(()) => return Ok((talk, link)),
+                Some((desk, mut talk, session)) => {
+                    let (language, phases) = (self.options.language, session.phases());
+                    let sending = self.send_once(approval, &desk, &mut talk, &session, deadline);
+                    match telling_pauses(person, language, phases, sending).await {
+                        Ok(()) => return Ok((talk, session)),
                         Err(error) => {
-                            link.close(belay_relay::close::Close::Done);
+                            session.close(belay_relay::close::Close::Done);
                             error
                         }
                     }
@@ -322,11 +326,11 @@ impl Visit<'_> {
         &mut self,
         approval: &Approval,
         deadline: Instant,
-    ) -> Result<(PeerRoute, Talk, Link), JoinError> {
+    ) -> Result<(PeerRoute, Talk, Session), JoinError> {
         let desk = self.way.desk(deadline).await?;
         let meeting = self.way.meet(&desk, self.invitation).await?;
         let redeeming = meeting.redeem(self.invitation, self.options.language);
-        let (talk, link, admitted) = match self.way.while_there(&desk, redeeming).await {
+        let (talk, session, admitted) = match self.way.while_there(&desk, redeeming).await {
             // The session ended or the code expired in between: whether the report arrived is not known.
             Err(JoinError::CodeRefused) => return Err(JoinError::NotConfirmed),
             other => other?,
@@ -335,7 +339,7 @@ impl Visit<'_> {
         if admitted.ticket != approval.admitted.ticket {
             return Err(JoinError::Protocol("the code now belongs to another ticket".to_owned()));
         }
-        Ok((desk, talk, link))
+        Ok((desk, talk, session))
     }
 
     async fn send_once(
@@ -343,7 +347,7 @@ impl Visit<'_> {
         approval: &Approval,
         desk: &PeerRoute,
         talk: &mut Talk,
-        link: &Link,
+        session: &Session,
         deadline: Instant,
     ) -> Result<(), JoinError> {
         let consent = talk
@@ -354,7 +358,7 @@ impl Visit<'_> {
             return Err(JoinError::Local(EXPIRED.text(self.options.language).to_owned()));
         }
         talk.send(&consent).await?;
-        let sending = send_report(link, &approval.consent, &approval.report);
+        let sending = send_report(session, &approval.consent, &approval.report);
         let confirmed = async {
             sending.await?;
             match talk.next().await? {
@@ -401,19 +405,45 @@ impl Visit<'_> {
     }
 }
 
-async fn send_report(link: &Link, consent: &Consent, report: &Approved) -> Result<(), JoinError> {
+async fn send_report(session: &Session, consent: &Consent, report: &Approved) -> Result<(), JoinError> {
     let Some(offer) = consent.report else { return Ok(()) };
     let broken = |error: &dyn std::fmt::Display| JoinError::Lost(error.to_string());
-    let mut stream = link.open_uni().await.map_err(|error| broken(&error))?;
+    // Nothing is said in the other direction.
+    let (mut channel, _) = session.open_channel().map_err(|error| broken(&error))?;
     let header = codec::encode(&StreamHeader::Report(offer.id), FRAME_MAX_BYTES).map_err(|error| broken(&error))?;
-    stream::write_frame(&mut stream, &header, FRAME_MAX_BYTES).await.map_err(|error| broken(&error))?;
-    stream.write_all(report.bytes()).await.map_err(|error| broken(&error))?;
-    stream.finish().map_err(|error| broken(&error))
+    stream::write_frame(&mut channel, &header, FRAME_MAX_BYTES).await.map_err(|error| broken(&error))?;
+    channel.write_all(report.bytes()).await.map_err(|error| broken(&error))?;
+    channel.finish();
+    Ok(())
+}
+
+/// Does something that may take as long as a pause of the session, and tells the person of each.
+async fn telling_pauses<T>(
+    person: &mut Person,
+    language: Language,
+    mut phases: watch::Receiver<Phase>,
+    doing: impl Future<Output = T>,
+) -> T {
+    let mut doing = std::pin::pin!(doing);
+    let mut is_paused = false;
+    loop {
+        let phase = *phases.borrow_and_update();
+        match phase {
+            Phase::Paused if !is_paused => tell(person, PAUSED.text(language)),
+            Phase::Live if is_paused => tell(person, RESUMED.text(language)),
+            _ => {}
+        }
+        is_paused = phase == Phase::Paused;
+        tokio::select! {
+            done = &mut doing => return done,
+            Ok(()) = phases.changed() => {}
+        }
+    }
 }
 
 /// Adds what the session knows about the way to the relay, and redacts.
-fn prepare(mut survey: Survey, link: &Link, invitation: &Invitation) -> Result<Redacted, JoinError> {
-    let path = link.path();
+fn prepare(mut survey: Survey, session: &Session, invitation: &Invitation) -> Result<Redacted, JoinError> {
+    let path = session.link().path();
     let loss = path.lost_packets as f64 * 100.0 / (path.sent_packets.max(1)) as f64;
     survey.network.relay = Fact::Known(RelayPath {
         relay: Name::truncating(invitation.relay.host_port()),
@@ -508,6 +538,12 @@ const WAITING: Phrase = Phrase {
     en: "The connection was lost; waiting for the support desk to come back ...",
     zh: "连接已中断，正在等待支持台恢复……",
 };
+const PAUSED: Phrase = Phrase {
+    en: "The connection was lost; the session is paused until it is back ...",
+    zh: "连接已中断，会话暂停，正在等待恢复……",
+};
+const RESUMED: Phrase =
+    Phrase { en: "The connection is back; the session goes on.", zh: "连接已恢复，会话继续。" };
 const SENT: Phrase = Phrase {
     en: "Done: {desk} has your report for ticket {ticket}. The connection is closed; nothing else was sent.",
     zh: "完成：{desk} 已收到工单 {ticket} 的报告。连接已关闭，未发送其他内容。",

@@ -8,7 +8,9 @@ use belay_protocol::bounded::Name;
 use belay_protocol::delegation::Delegation;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::Introduction;
-use belay_relay::client::{Arriving, Client, ClientOptions, Notice, Registration, RelayError, Role, StartError};
+use belay_relay::client::{
+    Arriving, Client, ClientOptions, Notice, Registration, RelayError, Resumables, Role, StartError,
+};
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
 use tokio::sync::{Semaphore, watch};
@@ -17,7 +19,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument as _;
 
 use crate::session;
-use crate::store::Store;
+use crate::store::{SessionId, Store};
 
 /// How a desk introduces itself, and where it can be met.
 #[derive(Debug)]
@@ -58,12 +60,33 @@ pub struct Desk {
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) introduction: Introduction,
+    /// Sessions that go on when their link is lost and the device comes back.
+    pub(crate) resumables: Resumables,
     client: Client,
     sources: Mutex<HashMap<DeviceKey, [u8; 16]>>,
     departures: Mutex<HashMap<DeviceKey, CancellationToken>>,
+    visits: Mutex<HashMap<SessionId, CancellationToken>>,
 }
 
 impl Shared {
+    /// Begins a device's visit to a session of the store. A visit to the same one that still waits for its device, which
+    /// was restarted and has come back by its code, is over: its token is cancelled.
+    pub(crate) fn begin_visit(&self, id: SessionId) -> CancellationToken {
+        let token = CancellationToken::new();
+        let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = visits.insert(id, token.clone()) {
+            earlier.cancel();
+        }
+        token
+    }
+
+    /// Ends a visit, unless a later one has taken its place.
+    pub(crate) fn end_visit(&self, id: SessionId, token: &CancellationToken) {
+        if !token.is_cancelled() {
+            self.visits.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        }
+    }
+
     /// A token that is cancelled when the relay says that `device` has gone, and it does not come back soon.
     pub(crate) fn departure_of(&self, device: &DeviceKey) -> CancellationToken {
         let mut departures = self.departures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,8 +159,15 @@ impl Desk {
         }
         let introduction =
             Introduction { delegation: settings.delegation, desk_name: settings.name, desk_host: settings.host };
-        let shared =
-            Arc::new(Shared { store, introduction, client, sources: Mutex::default(), departures: Mutex::default() });
+        let shared = Arc::new(Shared {
+            store,
+            introduction,
+            resumables: Resumables::default(),
+            client,
+            sources: Mutex::default(),
+            departures: Mutex::default(),
+            visits: Mutex::default(),
+        });
         Ok(Self { shared, registrations, presence })
     }
 

@@ -15,10 +15,10 @@ use belay_protocol::message::{
 use belay_protocol::report::{Report, Section};
 use belay_protocol::session::{ConsoleEvent, ConsoleSession, Violation};
 use belay_protocol::{DeviceKey, codec};
-use belay_relay::client::{Link, RecvStream};
+use belay_relay::client::{Arrival, Link, Phase, Session};
 use belay_relay::close::Close;
 use belay_relay::stream::{self, Arrivals, Sender, StreamError};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -30,11 +30,16 @@ use crate::store::{
 };
 use crate::ticket::TicketState;
 
-/// Time in which the bytes of a consented report must arrive; a session that is stuck longer is better begun again.
+/// Time in which the bytes of a consented report must arrive, without pauses; a session that is stuck longer is better
+/// begun again.
 const REPORT_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Time for the last message of a session to reach the device.
 const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// Time for a device to hear that its visit was ended here. Longer, because its link may be lost without our knowledge,
+/// and it is told when it comes back.
+const FAREWELL: Duration = Duration::from_secs(60);
 
 /// Why a session ended other than by agreement.
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +80,17 @@ impl From<SessionError> for Broken {
     }
 }
 
-/// Serves one session until its end.
+/// Serves what a link brings: a session until its end, or the next link of one that is being served.
 pub(crate) async fn serve(shared: &Shared, link: Link, stop: &CancellationToken) {
-    let device = DeviceKey(link.peer_key());
-    let mut talk = match timeout(HANDSHAKE_DEADLINE, Talk::begin(shared, &link)).await {
-        Ok(Ok(talk)) => talk,
+    let arrived = timeout(HANDSHAKE_DEADLINE, async {
+        match shared.resumables.arrive(link.clone()).await? {
+            Arrival::Fresh(session) => Talk::begin(shared, session).await.map(Some),
+            Arrival::Resumed | Arrival::Refused => Ok(None),
+        }
+    });
+    let mut talk = match arrived.await {
+        Ok(Ok(Some(talk))) => talk,
+        Ok(Ok(None)) => return,
         Ok(Err(error)) => {
             tracing::debug!(%error, "no session");
             link.close(if matches!(error, StreamError::Version(_)) { Close::Version } else { Close::Violation });
@@ -90,24 +101,30 @@ pub(crate) async fn serve(shared: &Shared, link: Link, stop: &CancellationToken)
             return;
         }
     };
-    let redeemed = match talk.redeem(shared, &link).await {
+    drop(link);
+    let redeemed = match talk.redeem(shared).await {
         Ok(Some(redeemed)) => redeemed,
         Ok(None) => {
-            talk.finish(&link, Close::NotAdmitted).await;
+            talk.finish(Close::NotAdmitted, LAST_WORD, stop).await;
             return;
         }
         Err(broken) => {
-            talk.break_off(&link, &broken).await;
+            talk.break_off(&broken, stop).await;
             return;
         }
     };
     tracing::Span::current().record("ticket", redeemed.ticket.number.to_string());
     tracing::info!(resumed = redeemed.resumed, "admitted");
-    let ended = talk.converse(shared, &link, &redeemed, stop).await;
-    let (id, actor) = (redeemed.session, Actor::Device(device));
+    let visit = shared.begin_visit(redeemed.session);
+    let ended = tokio::select! {
+        ended = talk.converse(shared, &redeemed, stop) => ended,
+        () = visit.cancelled() => Ok(Ended::Succeeded),
+    };
+    shared.end_visit(redeemed.session, &visit);
+    let (id, actor) = (redeemed.session, Actor::Device(talk.device()));
     let recorded = match &ended {
         Ok(Ended::By(reason)) => shared.store.end_session(&actor, id, *reason).await,
-        Ok(Ended::Elsewhere | Ended::Stopping) => Ok(()),
+        Ok(Ended::Elsewhere | Ended::Stopping | Ended::Succeeded) => Ok(()),
         Err(Broken::Protocol(_)) => shared.store.end_session(&actor, id, EndReason::Protocol).await,
         Err(Broken::Lost | Broken::Store(_)) => shared.store.interrupt_session(id).await,
     };
@@ -115,8 +132,10 @@ pub(crate) async fn serve(shared: &Shared, link: Link, stop: &CancellationToken)
         tracing::error!(%error, "the end of a session could not be recorded");
     }
     match ended {
-        Ok(_) => talk.finish(&link, Close::Done).await,
-        Err(broken) => talk.break_off(&link, &broken).await,
+        Ok(Ended::Succeeded) => talk.transport.close(Close::Replaced),
+        Ok(Ended::Elsewhere) => talk.finish(Close::Done, FAREWELL, stop).await,
+        Ok(_) => talk.finish(Close::Done, LAST_WORD, stop).await,
+        Err(broken) => talk.break_off(&broken, stop).await,
     }
 }
 
@@ -129,30 +148,33 @@ enum Ended {
     Elsewhere,
     /// The console stops; the device may come back.
     Stopping,
+    /// The device has come back with its code, and another conversation has taken this session over.
+    Succeeded,
 }
 
-/// The conversation on the session's first stream.
+/// The conversation on the session's first channel.
 struct Talk {
+    transport: Session,
     session: ConsoleSession,
     sender: Sender<ConsoleMessage>,
     arrivals: Arrivals<AgentMessage>,
 }
 
 impl Talk {
-    async fn begin(shared: &Shared, link: &Link) -> Result<Self, StreamError> {
-        let (send, recv) = link.accept_bi().await?;
-        let (mut sender, receiver) = stream::welcome::<ConsoleMessage, AgentMessage>(send, recv).await?;
+    async fn begin(shared: &Shared, transport: Session) -> Result<Self, StreamError> {
+        let (send, recv) = transport.open_channel().map_err(|_| StreamError::Lost)?;
+        let (mut sender, receiver) = stream::halves::<ConsoleMessage, AgentMessage>(send, recv);
         let mut session = ConsoleSession::default();
         let introduction =
             session.introduce(shared.introduction.clone()).expect("a new session begins with the introduction");
         sender.send(&introduction).await?;
-        Ok(Self { session, sender, arrivals: receiver.arrivals() })
+        Ok(Self { transport, session, sender, arrivals: receiver.arrivals() })
     }
 
     /// Takes the code. `None` when it was not good, and then the device has been told; the answer to a good one is
     /// [`Talk::converse`]'s, because from here on the store must learn how the session goes on.
-    async fn redeem(&mut self, shared: &Shared, link: &Link) -> Result<Option<Redeemed>, Broken> {
-        let (device, phrase) = (&DeviceKey(link.peer_key()), link.phrase());
+    async fn redeem(&mut self, shared: &Shared) -> Result<Option<Redeemed>, Broken> {
+        let (device, phrase) = (&self.device(), self.transport.phrase());
         let event = timeout(HANDSHAKE_DEADLINE, self.next_event()).await.map_err(|_| Broken::Lost)??;
         let ConsoleEvent::Redeem(Redeem { code, secret, .. }) = event else {
             return Err(Broken::Protocol("a code was expected".to_owned()));
@@ -181,17 +203,20 @@ impl Talk {
     async fn converse(
         &mut self,
         shared: &Shared,
-        link: &Link,
         redeemed: &Redeemed,
         stop: &CancellationToken,
     ) -> Result<Ended, Broken> {
         let mut events = shared.store.live_events();
-        link.admit();
+        self.transport.admit(&shared.resumables);
+        let mut phases = self.transport.phases();
+        let mut may_go_on = true;
         let admitted = self.session.admit(admitted(redeemed)).map_err(|_| Broken::Lost)?;
         self.sender.send(&admitted).await?;
-        let departure = shared.departure_of(&DeviceKey(link.peer_key()));
+        let departure = shared.departure_of(&self.device());
         loop {
             tokio::select! {
+                // A pause and a resume come before whatever the device says after them.
+                biased;
                 () = departure.cancelled() => return Err(Broken::Lost),
                 () = stop.cancelled() => {
                     self.end(message::EndReason::DeskStops).await;
@@ -201,13 +226,37 @@ impl Talk {
                     self.end(reason).await;
                     return Ok(Ended::Elsewhere);
                 }
-                event = self.next_event() => match event? {
+                Ok(()) = phases.changed() => {
+                    may_go_on = *phases.borrow_and_update() == Phase::Live;
+                    if !may_go_on {
+                        continue;
+                    }
+                    if let Some(reason) = end_by_store(shared, redeemed).await {
+                        self.end(reason).await;
+                        return Ok(Ended::Elsewhere);
+                    }
+                }
+                event = self.next_event(), if may_go_on || is_over(&phases) => match event? {
                     ConsoleEvent::Consented(consent) => {
                         let id = redeemed.session;
                         shared.store.record_consent(id, answer(redeemed, &consent)).await?;
                         if consent.report.is_some() {
-                            let received = timeout(REPORT_DEADLINE, self.receive_report(link)).await;
-                            let (offer, bytes) = received.map_err(|_| Broken::Lost)??;
+                            let transport = self.transport.clone();
+                            let (offer, bytes) = tokio::select! {
+                                received = self.receive_report() => received?,
+                                () = transport.live_for(REPORT_DEADLINE) => return Err(Broken::Lost),
+                                () = departure.cancelled() => return Err(Broken::Lost),
+                                () = stop.cancelled() => {
+                                    self.end(message::EndReason::DeskStops).await;
+                                    return Ok(Ended::Stopping);
+                                }
+                            };
+                            if phases.has_changed().unwrap_or(true)
+                                && let Some(reason) = end_by_store(shared, redeemed).await
+                            {
+                                self.end(reason).await;
+                                return Ok(Ended::Elsewhere);
+                            }
                             self.file(shared, id, offer, bytes).await?;
                         }
                     }
@@ -223,15 +272,15 @@ impl Talk {
         }
     }
 
-    /// The report's bytes, from a stream of their own.
-    async fn receive_report(&mut self, link: &Link) -> Result<(ReportOffer, Vec<u8>), Broken> {
-        let mut stream: RecvStream = link.accept_uni().await?;
-        let header = stream::read_frame(&mut stream, FRAME_MAX_BYTES).await?.ok_or(StreamError::Ended)?;
+    /// The report's bytes, from a channel of their own.
+    async fn receive_report(&mut self) -> Result<(ReportOffer, Vec<u8>), Broken> {
+        let (_, mut channel) = self.transport.accept_channel().await.map_err(|_| Broken::Lost)?;
+        let header = stream::read_frame(&mut channel, FRAME_MAX_BYTES).await?.ok_or(StreamError::Ended)?;
         let StreamHeader::Report(id) = codec::decode(&header, FRAME_MAX_BYTES).map_err(StreamError::from)?;
         self.session.awaits_report(id)?;
         loop {
-            match stream.read_chunk(FRAME_MAX_BYTES, true).await {
-                Ok(Some(chunk)) => self.session.receive_report(&chunk.bytes)?,
+            match channel.read_chunk(FRAME_MAX_BYTES).await {
+                Ok(Some(chunk)) => self.session.receive_report(&chunk)?,
                 Ok(None) => return Ok(self.session.finish_report()?),
                 Err(_) => return Err(Broken::Lost),
             }
@@ -259,24 +308,37 @@ impl Talk {
         Ok(self.session.receive(message)?)
     }
 
-    /// Tells the device that the session is over.
+    fn device(&self) -> DeviceKey {
+        DeviceKey(self.transport.peer_key())
+    }
+
+    /// Tells the device that the session is over. During a pause the word is kept for the device that comes back.
     async fn end(&mut self, reason: message::EndReason) {
         if let Some(word) = self.session.end(reason) {
             let _ = timeout(LAST_WORD, self.sender.send(&word)).await;
         }
     }
 
-    /// Waits until the device has everything, then closes.
-    async fn finish(self, link: &Link, close: Close) {
-        let _ = timeout(LAST_WORD, self.sender.finish()).await;
-        link.close(close);
+    /// Waits until the device has everything, then closes. A pause does not count, because the device may come back to
+    /// hear it; but a console that stops waits for nobody.
+    async fn finish(self, close: Close, patience: Duration, stop: &CancellationToken) {
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_WORD).await;
+        };
+        tokio::select! {
+            () = self.sender.finish() => {}
+            () = self.transport.live_for(patience) => {}
+            () = stopped => {}
+        }
+        self.transport.close(close);
     }
 
-    async fn break_off(mut self, link: &Link, broken: &Broken) {
+    async fn break_off(mut self, broken: &Broken, stop: &CancellationToken) {
         let (reason, close) = match broken {
             Broken::Lost => {
                 tracing::info!("interrupted");
-                link.close(Close::Done);
+                self.transport.close(Close::Done);
                 return;
             }
             Broken::Protocol(why) => {
@@ -291,8 +353,12 @@ impl Talk {
         // The session may have closed itself at the violation; the device is told all the same.
         let word = self.session.end(reason).unwrap_or(ConsoleMessage::Ended(reason));
         let _ = timeout(LAST_WORD, self.sender.send(&word)).await;
-        self.finish(link, close).await;
+        self.finish(close, LAST_WORD, stop).await;
     }
+}
+
+fn is_over(phases: &watch::Receiver<Phase>) -> bool {
+    matches!(*phases.borrow(), Phase::Over(_))
 }
 
 /// Waits until a technician ends the session or closes its ticket.

@@ -5,6 +5,7 @@
 //! passed in, so that the same code runs in the three programs, in the simulator and in the fuzzer.
 
 pub mod bounded;
+pub mod channel;
 pub mod codec;
 pub mod consent;
 pub mod delegation;
@@ -20,6 +21,7 @@ pub mod message;
 pub mod phrase;
 #[cfg(feature = "report")]
 pub mod report;
+pub mod resume;
 #[cfg(feature = "report")]
 pub mod rules;
 pub mod session;

@@ -5,6 +5,7 @@ mod dial;
 mod link;
 mod proxy;
 mod registration;
+mod session;
 mod socket;
 mod tunnel;
 mod watch;
@@ -31,6 +32,9 @@ pub use link::{DialError, Link};
 pub use proxy::{NotAProxy, Proxy};
 pub use quinn::{RecvStream, SendStream};
 pub use registration::{Notice, Registration, RelayError, Role};
+pub use session::{
+    Arrival, ChannelError, ChannelReader, ChannelWriter, Over, Phase, Redial, Resumables, SamePeer, Session,
+};
 use socket::{PathSocket, Plane};
 
 /// How a client behaves.

@@ -1,10 +1,13 @@
-//! Messages over a QUIC stream: the greeting, then frames.
+//! Messages over a QUIC stream or over a channel of a session: the greeting, then frames.
 
+mod ends;
+
+use std::io;
 use std::marker::PhantomData;
 
-use quinn::{RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -13,6 +16,8 @@ use belay_protocol::frame::{self, FrameError, PREFIX_BYTES};
 use belay_protocol::hello::{Hello, NotBelay, Welcome};
 use belay_protocol::limits::{FRAME_MAX_BYTES, HELLO_MAX_BYTES};
 use belay_protocol::version::Version;
+
+pub use ends::{Inlet, Outlet};
 
 /// Why no message could be exchanged.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +37,9 @@ pub enum StreamError {
     /// No version is common.
     #[error("the other side speaks version {0} at most, which this version does not: update the older of the two")]
     Version(Version),
+    /// A message does not fit the moment.
+    #[error("the other side sent a message out of its turn")]
+    OutOfTurn,
     /// A message could not be read.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -43,14 +51,14 @@ pub enum StreamError {
 /// The sending half of a conversation in messages of type `T`.
 #[derive(Debug)]
 pub struct Sender<T> {
-    stream: SendStream,
+    outlet: Outlet,
     message: PhantomData<fn(T)>,
 }
 
 /// The receiving half of a conversation in messages of type `T`.
 #[derive(Debug)]
 pub struct Receiver<T> {
-    stream: RecvStream,
+    inlet: Inlet,
     /// What has arrived of the next frame, its prefix included.
     partial: Vec<u8>,
     message: PhantomData<fn() -> T>,
@@ -58,9 +66,10 @@ pub struct Receiver<T> {
 
 /// Greets as the side that opened the stream.
 pub async fn greet<Out, In>(
-    mut send: SendStream,
-    mut recv: RecvStream,
+    send: impl Into<Outlet>,
+    recv: impl Into<Inlet>,
 ) -> Result<(Sender<Out>, Receiver<In>), StreamError> {
+    let (mut send, mut recv) = (send.into(), recv.into());
     write_frame(&mut send, &Hello::ours().encode(), HELLO_MAX_BYTES).await?;
     let welcome = read_frame(&mut recv, HELLO_MAX_BYTES).await?.ok_or(StreamError::Ended)?;
     match Welcome::decode(&welcome)? {
@@ -71,9 +80,10 @@ pub async fn greet<Out, In>(
 
 /// Answers the greeting as the side that accepted the stream.
 pub async fn welcome<Out, In>(
-    mut send: SendStream,
-    mut recv: RecvStream,
+    send: impl Into<Outlet>,
+    recv: impl Into<Inlet>,
 ) -> Result<(Sender<Out>, Receiver<In>), StreamError> {
+    let (mut send, mut recv) = (send.into(), recv.into());
     let hello = read_frame(&mut recv, HELLO_MAX_BYTES).await?.ok_or(StreamError::Ended)?;
     let hello = Hello::decode(&hello)?;
     let answer = Welcome::to(&hello);
@@ -81,32 +91,45 @@ pub async fn welcome<Out, In>(
     match answer {
         Welcome::Agreed(_) => Ok(halves(send, recv)),
         Welcome::NoCommonVersion(_) => {
-            let _ = send.finish();
             // The answer must arrive before the connection is closed.
-            let _ = send.stopped().await;
+            send.finish().await;
             Err(StreamError::Version(hello.versions.iter().copied().max().unwrap_or(Version(0))))
         }
     }
 }
 
-fn halves<Out, In>(send: SendStream, recv: RecvStream) -> (Sender<Out>, Receiver<In>) {
+/// Begins a conversation without a greeting, where the version has been agreed on another stream.
+pub fn halves<Out, In>(send: impl Into<Outlet>, recv: impl Into<Inlet>) -> (Sender<Out>, Receiver<In>) {
     (
-        Sender { stream: send, message: PhantomData },
-        Receiver { stream: recv, partial: Vec::new(), message: PhantomData },
+        Sender { outlet: send.into(), message: PhantomData },
+        Receiver { inlet: recv.into(), partial: Vec::new(), message: PhantomData },
     )
+}
+
+impl<T> Sender<T> {
+    /// Goes on in messages of another type.
+    pub(crate) fn becomes<U>(self) -> Sender<U> {
+        Sender { outlet: self.outlet, message: PhantomData }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Goes on in messages of another type.
+    pub(crate) fn becomes<U>(self) -> Receiver<U> {
+        Receiver { inlet: self.inlet, partial: self.partial, message: PhantomData }
+    }
 }
 
 impl<T: Serialize> Sender<T> {
     /// Sends one message.
     pub async fn send(&mut self, message: &T) -> Result<(), StreamError> {
         let payload = codec::encode(message, FRAME_MAX_BYTES)?;
-        write_frame(&mut self.stream, &payload, FRAME_MAX_BYTES).await
+        write_frame(&mut self.outlet, &payload, FRAME_MAX_BYTES).await
     }
 
     /// Ends this half and waits until the other side has everything, or is gone.
-    pub async fn finish(mut self) {
-        let _ = self.stream.finish();
-        let _ = self.stream.stopped().await;
+    pub async fn finish(self) {
+        self.outlet.finish().await;
     }
 }
 
@@ -127,10 +150,11 @@ impl<T: DeserializeOwned> Receiver<T> {
                     length - payload.len()
                 }
             };
-            match self.stream.read_chunk(missing, true).await {
-                Ok(Some(chunk)) => self.partial.extend_from_slice(&chunk.bytes),
-                Ok(None) if self.partial.is_empty() => return Ok(None),
-                Ok(None) => return Err(FrameError::CutOff.into()),
+            self.partial.reserve(missing);
+            match (&mut self.inlet).take(missing as u64).read_buf(&mut self.partial).await {
+                Ok(0) if self.partial.is_empty() => return Ok(None),
+                Ok(0) => return Err(FrameError::CutOff.into()),
+                Ok(_) => {}
                 Err(_) => return Err(StreamError::Lost),
             }
         }
@@ -169,27 +193,33 @@ impl<T> Arrivals<T> {
 }
 
 /// Writes one frame.
-pub async fn write_frame(stream: &mut SendStream, payload: &[u8], max_bytes: usize) -> Result<(), StreamError> {
+pub async fn write_frame<W>(stream: &mut W, payload: &[u8], max_bytes: usize) -> Result<(), StreamError>
+where
+    W: AsyncWrite + Unpin + ?Sized,
+{
     let frame = frame::wrap(payload, max_bytes)?;
     stream.write_all(&frame).await.map_err(|_| StreamError::Lost)
 }
 
 /// Reads one frame; `None` at a proper end of the stream.
-pub async fn read_frame(stream: &mut RecvStream, max_bytes: usize) -> Result<Option<Vec<u8>>, StreamError> {
+pub async fn read_frame<R>(stream: &mut R, max_bytes: usize) -> Result<Option<Vec<u8>>, StreamError>
+where
+    R: AsyncRead + Unpin + ?Sized,
+{
     let mut prefix = [0; PREFIX_BYTES];
-    match stream.read_exact(&mut prefix).await {
-        Ok(()) => {}
-        Err(quinn::ReadExactError::FinishedEarly(0)) => return Ok(None),
-        Err(error) => return Err(cut_off_or_lost(&error)),
+    let first = stream.read(&mut prefix).await.map_err(|_| StreamError::Lost)?;
+    if first == 0 {
+        return Ok(None);
     }
+    stream.read_exact(&mut prefix[first..]).await.map_err(|error| cut_off_or_lost(&error))?;
     let mut payload = vec![0; frame::length(prefix, max_bytes)?];
     stream.read_exact(&mut payload).await.map_err(|error| cut_off_or_lost(&error))?;
     Ok(Some(payload))
 }
 
-fn cut_off_or_lost(error: &quinn::ReadExactError) -> StreamError {
-    match error {
-        quinn::ReadExactError::FinishedEarly(_) => FrameError::CutOff.into(),
-        quinn::ReadExactError::ReadError(_) => StreamError::Lost,
+fn cut_off_or_lost(error: &io::Error) -> StreamError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => FrameError::CutOff.into(),
+        _ => StreamError::Lost,
     }
 }

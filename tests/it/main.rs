@@ -13,5 +13,7 @@ mod layout;
 mod links;
 mod malicious;
 mod refusals;
+mod resume;
+mod resumed_visits;
 mod roaming;
 mod simulated;

@@ -13,7 +13,7 @@ use belay_protocol::bounded::Name;
 use belay_protocol::invite::{Code, Invite, InviteSecret};
 use belay_protocol::message::{AgentMessage, ConsoleMessage, Introduction};
 use belay_protocol::{ConsoleKey, RouteId};
-use belay_relay::client::Link;
+use belay_relay::client::{Arrival, Link, Resumables};
 use belay_relay::net::SystemNet;
 use belay_relay::server::Config;
 use belay_relay::stream;
@@ -266,8 +266,9 @@ async fn a_relay_with_its_own_key_in_the_desks_place_does_not_get_the_code() {
     options.insecure_http = false;
     let pretending = async {
         let link = impostor.accept().await.unwrap();
-        let (send, recv) = link.accept_bi().await.unwrap();
-        let (mut sender, mut receiver) = stream::welcome::<ConsoleMessage, AgentMessage>(send, recv).await.unwrap();
+        let Ok(Arrival::Fresh(session)) = Resumables::default().arrive(link).await else { panic!("a fresh session") };
+        let (send, recv) = session.open_channel().unwrap();
+        let (mut sender, mut receiver) = stream::halves::<ConsoleMessage, AgentMessage>(send, recv);
         let introduction = Introduction {
             delegation: genuine,
             desk_name: Name::truncating("Example Support"),

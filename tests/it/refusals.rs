@@ -76,7 +76,7 @@ async fn wrong_used_expired_and_closed_codes_look_the_same_and_leave_the_ticket_
     assert_still_works(&world).await;
 }
 
-async fn close(desk: &Desk, ticket: &belay_console::store::Ticket) {
+pub(super) async fn close(desk: &Desk, ticket: &belay_console::store::Ticket) {
     for state in [TicketState::Open, TicketState::Resolved, TicketState::Closed] {
         let now = desk.store.ticket(ticket.number).await.unwrap().unwrap();
         let change = TicketChange { state: Some(state), ..TicketChange::default() };
@@ -246,7 +246,7 @@ impl BufRead for Thinking {
     fn consume(&mut self, _: usize) {}
 }
 
-async fn until(desk: &Desk, ticket: &belay_console::store::Ticket, kind: EventKind) {
+pub(super) async fn until(desk: &Desk, ticket: &belay_console::store::Ticket, kind: EventKind) {
     let mut events = desk.store.events_after(belay_console::store::EventId(0));
     let seen = tokio::time::timeout(Duration::from_secs(30), async {
         loop {

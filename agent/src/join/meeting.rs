@@ -11,7 +11,7 @@ use belay_protocol::message::{
 };
 use belay_protocol::session::{AgentEvent, AgentSession};
 use belay_protocol::{ConsoleKey, Language, OrganizationKey};
-use belay_relay::client::{Client, Link, Notice, Registration, RelayError, Role};
+use belay_relay::client::{Client, Link, Notice, Registration, RelayError, Role, SamePeer, Session};
 use belay_relay::clock::unix_ms;
 use belay_relay::close::Close;
 use belay_relay::identity::verify_delegation;
@@ -132,7 +132,8 @@ impl Way {
         let client = self.client.clone();
         let meeting = async {
             let link = client.dial(desk).await?;
-            let met = timeout(HANDSHAKE_DEADLINE, Meeting::begin(link.clone(), invitation)).await;
+            let way_back = SamePeer { client: client.clone(), peer: *desk };
+            let met = timeout(HANDSHAKE_DEADLINE, Meeting::begin(link.clone(), way_back, invitation)).await;
             let met = met.unwrap_or_else(|_| Err(JoinError::Lost("no greeting in time".to_owned())));
             if met.is_err() {
                 link.close(Close::Done);
@@ -156,28 +157,31 @@ impl Way {
 
 /// A conversation with a desk that has proved to be the right one.
 pub(super) struct Meeting {
-    pub(super) link: Link,
+    pub(super) session: Session,
     pub(super) introduction: Introduction,
     talk: Talk,
+    way_back: SamePeer,
 }
 
 impl Meeting {
-    async fn begin(link: Link, invitation: &Invitation) -> Result<Self, JoinError> {
-        let (send, recv) = link.open_bi().await.map_err(lost)?;
-        let (sender, receiver) = stream::greet::<AgentMessage, ConsoleMessage>(send, recv).await.map_err(lost)?;
+    async fn begin(link: Link, way_back: SamePeer, invitation: &Invitation) -> Result<Self, JoinError> {
+        let session = Session::begin(link).await.map_err(lost)?;
+        // The desk opens the conversation: a stranger may open nothing.
+        let (send, recv) = session.accept_channel().await.map_err(|error| JoinError::Lost(error.to_string()))?;
+        let (sender, receiver) = stream::halves::<AgentMessage, ConsoleMessage>(send, recv);
         let mut talk = Talk { session: AgentSession::default(), sender, arrivals: receiver.arrivals() };
         let AgentEvent::DeskIntroduced(introduction) = talk.next().await? else {
             return Err(JoinError::Protocol("an introduction was expected".to_owned()));
         };
         // The relay has told which console this is; only the organization's signature makes it the desk.
-        let console = ConsoleKey(link.peer_key());
+        let console = ConsoleKey(session.peer_key());
         verify_delegation(&introduction.delegation, &invitation.organization, &console, unix_ms()).map_err(
             |error| {
                 tracing::warn!(%error, "the desk's delegation is not good");
                 JoinError::NotTheDesk
             },
         )?;
-        Ok(Self { link, introduction, talk })
+        Ok(Self { session, introduction, talk, way_back })
     }
 
     /// Presents the code.
@@ -185,8 +189,8 @@ impl Meeting {
         self,
         invitation: &Invitation,
         language: Language,
-    ) -> Result<(Talk, Link, Admitted), JoinError> {
-        let Self { link, mut talk, .. } = self;
+    ) -> Result<(Talk, Session, Admitted), JoinError> {
+        let Self { session, mut talk, way_back, .. } = self;
         let redeem = Redeem {
             code: invitation.code,
             secret: invitation.secret.clone(),
@@ -198,7 +202,11 @@ impl Meeting {
         talk.send(&message).await?;
         let answer = timeout(CODE_DEADLINE, talk.next()).await;
         match answer.map_err(|_| JoinError::Lost("no answer to the code".to_owned()))?? {
-            AgentEvent::Asked(admitted) => Ok((talk, link, admitted)),
+            AgentEvent::Asked(admitted) => {
+                // From here on the desk keeps the session too.
+                session.outlive_links(way_back);
+                Ok((talk, session, admitted))
+            }
             AgentEvent::Refused(Refusal::NotValid) => Err(JoinError::CodeRefused),
             AgentEvent::Refused(Refusal::SlowDown { retry_after_ms }) => {
                 Err(JoinError::SlowDown { seconds: retry_after_ms.div_ceil(1000) })
@@ -230,14 +238,14 @@ impl Talk {
     }
 
     /// Says goodbye and waits until the desk has heard it.
-    pub(super) async fn leave(mut self, link: &Link) {
+    pub(super) async fn leave(mut self, session: &Session) {
         if let Some(bye) = self.session.leave() {
             let _ = self.sender.send(&bye).await;
         }
         let _ = timeout(GOODBYE, self.sender.finish()).await;
         // The desk closes once it has recorded the end.
-        let _ = timeout(GOODBYE, link.closed()).await;
-        link.close(Close::Done);
+        let _ = timeout(GOODBYE, session.closed()).await;
+        session.close(Close::Done);
     }
 
     /// Says whether the desk could still allow `capability`; used before each action.

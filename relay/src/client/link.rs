@@ -78,10 +78,21 @@ impl Link {
     /// The words that both ends show.
     pub fn phrase(&self) -> SessionPhrase {
         let mut material = [0; EXPORTER_BYTES];
-        self.connection
-            .export_keying_material(&mut material, EXPORTER_LABEL, b"")
-            .expect("TLS 1.3 exports five bytes from any finished handshake");
+        self.export(EXPORTER_LABEL, &mut material);
         SessionPhrase::from_exporter(&material)
+    }
+
+    /// Fills `material` with what only the two ends of this connection can compute, another for each `label` (RFC 8446,
+    /// section 7.5). It is as secret as the connection.
+    pub fn export(&self, label: &[u8], material: &mut [u8]) {
+        self.connection
+            .export_keying_material(material, label, b"")
+            .expect("TLS 1.3 exports some bytes from any finished handshake");
+    }
+
+    /// Waits until the connection is gone; why.
+    pub(super) async fn broken(&self) -> ConnectionError {
+        self.connection.closed().await
     }
 
     /// Opens a stream in both directions.
