@@ -177,10 +177,10 @@ pub enum ToRelay {
         /// Chosen by the sender; comes back.
         number: u32,
     },
-    /// Answers [`FromRelay::Confirm`], from the address that is to be confirmed.
+    /// Answers a [`Nonce`], from the address that is to be confirmed.
     Confirmed {
-        /// The relay's nonce.
-        nonce: [u8; 16],
+        /// The nonce.
+        nonce: Nonce,
     },
     /// From a console: this device is not to reach its organization any more, on top of what was said before.
     Deny {
@@ -195,6 +195,11 @@ pub enum ToRelay {
         more: bool,
     },
 }
+
+/// What a relay sends to an address that a control connection's packets have begun to come from, alone in a datagram
+/// outside QUIC; sessions follow once it is answered from there. Random, for one use. QUIC would send it, or repeat it,
+/// to the former address, where an answer proves nothing.
+pub type Nonce = [u8; 16];
 
 /// Devices in one part of a deny list: half a frame.
 pub const DENIED_PER_MESSAGE: usize = 1_024;
@@ -247,11 +252,6 @@ pub enum FromRelay {
     Probed {
         /// The number of the probe.
         number: u32,
-    },
-    /// The connection's packets come from another address than before. Sessions follow once this is answered from there.
-    Confirm {
-        /// Random, for one use.
-        nonce: [u8; 16],
     },
     /// The relay is going to stop.
     Draining {
@@ -375,9 +375,8 @@ mod tests {
         golden(FromRelay::Gone { peer }, &format!("03{route}"));
         golden(FromRelay::Slowed { peer }, &format!("04{route}"));
         golden(FromRelay::Probed { number: 7 }, "0507");
-        golden(FromRelay::Confirm { nonce: [9; 16] }, &format!("06{}", "09".repeat(16)));
         let elsewhere = vec![WellKnownRelay { address: name("h:1"), key: name("k") }].try_into().unwrap();
-        golden(FromRelay::Draining { elsewhere }, "070103683a31016b");
+        golden(FromRelay::Draining { elsewhere }, "060103683a31016b");
         golden(FromRelay::Refused(RelayRefusal::Denied), "0105");
     }
 

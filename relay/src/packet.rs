@@ -1,9 +1,31 @@
 //! The little of a QUIC packet that is in the clear and that routing needs: the destination connection id.
 
 use belay_protocol::RouteId;
+use belay_protocol::message::Nonce;
 
 /// Bytes of the connection ids that session endpoints issue: the route id and eight random ones.
 pub const SESSION_CID_BYTES: usize = 16;
+
+/// Bytes of the shortest packet of a session: a short header with its id, and what header protection samples (RFC 9001,
+/// section 5.4.2).
+pub(crate) const SESSION_PACKET_MIN_BYTES: usize = 1 + SESSION_CID_BYTES + 4 + 16;
+
+/// Bytes of a challenge: too few for a packet of a session.
+const CHALLENGE_BYTES: usize = 1 + RouteId::LEN + size_of::<Nonce>();
+
+/// The first byte of a challenge; its length and the route are what tells it apart.
+const CHALLENGE: u8 = 5;
+
+/// A relay's datagram to an end that seems to have moved.
+pub(crate) fn challenge(route: &RouteId, nonce: &Nonce) -> Vec<u8> {
+    [[CHALLENGE].as_slice(), &route.0, nonce].concat()
+}
+
+/// The nonce in a challenge for the end with `route`.
+pub(crate) fn challenge_for(route: &RouteId, datagram: &[u8]) -> Option<Nonce> {
+    let rest = datagram.strip_prefix(&[CHALLENGE])?.strip_prefix(&route.0)?;
+    (datagram.len() == CHALLENGE_BYTES).then_some(rest.try_into().ok()).flatten()
+}
 
 /// The first byte of a long header has its highest bit set (RFC 8999, section 5.1).
 pub(crate) const LONG_HEADER: u8 = 0x80;
@@ -75,6 +97,16 @@ mod tests {
         assert_eq!(destination(&long(0xc0, 200)), None);
         assert_eq!(destination(&short[..8]), None);
         assert_eq!(destination(&[]), None);
+    }
+
+    #[test]
+    fn a_challenge_is_for_one_end_and_no_packet_of_a_session() {
+        let bytes = challenge(&RouteId(ROUTE), &[9; 16]);
+        assert_eq!(challenge_for(&RouteId(ROUTE), &bytes), Some([9; 16]));
+        assert!(bytes.len() < SESSION_PACKET_MIN_BYTES);
+        assert_eq!(challenge_for(&RouteId([0; 8]), &bytes), None);
+        assert_eq!(challenge_for(&RouteId(ROUTE), &bytes[..24]), None);
+        assert_eq!(challenge_for(&RouteId(ROUTE), &[bytes.as_slice(), &[0]].concat()), None);
     }
 
     proptest! {

@@ -177,9 +177,8 @@ impl Relay {
         .map_err(wrong)?;
         let key = keys.identity.relay_key();
         let admission = config.admission.clone();
-        let (table_of_control, tunnels_of_control) = (Arc::clone(&table), Arc::clone(&tunnels));
-        let net = Arc::clone(&config.net);
-        let control = ControlPlane::new(keys, admission, table_of_control, tunnels_of_control, deny_file, net);
+        let (for_control, net) = (Arc::clone(&table), Arc::clone(&config.net));
+        let control = ControlPlane::new(keys, admission, for_control, Arc::clone(&plane), deny_file, net);
         Ok(Self {
             endpoint,
             control: Arc::new(control),

@@ -336,6 +336,10 @@ impl Keeper {
                     }
                     _ => broken = true,
                 },
+                nonce = current.link.way.challenge() => {
+                    current.watch.address_changed();
+                    broken = current.link.sender.send(&ToRelay::Confirmed { nonce }).await.is_err();
+                }
                 command = self.commands.recv() => {
                     let Some(command) = command else { return Err(Dropped) };
                     broken = self.obey(command, &mut current).await.is_err();
@@ -519,10 +523,6 @@ impl Keeper {
             FromRelay::Probed { number } => {
                 current.watch.answered(Instant::now(), number);
                 return Ok(Ok(()));
-            }
-            FromRelay::Confirm { nonce } => {
-                current.watch.address_changed();
-                return Ok(current.link.sender.send(&ToRelay::Confirmed { nonce }).await);
             }
             FromRelay::Draining { elsewhere } => {
                 self.elsewhere = elsewhere.iter().filter_map(|relay| relay.address()).collect();

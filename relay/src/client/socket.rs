@@ -16,8 +16,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use belay_protocol::RouteId;
+use belay_protocol::message::Nonce;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::inbox::Inbox;
@@ -47,6 +49,25 @@ pub(crate) struct Way {
     address: SocketAddr,
     /// Milliseconds of the socket's life at which session packets began to go unanswered; 0 when none do.
     unanswered_since: AtomicU64,
+    /// The last challenge that came by it and was not answered yet.
+    challenge: Mutex<Option<Nonce>>,
+    challenged: Notify,
+}
+
+impl Way {
+    fn new(address: SocketAddr) -> Self {
+        Self { address, unanswered_since: AtomicU64::new(0), challenge: Mutex::default(), challenged: Notify::new() }
+    }
+
+    /// The next challenge of the relay. Cancel-safe.
+    pub(crate) async fn challenge(&self) -> Nonce {
+        loop {
+            if let Some(nonce) = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return nonce;
+            }
+            self.challenged.notified().await;
+        }
+    }
 }
 
 /// The shared socket with the paths to each peer.
@@ -113,7 +134,7 @@ impl PathSocket {
         if let Some(known) = ways.iter().find(|way| way.address == address) {
             return Arc::clone(known);
         }
-        let way = Arc::new(Way { address, unanswered_since: AtomicU64::new(0) });
+        let way = Arc::new(Way::new(address));
         ways.push(Arc::clone(&way));
         way
     }
@@ -177,6 +198,9 @@ impl PathSocket {
         self.note_heard(address);
         let meta = RecvMeta { addr: address, len: bytes.len(), stride, ecn: None, dst_ip: None };
         for datagram in bytes.chunks(stride.max(1)) {
+            if self.takes_challenge(address, datagram) {
+                continue;
+            }
             let plane = self.plane_of(datagram);
             self.hand_over(plane, RecvMeta { stride: datagram.len(), ..meta }, datagram);
         }
@@ -212,6 +236,17 @@ impl PathSocket {
             Some(destination) if destination.route == self.own_route => Plane::Session,
             _ => Plane::Control,
         }
+    }
+
+    /// Keeps a relay's challenge for its registration; `false` for everything else.
+    fn takes_challenge(&self, from: SocketAddr, datagram: &[u8]) -> bool {
+        let Some(nonce) = packet::challenge_for(&self.own_route, datagram) else { return false };
+        let ways = self.ways.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = ways.iter().find(|way| way.address == from) {
+            *way.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce);
+            way.challenged.notify_one();
+        }
+        true
     }
 
     fn hand_over(&self, plane: Plane, meta: RecvMeta, bytes: &[u8]) {
@@ -361,12 +396,17 @@ impl Face {
     fn keep_own(&self, received: usize, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> usize {
         let mut kept = 0;
         for index in 0..received {
-            let batch = meta[index];
+            let mut batch = meta[index];
             // No network delivers from a tunnel's address.
             if TunnelNumber::of(batch.addr).is_some() {
                 continue;
             }
             self.socket.note_heard(batch.addr);
+            // Shorter than all else, it can only be the last of those that the system has joined.
+            let last = batch.len.saturating_sub(1) / batch.stride.max(1) * batch.stride.max(1);
+            if self.socket.takes_challenge(batch.addr, &bufs[index][last..batch.len]) {
+                batch.len = last;
+            }
             let ours = self.split(batch, &bufs[index]);
             if ours == 0 {
                 continue;

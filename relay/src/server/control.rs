@@ -11,7 +11,7 @@ use std::time::Duration;
 use belay_protocol::bounded::BoundedVec;
 use belay_protocol::delegation::Delegation;
 use belay_protocol::limits::HANDSHAKE_DEADLINE;
-use belay_protocol::message::{FromRelay, MAX_ELSEWHERE, PeerRoute, RelayRefusal, ToRelay};
+use belay_protocol::message::{FromRelay, MAX_ELSEWHERE, Nonce, PeerRoute, RelayRefusal, ToRelay};
 use belay_protocol::well_known::WellKnownRelay;
 use belay_protocol::{ConsoleKey, DeviceKey, OrganizationKey};
 use quinn::{Connection, Endpoint, Incoming};
@@ -23,6 +23,7 @@ use tracing::Instrument;
 
 use self::mailbox::Mailbox;
 use super::Admission;
+use super::dataplane::DataPlane;
 use super::deny::{DENIED_MAX, DenyFile};
 use super::keys::RelayKeys;
 use super::routes::Place;
@@ -40,6 +41,7 @@ pub(super) struct ControlPlane {
     keys: RelayKeys,
     admission: RwLock<Admission>,
     table: Arc<Mutex<Table>>,
+    plane: Arc<DataPlane>,
     tunnels: Arc<Tunnels>,
     deny_file: DenyFile,
     net: Arc<dyn Net>,
@@ -81,7 +83,7 @@ impl ControlPlane {
         keys: RelayKeys,
         admission: Admission,
         table: Arc<Mutex<Table>>,
-        tunnels: Arc<Tunnels>,
+        plane: Arc<DataPlane>,
         deny_file: DenyFile,
         net: Arc<dyn Net>,
     ) -> Self {
@@ -89,7 +91,8 @@ impl ControlPlane {
             keys,
             admission: RwLock::new(admission),
             table,
-            tunnels,
+            tunnels: Arc::clone(plane.tunnels()),
+            plane,
             deny_file,
             net,
             mailboxes: Mutex::default(),
@@ -322,11 +325,7 @@ impl ControlPlane {
             {
                 return LOST;
             }
-            if let Some(confirm) = self.notice_new_address(end, &mut asked)
-                && end.sender.send(&confirm).await.is_err()
-            {
-                return LOST;
-            }
+            self.notice_new_address(end, &mut asked);
         }
     }
 
@@ -375,25 +374,27 @@ impl ControlPlane {
         }
     }
 
-    /// Says what to ask an end whose packets come from elsewhere than its sessions' packets are sent to. QUIC follows an
-    /// address at the first packet from there, before it has proved that its owner is there; a route must not.
-    fn notice_new_address(&self, end: &End, asked: &mut Option<Confirmation>) -> Option<FromRelay> {
+    /// Asks an end whose packets come from elsewhere than its sessions' packets are sent to. QUIC follows an address at
+    /// the first packet from there, before it has proved that its owner is there; a route must not.
+    fn notice_new_address(&self, end: &End, asked: &mut Option<Confirmation>) {
         let place = place_of(&end.connection);
-        let known = self.table().place_of(&end.peer.key)?;
+        let Some(known) = self.table().place_of(&end.peer.key) else { return };
         if known.address == place.address {
             *asked = None;
-            return None;
+            return;
         }
-        if asked.as_ref().is_some_and(|asked| asked.place.address == place.address) {
-            return None;
+        let patience = ASK_AGAIN.max(2 * end.connection.rtt());
+        let is_awaited = |asked: &Confirmation| asked.place.address == place.address && asked.at.elapsed() < patience;
+        if asked.as_ref().is_some_and(is_awaited) {
+            return;
         }
-        let mut nonce = [0; 16];
+        let mut nonce = Nonce::default();
         rand::rng().fill_bytes(&mut nonce);
-        *asked = Some(Confirmation { place, nonce });
-        Some(FromRelay::Confirm { nonce })
+        self.plane.challenge(place, &end.peer.route(), &nonce);
+        *asked = Some(Confirmation { place, nonce, at: Instant::now() });
     }
 
-    fn confirm_address(&self, end: &End, nonce: [u8; 16], asked: &mut Option<Confirmation>) {
+    fn confirm_address(&self, end: &End, nonce: Nonce, asked: &mut Option<Confirmation>) {
         let Some(confirmation) = asked.take() else { return };
         let now = place_of(&end.connection);
         if confirmation.nonce != nonce || confirmation.place.address != now.address {
@@ -502,8 +503,13 @@ enum Heard {
 /// An address that an end has been asked to confirm.
 struct Confirmation {
     place: Place,
-    nonce: [u8; 16],
+    nonce: Nonce,
+    at: Instant,
 }
+
+/// Time after which a nonce that was not answered counts as lost, at least: the next message from the address brings
+/// another.
+const ASK_AGAIN: Duration = Duration::from_millis(150);
 
 fn place_of(connection: &Connection) -> Place {
     let address: SocketAddr = connection.remote_address();

@@ -12,15 +12,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use belay_protocol::RouteId;
+use belay_protocol::message::Nonce;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 use tokio::time::Instant;
 
 use super::initials::InitialLimit;
-use super::routes::{Decision, DropReason, Lane, Routes};
+use super::routes::{Decision, DropReason, Lane, Place, Routes};
 use super::tunnels::Tunnels;
 use crate::inbox::Inbox;
 use crate::net::{DatagramSocket, Outgoing, TunnelNumber};
+use crate::packet;
 
 /// What the data plane has done since the start.
 #[derive(Debug, Default)]
@@ -95,6 +98,10 @@ impl DataPlane {
         self.sockets.len()
     }
 
+    pub(super) fn tunnels(&self) -> &Arc<Tunnels> {
+        &self.tunnels
+    }
+
     /// The socket that the control plane's QUIC endpoint uses.
     pub fn control_socket(self: &Arc<Self>) -> Arc<ControlSocket> {
         Arc::new(ControlSocket { plane: Arc::clone(self) })
@@ -134,6 +141,19 @@ impl DataPlane {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Sends a challenge to the end with `route` at `place`, once.
+    pub(super) fn challenge(&self, place: Place, route: &RouteId, nonce: &Nonce) {
+        let contents = packet::challenge(route, nonce);
+        if let Some(number) = TunnelNumber::of(place.address) {
+            self.tunnels.send(number, contents.len(), &contents);
+            return;
+        }
+        let (destination, src_ip) = (place.address, place.local_ip);
+        let transmit = Transmit { destination, ecn: None, contents: &contents, segment_size: None, src_ip };
+        // Lost like any other packet; the end's next message brings another.
+        let _ = self.sockets[0].try_send(&transmit);
     }
 
     /// Takes datagrams of `stride` bytes, the last of which may be shorter, that came out of a tunnel.
@@ -267,8 +287,12 @@ const SHORT_ROUTE_END: usize = 9;
 
 /// Says whether two packets of one source have short headers with the same route, so that one lookup decides for both.
 fn is_same_route(one: &[u8], other: &[u8]) -> bool {
+    // A last one that is shorter may be too short for a session.
+    if one.len() != other.len() && other.len() < packet::SESSION_PACKET_MIN_BYTES {
+        return false;
+    }
     let [Some(one), Some(other)] = [one, other].map(|packet| packet.get(..SHORT_ROUTE_END)) else { return false };
-    (one[0] | other[0]) & crate::packet::LONG_HEADER == 0 && one[1..] == other[1..]
+    (one[0] | other[0]) & packet::LONG_HEADER == 0 && one[1..] == other[1..]
 }
 
 fn is_same(one: &Decision, other: &Decision) -> bool {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use belay_protocol::RouteId;
 
 use super::budget::Budget;
-use crate::packet::{self, Destination, Form, SESSION_CID_BYTES};
+use crate::packet::{self, Destination, Form, SESSION_CID_BYTES, SESSION_PACKET_MIN_BYTES};
 
 /// Where an endpoint is: its address, and the local address at which its packets arrive, to answer from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +115,9 @@ impl Routes {
             return Decision::Drop(DropReason::Malformed);
         };
         if let Some(lane) = self.lanes.pin().get(&(source, route)) {
+            if datagram.len() < SESSION_PACKET_MIN_BYTES {
+                return Decision::Drop(DropReason::Malformed);
+            }
             return Decision::Forward(Arc::clone(lane));
         }
         if self.ends.pin().contains_key(&route) {

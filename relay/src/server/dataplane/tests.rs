@@ -240,6 +240,9 @@ fn allowed(from: SocketAddr, datagram: &[u8]) -> Option<SocketAddr> {
     if is_long && datagram.len() < 6 + usize::from(datagram[5]) {
         return None;
     }
+    if datagram.len() < 37 {
+        return None;
+    }
     let pairs = [(1, 2), (2, 1), (1, 3), (3, 1)];
     let pair = pairs.iter().find(|(one, to)| address(*one) == from && peer(*to).route().0 == id)?;
     Some(address(pair.1))

@@ -21,7 +21,7 @@ fn place(name: u8) -> Place {
 }
 
 fn packet_for(peer: &PeerRoute) -> Vec<u8> {
-    [[0x40].as_slice(), &peer.route().0, &[0; 24]].concat()
+    [[0x40].as_slice(), &peer.route().0, &[0; 28]].concat()
 }
 
 fn number(name: u8) -> ConnectionNumber {
