@@ -17,3 +17,4 @@ mod resume;
 mod resumed_visits;
 mod roaming;
 mod simulated;
+mod simulator;

@@ -7,4 +7,5 @@ pub mod lying_relay;
 pub mod net;
 pub mod programs;
 pub mod requirement;
+pub mod simulation;
 pub mod world;
