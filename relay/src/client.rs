@@ -35,7 +35,7 @@ pub use registration::{Notice, Registration, RelayError, Role};
 pub use session::{
     Arrival, ChannelError, ChannelReader, ChannelWriter, Over, Phase, Redial, Resumables, SamePeer, Session,
 };
-use socket::{PathSocket, Plane};
+use socket::{Choice, PathSocket, Plane};
 
 /// How a client behaves.
 #[derive(Debug, Clone)]
@@ -104,7 +104,8 @@ impl Client {
         let mut salt = RouteSalt([0; 16]);
         rand::rng().fill_bytes(&mut salt.0);
         let route = RouteId::derive(identity.public_key(), &salt);
-        let socket = PathSocket::new(net::bind_anywhere(options.net.as_ref())?, route);
+        let choice = if options.accepts_sessions { Choice::Peers } else { Choice::Ours };
+        let socket = PathSocket::new(net::bind_anywhere(options.net.as_ref())?, route, choice);
         let control = Endpoint::new_with_abstract_socket(
             with_ids(move || ControlIds { not: route }),
             None,

@@ -6,6 +6,25 @@ use belay_protocol::message::Nonce;
 /// Bytes of the connection ids that session endpoints issue: the route id and eight random ones.
 pub const SESSION_CID_BYTES: usize = 16;
 
+/// The bytes behind the route in a session packet's destination connection id: what tells our own connections apart.
+pub(crate) fn own_part(datagram: &[u8]) -> Option<[u8; OWN_PART_BYTES]> {
+    let at = if datagram.first()? & LONG_HEADER == 0 { 1 } else { LONG_DCID_LENGTH_AT + 1 };
+    datagram.get(at + RouteId::LEN..at + SESSION_CID_BYTES)?.try_into().ok()
+}
+
+/// The same bytes of the source connection id, which only a long header shows, if it is one of `route`.
+pub(crate) fn own_part_of_source(route: &RouteId, datagram: &[u8]) -> Option<[u8; OWN_PART_BYTES]> {
+    if datagram.first()? & LONG_HEADER == 0 {
+        return None;
+    }
+    let at = LONG_DCID_LENGTH_AT + 1 + usize::from(*datagram.get(LONG_DCID_LENGTH_AT)?);
+    let id = datagram.get(at + 1..at + 1 + usize::from(*datagram.get(at)?))?;
+    id.strip_prefix(&route.0)?.try_into().ok()
+}
+
+/// Random bytes of the connection ids that session endpoints issue.
+pub(crate) const OWN_PART_BYTES: usize = SESSION_CID_BYTES - RouteId::LEN;
+
 /// Bytes of the shortest packet of a session: a short header with its id, and what header protection samples (RFC 9001,
 /// section 5.4.2).
 pub(crate) const SESSION_PACKET_MIN_BYTES: usize = 1 + SESSION_CID_BYTES + 4 + 16;
@@ -97,6 +116,20 @@ mod tests {
         assert_eq!(destination(&long(0xc0, 200)), None);
         assert_eq!(destination(&short[..8]), None);
         assert_eq!(destination(&[]), None);
+    }
+
+    #[test]
+    fn the_ids_of_a_handshake_show_whose_connection_it_is() {
+        let id = |last: u8| [ROUTE.as_slice(), &[last; 8]].concat();
+        let long = [&[0xc0, 0, 0, 0, 1, 16], id(1).as_slice(), &[16], &id(2), &[0; 20]].concat();
+        assert_eq!(own_part(&long), Some([1; 8]));
+        assert_eq!(own_part_of_source(&RouteId(ROUTE), &long), Some([2; 8]));
+        assert_eq!(own_part_of_source(&RouteId([0; 8]), &long), None);
+        let short = [&[0x40], id(3).as_slice(), &[0; 20]].concat();
+        assert_eq!((own_part(&short), own_part_of_source(&RouteId(ROUTE), &short)), (Some([3; 8]), None));
+        for end in 0..38 {
+            let _ = (own_part(&long[..end]), own_part_of_source(&RouteId(ROUTE), &long[..end]));
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ const RELAYS: [u8; 2] = [1, 4];
 const DESK: u8 = 2;
 const AGENT: u8 = 3;
 
-/// The longest outage, as a lift or a change of trains brings it.
+/// The longest ordinary outage, as a lift or a change of trains brings it.
 const OUTAGE_MAX: Duration = Duration::from_secs(25);
 
 /// Time for everything to arrive once the last event is over: a session that was lost on the way has to be noticed and
@@ -155,6 +155,10 @@ fn some_event(random: &mut StdRng, relays: usize, next: u8) -> Event {
     let end = [DESK, AGENT][random.random_range(0..2)];
     let length = Duration::from_millis(random.random_range(100..OUTAGE_MAX.as_millis() as u64));
     match random.random_range(0..10) {
+        // Longer than QUIC waits: the session has to be resumed on another link.
+        0 if random.random_bool(0.3) => {
+            Event::Outage { host: end, length: Duration::from_secs(random.random_range(121..180)) }
+        }
         0 | 1 => Event::Outage { host: end, length },
         2 => Event::Outage { host: RELAYS[random.random_range(0..relays)], length },
         3 | 4 => Event::Move { host: end, to: 100 + next * 10 + end },

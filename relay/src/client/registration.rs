@@ -404,11 +404,7 @@ impl Keeper {
         let former = std::mem::replace(current, Current::new(next, &self.client)).link;
         if former.relay == current.link.relay {
             // The relay has moved the pairs together with the registration.
-            for peer in self.open.keys() {
-                if self.client.ends.socket.goes_by(peer, &former.way) {
-                    self.client.ends.socket.set_path(*peer, &current.link.way);
-                }
-            }
+            self.client.ends.socket.replace_way(&former.way, &current.link.way);
         }
         former
     }

@@ -5,6 +5,9 @@
 //! Outgoing session packets are mapped to the way in use for their peer by the route id at the front of their
 //! destination connection id; incoming packets belong to the session endpoint when their destination begins with our own
 //! route id, and to the control endpoint otherwise.
+//!
+//! An agent decides by which way it goes. A desk, which is present at several relays at once, answers by the way that an
+//! agent's packets come: what the relays say of it may be late, and of an earlier move.
 
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
@@ -24,7 +27,7 @@ use tokio::time::Instant;
 
 use crate::inbox::Inbox;
 use crate::net::{DatagramSocket, TunnelNumber};
-use crate::packet;
+use crate::packet::{self, OWN_PART_BYTES};
 use crate::tunnel::FrameQueue;
 
 /// Which of the two endpoints a packet or a face belongs to.
@@ -76,7 +79,10 @@ pub(crate) struct PathSocket {
     inner: Arc<dyn DatagramSocket>,
     own_route: RouteId,
     ways: RwLock<Vec<Arc<Way>>>,
+    choice: Choice,
     paths: RwLock<HashMap<RouteId, Path>>,
+    /// Whose connection each of our connection ids belongs to, learnt from handshakes.
+    ids: RwLock<HashMap<[u8; OWN_PART_BYTES], RouteId>>,
     tunnels: RwLock<HashMap<TunnelNumber, Arc<FrameQueue>>>,
     next_tunnel: AtomicU64,
     inboxes: [Inbox; 2],
@@ -88,7 +94,20 @@ pub(crate) struct PathSocket {
 #[derive(Debug)]
 struct Path {
     way: Arc<Way>,
+    /// Every way by which the peer is reached, the newest last.
+    open: Vec<Arc<Way>>,
+    /// Milliseconds of the socket's life at which a packet of the peer came by `way`.
+    heard_at: AtomicU64,
     recent: Mutex<Recent>,
+}
+
+/// Who chooses the way to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// We do.
+    Ours,
+    /// The peer does: we answer by the way that its packets come.
+    Peers,
 }
 
 /// The last datagrams that were sent to a peer.
@@ -102,16 +121,24 @@ struct Recent {
 /// misses.
 const RECENT_DATAGRAMS: usize = 2;
 
+/// Milliseconds of silence after which a peer is taken to have left a way.
+const QUIET_MS: u64 = 1_000;
+
+/// Connection ids whose peers are known; one a session.
+const IDS_MAX: usize = 16_384;
+
 /// Batches that wait for one face; more are dropped, as by any full queue on a path.
 const WAITING_MAX: usize = 512;
 
 impl PathSocket {
-    pub(crate) fn new(inner: Arc<dyn DatagramSocket>, own_route: RouteId) -> Arc<Self> {
+    pub(crate) fn new(inner: Arc<dyn DatagramSocket>, own_route: RouteId, choice: Choice) -> Arc<Self> {
         Arc::new(Self {
             inner,
             own_route,
             ways: RwLock::default(),
+            choice,
             paths: RwLock::default(),
+            ids: RwLock::default(),
             tunnels: RwLock::default(),
             next_tunnel: AtomicU64::new(1),
             inboxes: [Inbox::new(WAITING_MAX), Inbox::new(WAITING_MAX)],
@@ -139,29 +166,91 @@ impl PathSocket {
         way
     }
 
-    /// Sends session packets for `peer` by `way` from now on, and once more the last that were sent: on the former way
-    /// they were probably lost, and QUIC, which waits longer after each loss, would not try again for a while.
+    /// Notes that `peer` is reached by `way`. Where the choice is ours its packets go there from now on; where it is the
+    /// peer's they do once it is heard there, or if it has not been heard elsewhere for a moment.
     pub(crate) fn set_path(&self, peer: RouteId, way: &Arc<Way>) {
         let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
-        let path = paths.entry(peer).or_insert_with(|| Path { way: Arc::clone(way), recent: Mutex::default() });
-        path.way = Arc::clone(way);
-        let recent = path.recent.lock().unwrap_or_else(PoisonError::into_inner).datagrams.clone();
-        drop(paths);
-        for datagram in recent.iter().filter(|datagram| !datagram.is_empty()) {
-            let transmit =
-                Transmit { destination: way.address, ecn: None, contents: datagram, segment_size: None, src_ip: None };
+        let path = paths.entry(peer).or_insert_with(|| Path::new(way));
+        if self.choice == Choice::Ours {
+            path.open.clear();
+        }
+        path.open.retain(|open| !Arc::ptr_eq(open, way));
+        path.open.push(Arc::clone(way));
+        let silence = self.now().saturating_sub(path.heard_at.load(Ordering::Relaxed));
+        if self.choice == Choice::Ours || silence >= QUIET_MS {
+            path.way = Arc::clone(way);
+        }
+        self.repeat(path);
+    }
+
+    /// Puts `way` in the place of `former` for every peer that is reached by that one.
+    pub(crate) fn replace_way(&self, former: &Arc<Way>, way: &Arc<Way>) {
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
+        for path in paths.values_mut() {
+            for open in path.open.iter_mut().filter(|open| Arc::ptr_eq(open, former)) {
+                *open = Arc::clone(way);
+            }
+            if Arc::ptr_eq(&path.way, former) {
+                path.way = Arc::clone(way);
+                self.repeat(path);
+            }
+        }
+    }
+
+    /// Notes that `peer` is not reached by `way` any more; says whether it is not reached at all now.
+    pub(crate) fn forget_path(&self, peer: &RouteId, way: &Arc<Way>) -> bool {
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(path) = paths.get_mut(peer) else { return false };
+        path.open.retain(|open| !Arc::ptr_eq(open, way));
+        let Some(newest) = path.open.last().cloned() else {
+            paths.remove(peer);
+            drop(paths);
+            self.ids.write().unwrap_or_else(PoisonError::into_inner).retain(|_, other| other != peer);
+            return true;
+        };
+        if Arc::ptr_eq(&path.way, way) {
+            path.way = newest;
+            self.repeat(path);
+        }
+        false
+    }
+
+    /// Sends the last datagrams for a peer once more: on the former way they were probably lost, and QUIC, which waits
+    /// longer after each loss, would not try again for a while.
+    fn repeat(&self, path: &Path) {
+        let recent = path.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        for datagram in recent.datagrams.iter().filter(|datagram| !datagram.is_empty()) {
+            let destination = path.way.address;
+            let transmit = Transmit { destination, ecn: None, contents: datagram, segment_size: None, src_ip: None };
             let _ = self.send(&transmit);
         }
     }
 
-    /// Forgets the path to `peer` if it goes by `way`; says whether it did.
-    pub(crate) fn forget_path(&self, peer: &RouteId, way: &Arc<Way>) -> bool {
-        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
-        let is_used = paths.get(peer).is_some_and(|path| Arc::ptr_eq(&path.way, way));
-        if is_used {
-            paths.remove(peer);
+    /// Follows a peer to the way that its packet came by, if it is reached by that one.
+    fn follow(&self, from: SocketAddr, datagram: &[u8]) {
+        let id = packet::own_part(datagram);
+        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(peer) = id.and_then(|id| ids.get(&id).copied()) else { return };
+        drop(ids);
+        let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(path) = paths.get(&peer) else { return };
+        if path.way.address == from {
+            path.heard_at.store(self.now(), Ordering::Relaxed);
+            return;
         }
-        is_used
+        drop(paths);
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(path) = paths.get_mut(&peer) else { return };
+        if let Some(way) = path.open.iter().find(|way| way.address == from) {
+            path.way = Arc::clone(way);
+            path.heard_at.store(self.now(), Ordering::Relaxed);
+            self.repeat(path);
+        }
+    }
+
+    /// Milliseconds of the socket's life; never 0, which means never.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
     /// Says whether packets for `peer` go by `way`.
@@ -198,6 +287,9 @@ impl PathSocket {
         self.note_heard(address);
         let meta = RecvMeta { addr: address, len: bytes.len(), stride, ecn: None, dst_ip: None };
         for datagram in bytes.chunks(stride.max(1)) {
+            if self.choice == Choice::Peers && self.plane_of(datagram) == Plane::Session {
+                self.follow(address, datagram);
+            }
             if self.takes_challenge(address, datagram) {
                 continue;
             }
@@ -280,13 +372,27 @@ impl PathSocket {
         let sent = self.send(&Transmit { destination: path.way.address, src_ip: None, ..*transmit });
         if sent.is_ok() {
             if path.way.unanswered_since.load(Ordering::Relaxed) == 0 {
-                // 0 means never.
-                let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-                path.way.unanswered_since.store(now, Ordering::Relaxed);
+                path.way.unanswered_since.store(self.now(), Ordering::Relaxed);
+            }
+            if let (Choice::Peers, Some(id)) =
+                (self.choice, packet::own_part_of_source(&self.own_route, transmit.contents))
+            {
+                self.learn(id, transmit.contents);
             }
             path.recent.lock().unwrap_or_else(PoisonError::into_inner).note(transmit);
         }
         sent
+    }
+
+    /// Learns from a packet of a handshake which peer will send to the id in it.
+    fn learn(&self, id: [u8; OWN_PART_BYTES], datagram: &[u8]) {
+        let Some(destination) = packet::destination(datagram) else { return };
+        let mut ids = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+        if ids.len() >= IDS_MAX {
+            // Those of connections that failed; the others are learnt again from nothing, and follow a little later.
+            ids.clear();
+        }
+        ids.insert(id, destination.route);
     }
 
     /// Drops of a path are swallowed: an error would end every connection of the endpoint.
@@ -309,6 +415,13 @@ impl PathSocket {
             }
             Ok(()) => Ok(()),
         }
+    }
+}
+
+impl Path {
+    fn new(way: &Arc<Way>) -> Self {
+        let (heard_at, recent) = (AtomicU64::new(0), Mutex::default());
+        Self { way: Arc::clone(way), open: Vec::new(), heard_at, recent }
     }
 }
 
@@ -415,6 +528,9 @@ impl Face {
             let source: &mut [u8] = &mut back[0];
             if ours < batch.len {
                 gather_own(self, batch, source);
+            }
+            if self.socket.choice == Choice::Peers {
+                self.socket.follow(batch.addr, &source[..ours]);
             }
             if kept < index {
                 front[kept][..ours].copy_from_slice(&source[..ours]);
