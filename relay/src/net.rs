@@ -66,6 +66,28 @@ pub trait DatagramSocket: AsyncUdpSocket {
     /// Sends `packets` in order, without segmentation by the system, and says how many left. The rest found no room in
     /// the send buffer.
     fn send_each(&self, packets: &[Outgoing<'_>]) -> usize;
+
+    /// Sends the datagrams of `joined` in one go, as [`AsyncUdpSocket::try_send`] does with a segment size. At most
+    /// [`AsyncUdpSocket::max_transmit_segments`] of them, and at most [`JOINED_MAX_BYTES`].
+    fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()>;
+}
+
+/// Bytes that the system takes in one go: the largest UDP payload over IPv4.
+pub const JOINED_MAX_BYTES: usize = 65_507;
+
+/// Datagrams of one length to one destination, the last of which may be shorter, from several places in memory.
+#[derive(Debug)]
+pub struct Joined<'a> {
+    /// Where they go.
+    pub destination: SocketAddr,
+    /// The local address they leave from, where that was learnt.
+    pub src_ip: Option<IpAddr>,
+    /// Congestion bits to carry on.
+    pub ecn: Option<EcnCodepoint>,
+    /// Length of each datagram.
+    pub segment_bytes: usize,
+    /// The datagrams; each piece but the last holds whole ones.
+    pub pieces: Vec<&'a [u8]>,
 }
 
 /// One datagram on its way out.

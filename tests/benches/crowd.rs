@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use belay_protocol::invite::RelayAddress;
 use belay_relay::client::{Client, ClientOptions, Notice, Role};
 use belay_relay::identity::Identity;
-use belay_relay::net::{ByteStream, DatagramSocket, Later, Net, Outgoing, StreamListener, SystemNet};
+use belay_relay::net::{ByteStream, DatagramSocket, Joined, Later, Net, Outgoing, StreamListener, SystemNet};
 use clap::Parser;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
@@ -330,6 +330,10 @@ struct Watched {
 impl DatagramSocket for Watched {
     fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
         self.inner.send_each(packets)
+    }
+
+    fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
+        self.inner.send_joined(joined)
     }
 }
 

@@ -1,20 +1,22 @@
-//! Many datagrams in one system call, on Linux: what remains when segmentation offload is missing.
+//! Many datagrams in one system call, on Linux: from several places in memory with segmentation offload (GSO), and what
+//! remains when that is missing.
 //!
 //! # Safety
 //!
-//! The unsafe code here is the call of `setsockopt` with a pointer to one live integer, the call of `sendmmsg` with
-//! headers whose every pointer leads into arrays of the same function that outlive the call and are not moved in
-//! between, and the writing of control messages through the `CMSG_*` macros into buffers that are aligned for and large
-//! enough for the two messages that are written.
+//! The unsafe code here is the call of `setsockopt` with a pointer to one live integer, the calls of `sendmsg` and
+//! `sendmmsg` with headers whose every pointer leads into arrays of the same function that outlive the call and are not
+//! moved in between, and the writing of control messages through the `CMSG_*` macros into buffers that are aligned for
+//! and large enough for the three messages that are written.
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
+use quinn::udp::EcnCodepoint;
 use socket2::SockAddr;
 
-use super::Outgoing;
+use super::{Joined, Outgoing};
 
 /// Makes the kernel hand out each datagram by itself.
 pub(super) fn switch_off_receive_offload(socket: &UdpSocket) -> io::Result<()> {
@@ -35,8 +37,11 @@ pub(super) fn switch_off_receive_offload(socket: &UdpSocket) -> io::Result<()> {
 /// Datagrams in one call: as many as quinn receives in one.
 const BATCH: usize = 32;
 
-/// Room for the source address and the congestion bits.
-const CONTROL_BYTES: usize = 64;
+/// Pieces of memory in one call: a piece holds at least one datagram, and the kernel takes 64.
+const PIECES: usize = 64;
+
+/// Room for the source address, the congestion bits and the segment size.
+const CONTROL_BYTES: usize = 96;
 
 /// A buffer with the alignment of `cmsghdr`.
 #[derive(Clone, Copy)]
@@ -78,7 +83,7 @@ fn send_batch(socket: &UdpSocket, packets: &[Outgoing<'_>]) -> io::Result<usize>
         header.msg_iovlen = 1;
         header.msg_control = controls[index].0.as_mut_ptr().cast();
         header.msg_controllen = CONTROL_BYTES;
-        write_control(header, packet);
+        write_control(header, packet.destination, packet.src_ip, packet.ecn, None);
     }
     let count = packets.len().min(BATCH);
     // SAFETY: the first `count` headers are filled, and what they point to lives in this function's arrays or in
@@ -87,21 +92,69 @@ fn send_batch(socket: &UdpSocket, packets: &[Outgoing<'_>]) -> io::Result<usize>
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Writes the control messages of one datagram and sets the length that they take.
-fn write_control(header: &mut libc::msghdr, packet: &Outgoing<'_>) {
+/// Sends datagrams from several places in one call, for the kernel to take apart.
+pub(super) fn send_joined(socket: &UdpSocket, joined: &Joined<'_>) -> io::Result<()> {
+    let Ok(segment_bytes) = u16::try_from(joined.segment_bytes) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    let address = SockAddr::from(joined.destination);
+    // SAFETY: all-zero is a valid value of these plain C structures: null pointers and zero lengths.
+    let mut iovecs: [libc::iovec; PIECES] = unsafe { std::mem::zeroed() };
+    let count = joined.pieces.len();
+    if count > PIECES {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    for (iovec, piece) in iovecs.iter_mut().zip(&joined.pieces) {
+        *iovec = libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() };
+    }
+    let mut control = Control([0; CONTROL_BYTES]);
+    // SAFETY: as above.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_name = address.as_ptr().cast_mut().cast();
+    header.msg_namelen = address.len();
+    header.msg_iov = iovecs.as_mut_ptr();
+    header.msg_iovlen = count;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = CONTROL_BYTES;
+    write_control(&mut header, joined.destination, joined.src_ip, joined.ecn, Some(segment_bytes));
+    loop {
+        // SAFETY: the header is filled, and what it points to lives in this function or in `joined`.
+        let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
+        if sent >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Writes the control messages of one header and sets the length that they take.
+fn write_control(
+    header: &mut libc::msghdr,
+    destination: SocketAddr,
+    src_ip: Option<IpAddr>,
+    ecn: Option<EcnCodepoint>,
+    segment_bytes: Option<u16>,
+) {
     let mut length = 0;
-    // SAFETY: `msg_control` has room for both messages (checked by the test below), and `CMSG_NXTHDR` stays inside it.
+    // SAFETY: `msg_control` has room for all messages (checked by the test below), and `CMSG_NXTHDR` stays inside it.
     unsafe {
         let mut place = libc::CMSG_FIRSTHDR(header);
-        if let Some(ecn) = packet.ecn {
+        if let Some(segment_bytes) = segment_bytes {
+            length += put(place, libc::SOL_UDP, libc::UDP_SEGMENT, segment_bytes);
+            place = libc::CMSG_NXTHDR(header, place);
+        }
+        if let Some(ecn) = ecn.filter(|_| !place.is_null()) {
             // A mapped IPv4 address is IPv4 on the wire.
-            let is_v4 = packet.destination.ip().to_canonical().is_ipv4();
+            let is_v4 = destination.ip().to_canonical().is_ipv4();
             let (level, kind) =
                 if is_v4 { (libc::IPPROTO_IP, libc::IP_TOS) } else { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) };
             length += put(place, level, kind, ecn as u8 as libc::c_int);
             place = libc::CMSG_NXTHDR(header, place);
         }
-        match packet.src_ip {
+        match src_ip {
             Some(IpAddr::V4(v4)) if !place.is_null() => {
                 let info = libc::in_pktinfo {
                     ipi_ifindex: 0,
@@ -143,15 +196,14 @@ unsafe fn put<T>(place: *mut libc::cmsghdr, level: libc::c_int, kind: libc::c_in
 mod tests {
     use std::time::Duration;
 
-    use quinn::udp::EcnCodepoint;
-
     use super::*;
 
     #[test]
-    fn both_control_messages_fit() {
+    fn all_control_messages_fit() {
         // SAFETY: only computes.
         let space = |bytes: usize| unsafe { libc::CMSG_SPACE(bytes as libc::c_uint) } as usize;
-        assert!(space(size_of::<libc::c_int>()) + space(size_of::<libc::in6_pktinfo>()) <= CONTROL_BYTES);
+        let needed = [size_of::<u16>(), size_of::<libc::c_int>(), size_of::<libc::in6_pktinfo>()].map(space);
+        assert!(needed.iter().sum::<usize>() <= CONTROL_BYTES);
     }
 
     #[test]
@@ -175,6 +227,31 @@ mod tests {
                 let mut buffer = [0; 200];
                 let (length, source) = receiver.recv_from(&mut buffer).unwrap();
                 assert_eq!((&buffer[..length], source.ip()), (datagram.as_slice(), from));
+            }
+        }
+    }
+
+    #[test]
+    fn joined_datagrams_arrive_apart_from_the_wanted_address() {
+        for there in ["127.0.0.1:0", "[::1]:0"] {
+            let receiver = UdpSocket::bind(there).unwrap();
+            let sender = UdpSocket::bind(if there.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" }).unwrap();
+            receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let destination = receiver.local_addr().unwrap();
+            let datagrams: Vec<Vec<u8>> = (0..40u8).map(|n| vec![n; if n == 39 { 7 } else { 1_000 }]).collect();
+            let (first, second) = (datagrams[..10].concat(), datagrams[10..].concat());
+            let joined = Joined {
+                destination,
+                src_ip: Some(destination.ip()),
+                ecn: Some(EcnCodepoint::Ect0),
+                segment_bytes: 1_000,
+                pieces: vec![&first, &second],
+            };
+            send_joined(&sender, &joined).unwrap();
+            for datagram in &datagrams {
+                let mut buffer = [0; 2_000];
+                let (length, source) = receiver.recv_from(&mut buffer).unwrap();
+                assert_eq!((&buffer[..length], source.ip()), (datagram.as_slice(), destination.ip()));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use quinn::udp::{RecvMeta, Transmit};
@@ -11,7 +12,7 @@ use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ByteStream, DatagramSocket, Later, Net, Outgoing, StreamListener};
+use super::{ByteStream, DatagramSocket, Joined, Later, Net, Outgoing, StreamListener};
 
 /// The operating system's network.
 #[derive(Debug, Clone, Copy, Default)]
@@ -142,7 +143,7 @@ fn wrap(socket: Socket, offload: Offload, sends: Sends) -> io::Result<Arc<dyn Da
         super::mmsg::switch_off_receive_offload(&many)?;
     }
     let many = (sends == Sends::Many && cfg!(target_os = "linux")).then_some(many);
-    Ok(Arc::new(SystemSocket { quinn, many, offload }))
+    Ok(Arc::new(SystemSocket { quinn, many, offload, lost_offload: AtomicBool::new(false) }))
 }
 
 fn unbound(address: SocketAddr) -> io::Result<Socket> {
@@ -192,6 +193,7 @@ struct SystemSocket {
     /// The same socket, for sending many datagrams at once.
     many: Option<UdpSocket>,
     offload: Offload,
+    lost_offload: AtomicBool,
 }
 
 impl DatagramSocket for SystemSocket {
@@ -211,6 +213,36 @@ impl DatagramSocket for SystemSocket {
             self.quinn.try_send(&transmit).is_ok()
         });
         sent.count()
+    }
+
+    fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(many) = &self.many {
+            let sent = super::mmsg::send_joined(many, joined);
+            // What the kernel answers where segmentation does not work, as quinn takes it.
+            if sent.as_ref().is_err_and(|error| matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))) {
+                tracing::warn!(
+                    "segmentation offload does not work any more: forwarding needs several times the CPU now"
+                );
+                self.lost_offload.store(true, Ordering::Relaxed);
+            }
+            return sent;
+        }
+        let contents = joined.pieces.concat();
+        self.quinn.try_send(&Transmit {
+            destination: joined.destination,
+            ecn: joined.ecn,
+            contents: &contents,
+            segment_size: Some(joined.segment_bytes),
+            src_ip: joined.src_ip,
+        })
+    }
+}
+
+impl SystemSocket {
+    /// Whether segmentation has been refused by the system since the start: drivers and containers may lose it.
+    fn has_lost_offload(&self) -> bool {
+        self.lost_offload.load(Ordering::Relaxed)
     }
 }
 
@@ -238,8 +270,8 @@ impl AsyncUdpSocket for SystemSocket {
 
     fn max_transmit_segments(&self) -> usize {
         match self.offload {
-            Offload::Used => self.quinn.max_transmit_segments(),
-            Offload::Unused => 1,
+            Offload::Used if !self.has_lost_offload() => self.quinn.max_transmit_segments(),
+            Offload::Used | Offload::Unused => 1,
         }
     }
 

@@ -22,7 +22,7 @@ use super::initials::InitialLimit;
 use super::routes::{Decision, DropReason, Lane, Place, Routes};
 use super::tunnels::Tunnels;
 use crate::inbox::Inbox;
-use crate::net::{DatagramSocket, Outgoing, TunnelNumber};
+use crate::net::{DatagramSocket, JOINED_MAX_BYTES, Joined, Outgoing, TunnelNumber};
 use crate::packet;
 
 /// What the data plane has done since the start.
@@ -69,8 +69,14 @@ pub struct DataPlane {
     started: Instant,
 }
 
-/// Datagrams of one receive round that leave without offload, together.
-type Outbox<'a> = Vec<Outgoing<'a>>;
+/// What is to leave at the end of a receive round, or before.
+#[derive(Debug, Default)]
+struct Outbox<'a> {
+    /// Datagrams that leave in one send, with the lane that they share.
+    joined: Option<(Arc<Lane>, Joined<'a>)>,
+    /// Datagrams that leave without offload.
+    single: Vec<Outgoing<'a>>,
+}
 
 impl DataPlane {
     /// A data plane over `sockets`, which share one address; there is at least one.
@@ -125,7 +131,7 @@ impl DataPlane {
             };
             // tokio's clock, so that budgets follow virtual time in simulations.
             let now = self.started.elapsed();
-            let mut outbox = Outbox::new();
+            let mut outbox = Outbox::default();
             for (batch, bytes) in meta.iter().zip(&bufs).take(received) {
                 // No network delivers from a tunnel's address.
                 if TunnelNumber::of(batch.addr).is_some() {
@@ -134,7 +140,7 @@ impl DataPlane {
                 }
                 self.sort(index, now, *batch, &bytes[..batch.len], &mut outbox);
             }
-            self.flush(index, &outbox);
+            self.flush(index, &mut outbox);
             rounds += 1;
             if rounds % ROUNDS_MAX == 0 {
                 // The control plane gets its turn under any load.
@@ -160,9 +166,9 @@ impl DataPlane {
     pub(super) fn take_from_tunnel(&self, number: TunnelNumber, stride: usize, bytes: &[u8]) {
         let addr = number.address(self.tunnels.beside());
         let batch = RecvMeta { addr, len: bytes.len(), stride, ecn: None, dst_ip: None };
-        let mut outbox = Outbox::new();
+        let mut outbox = Outbox::default();
         self.sort(0, self.started.elapsed(), batch, bytes, &mut outbox);
-        self.flush(0, &outbox);
+        self.flush(0, &mut outbox);
     }
 
     /// Forwards, passes on or drops each datagram of a batch, runs of the same fate together.
@@ -205,7 +211,7 @@ impl DataPlane {
     fn send_on<'a>(
         &self,
         index: usize,
-        lane: &Lane,
+        lane: &Arc<Lane>,
         batch: RecvMeta,
         run: &'a [u8],
         packets: usize,
@@ -221,28 +227,60 @@ impl DataPlane {
         let socket = &self.sockets[index];
         let (destination, src_ip, ecn) = (lane.to.address, lane.to.local_ip, batch.ecn);
         if socket.max_transmit_segments() < packets {
-            outbox.extend(run.chunks(stride).map(|contents| Outgoing { destination, src_ip, ecn, contents }));
+            outbox.single.extend(run.chunks(stride).map(|contents| Outgoing { destination, src_ip, ecn, contents }));
             return;
         }
-        let segment_size = (stride < run.len()).then_some(stride);
-        match socket.try_send(&Transmit { destination, ecn, contents: run, segment_size, src_ip }) {
+        if let Some((joined_lane, joined)) = &mut outbox.joined {
+            let bytes: usize = joined.pieces.iter().map(|piece| piece.len()).sum();
+            let fits = Arc::ptr_eq(joined_lane, lane)
+                && (joined.segment_bytes, joined.ecn) == (stride, ecn)
+                // A shorter datagram is the last one of a send.
+                && bytes.is_multiple_of(stride)
+                && bytes + run.len() <= JOINED_MAX_BYTES
+                && bytes / stride + packets <= socket.max_transmit_segments();
+            if fits {
+                joined.pieces.push(run);
+                return;
+            }
+        }
+        self.flush_joined(index, outbox);
+        let joined = Joined { destination, src_ip, ecn, segment_bytes: stride, pieces: vec![run] };
+        outbox.joined = Some((Arc::clone(lane), joined));
+    }
+
+    fn flush(&self, index: usize, outbox: &mut Outbox<'_>) {
+        self.flush_joined(index, outbox);
+        let single = std::mem::take(&mut outbox.single);
+        if single.is_empty() {
+            return;
+        }
+        let sent = self.sockets[index].send_each(&single);
+        self.counters.count_forwarded(single[..sent].iter().map(|packet| packet.contents.len()).sum(), sent);
+        self.counters.sends.fetch_add(sent.div_ceil(PACKETS_PER_SEND) as u64, Ordering::Relaxed);
+        self.counters.count_dropped(DropReason::Socket, single.len() - sent);
+    }
+
+    fn flush_joined(&self, index: usize, outbox: &mut Outbox<'_>) {
+        let Some((_, joined)) = outbox.joined.take() else { return };
+        let socket = &self.sockets[index];
+        let bytes: usize = joined.pieces.iter().map(|piece| piece.len()).sum();
+        let packets = bytes.div_ceil(joined.segment_bytes);
+        let sent = match joined.pieces.as_slice() {
+            [contents] => {
+                let &Joined { destination, src_ip, ecn, segment_bytes, .. } = &joined;
+                let segment_size = (segment_bytes < contents.len()).then_some(segment_bytes);
+                socket.try_send(&Transmit { destination, ecn, contents, segment_size, src_ip })
+            }
+            _ => socket.send_joined(&joined),
+        };
+        match sent {
             Ok(()) => {
-                self.counters.count_forwarded(run.len(), packets);
+                self.counters.count_forwarded(bytes, packets);
                 self.counters.sends.fetch_add(1, Ordering::Relaxed);
             }
             // A full buffer is a full link: what routers do is drop, and QUIC repairs it.
             Err(_) => self.counters.count_dropped(DropReason::Socket, packets),
         }
-    }
-
-    fn flush(&self, index: usize, outbox: &Outbox<'_>) {
-        if outbox.is_empty() {
-            return;
-        }
-        let sent = self.sockets[index].send_each(outbox);
-        self.counters.count_forwarded(outbox[..sent].iter().map(|packet| packet.contents.len()).sum(), sent);
-        self.counters.sends.fetch_add(sent.div_ceil(PACKETS_PER_SEND) as u64, Ordering::Relaxed);
-        self.counters.count_dropped(DropReason::Socket, outbox.len() - sent);
     }
 
     fn pass_initial(&self, batch: RecvMeta, initial: &[u8], is_continued: bool, now: Duration) {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use belay_relay::net::{DatagramSocket, Outgoing};
+use belay_relay::net::{DatagramSocket, Joined, Outgoing};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 
@@ -88,6 +88,13 @@ impl DatagramSocket for MemorySocket {
             self.net.carry(&self.inbox, packet.destination, packet.contents);
         }
         packets.len()
+    }
+
+    fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
+        for datagram in joined.pieces.concat().chunks(joined.segment_bytes) {
+            self.net.carry(&self.inbox, joined.destination, datagram);
+        }
+        Ok(())
     }
 }
 

@@ -87,6 +87,21 @@ impl AsyncUdpSocket for FakeSocket {
 }
 
 impl DatagramSocket for FakeSocket {
+    fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
+        let (last, whole) = joined.pieces.split_last().unwrap();
+        assert!(
+            whole.iter().all(|piece| piece.len().is_multiple_of(joined.segment_bytes)),
+            "a short one in the middle"
+        );
+        let contents = [whole.concat().as_slice(), last].concat();
+        assert!(contents.len() <= JOINED_MAX_BYTES);
+        assert!(contents.len().div_ceil(joined.segment_bytes) <= self.segments_max);
+        for segment in contents.chunks(joined.segment_bytes) {
+            self.note(joined.destination, joined.ecn, segment);
+        }
+        Ok(())
+    }
+
     fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
         for packet in packets {
             self.note(packet.destination, packet.ecn, packet.contents);
