@@ -71,10 +71,31 @@ impl TunnelTls {
     }
 }
 
+/// When a certificate may be used, in seconds since 1970, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// From when on.
+    pub not_before_unix_s: i64,
+    /// Until when.
+    pub not_after_unix_s: i64,
+}
+
 impl CertificateFiles {
     /// Reads and checks both files.
     pub fn check(&self) -> Result<(), CertificateError> {
         self.config().map(drop)
+    }
+
+    /// When the relay's own certificate, the first of the chain, may be used.
+    pub fn validity(&self) -> Result<Validity, CertificateError> {
+        let chain = self.read_chain()?;
+        let (_, own) = x509_parser::parse_x509_certificate(&chain[0])
+            .map_err(|_| CertificateError::Unusable(rustls::CertificateError::BadEncoding.into()))?;
+        let validity = own.validity();
+        Ok(Validity {
+            not_before_unix_s: validity.not_before.timestamp(),
+            not_after_unix_s: validity.not_after.timestamp(),
+        })
     }
 
     fn config(&self) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
