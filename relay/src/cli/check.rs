@@ -80,7 +80,12 @@ async fn look(options: &RelayOptions) -> Vec<Finding> {
 }
 
 fn configuration(options: &RelayOptions) -> Vec<Finding> {
-    let mut findings = vec![Finding::good("configuration", "Every option is known and has a value that fits.")];
+    let mut findings = vec![match options.check_pairs() {
+        Ok(()) => Finding::good("configuration", "Every option is known and has a value that fits."),
+        Err(error) => {
+            Finding::bad("configuration", sentence(&error.to_string()), "Look at the file and the variables.")
+        }
+    }];
     let listen = options.listen;
     findings.push(match options.organization.len() {
         0 if options.any_organization && !listen.ip().is_loopback() => Finding::warning(

@@ -80,6 +80,12 @@ pub(super) enum OptionsError {
          or --any-organization"
     )]
     NoOrganization(SocketAddr),
+    /// The two contradict each other; clap sees that on the command line alone.
+    #[error("--organization and --any-organization contradict each other: keep one of them")]
+    Contradiction,
+    /// One half of a certificate.
+    #[error("--cert and --key belong together: name both, or neither")]
+    HalfCertificate,
     /// The figures would be public.
     #[error("--metrics {0} can be reached by others: use a loopback address, or say --metrics-anywhere")]
     PublicMetrics(SocketAddr),
@@ -88,6 +94,7 @@ pub(super) enum OptionsError {
 impl RelayOptions {
     /// What the options come to.
     pub(super) fn config(&self) -> Result<Config, OptionsError> {
+        self.check_pairs()?;
         self.check_metrics()?;
         Ok(Config {
             listen: self.listen,
@@ -114,6 +121,17 @@ impl RelayOptions {
             return Some(Admission::Listed(self.organization.iter().copied().collect::<BTreeSet<_>>()));
         }
         (self.any_organization || self.listen.ip().is_loopback()).then_some(Admission::Any)
+    }
+
+    /// Refuses options of which only one, or only both, make sense.
+    pub(super) fn check_pairs(&self) -> Result<(), OptionsError> {
+        if self.any_organization && !self.organization.is_empty() {
+            return Err(OptionsError::Contradiction);
+        }
+        if self.cert.is_some() != self.key.is_some() {
+            return Err(OptionsError::HalfCertificate);
+        }
+        Ok(())
     }
 
     /// Refuses an address for the figures that others can reach, unless that was asked for.
