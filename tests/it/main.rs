@@ -13,5 +13,6 @@ mod layout;
 mod links;
 mod malicious;
 mod refusals;
+mod relay_operations;
 mod roaming;
 mod simulated;
