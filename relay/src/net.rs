@@ -15,6 +15,8 @@ use quinn::AsyncUdpSocket;
 use quinn::udp::EcnCodepoint;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(feature = "server")]
+pub(crate) use system::SOCKET_BUFFER_BYTES;
 pub use system::{PlainNet, SystemNet};
 
 /// A result that arrives later.

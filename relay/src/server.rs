@@ -8,6 +8,8 @@ mod dataplane;
 mod deny;
 mod initials;
 mod keys;
+mod metrics;
+mod probe;
 mod routes;
 mod table;
 mod tunnels;
@@ -16,7 +18,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use belay_protocol::invite::RelayAddress;
@@ -32,13 +34,15 @@ use crate::net::{DatagramSocket, Net, StreamListener, SystemNet};
 use crate::{tls, transport};
 
 use certificate::TunnelTls;
-pub use certificate::{CertificateError, CertificateFiles};
+pub use certificate::{CertificateError, CertificateFiles, Validity};
 use control::ControlPlane;
 pub use control::Handshakes;
 pub use dataplane::{ControlSocket, Counters, DataPlane};
-pub use deny::DenyError;
 use deny::DenyFile;
+pub use deny::{DenyError, denied_devices};
 pub use keys::RelayKeys;
+pub use metrics::Metrics;
+pub use probe::answers_with;
 pub use routes::{Decision, DropReason, Lane, Place, Routes};
 pub use table::{Caps, ConnectionNumber, Newcomer, OpenedPair, Registered, Table, TableError, Told};
 pub use tunnels::{TunnelCaps, Tunnels};
@@ -142,8 +146,33 @@ pub struct Relay {
     counters: Arc<Counters>,
     table: Arc<Mutex<Table>>,
     key: RelayKey,
+    departure: Arc<Departure>,
+}
+
+/// How the relay ends.
+#[derive(Debug)]
+struct Departure {
+    plan: Mutex<DeparturePlan>,
+    /// Cancelled when nobody is to be waited for.
+    at_once: CancellationToken,
+}
+
+#[derive(Debug, Clone)]
+struct DeparturePlan {
     drain: Duration,
     elsewhere: Vec<WellKnownRelay>,
+}
+
+impl DeparturePlan {
+    fn of(config: &Config) -> Self {
+        Self { drain: config.drain, elsewhere: config.elsewhere.iter().map(WellKnownRelay::from).collect() }
+    }
+}
+
+impl Departure {
+    fn plan(&self) -> MutexGuard<'_, DeparturePlan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Relay {
@@ -189,8 +218,10 @@ impl Relay {
             counters,
             table,
             key,
-            drain: config.drain,
-            elsewhere: config.elsewhere.iter().map(WellKnownRelay::from).collect(),
+            departure: Arc::new(Departure {
+                plan: Mutex::new(DeparturePlan::of(config)),
+                at_once: CancellationToken::new(),
+            }),
         })
     }
 
@@ -212,6 +243,7 @@ impl Relay {
             tunnel_tls: Arc::clone(&self.tunnel_tls),
             counters: Arc::clone(&self.counters),
             table: Arc::clone(&self.table),
+            departure: Arc::clone(&self.departure),
         }
     }
 
@@ -229,7 +261,11 @@ impl Relay {
         }
         let draining = async {
             stop.cancelled().await;
-            self.control.drain(&self.elsewhere, self.drain).await;
+            let DeparturePlan { drain, elsewhere } = self.departure.plan().clone();
+            tokio::select! {
+                () = self.control.drain(&elsewhere, drain) => {}
+                () = self.departure.at_once.cancelled() => {}
+            }
             closing.cancel();
         };
         // A relay that is dropped midway, as when its task is aborted, takes its tunnels along.
@@ -252,6 +288,7 @@ pub struct RelayHandle {
     tunnel_tls: Arc<TunnelTls>,
     counters: Arc<Counters>,
     table: Arc<Mutex<Table>>,
+    departure: Arc<Departure>,
 }
 
 impl RelayHandle {
@@ -267,7 +304,7 @@ impl RelayHandle {
 
     /// Registered endpoints and open pairs.
     pub fn counts(&self) -> (usize, usize) {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).counts()
+        self.table().counts()
     }
 
     /// Open tunnels.
@@ -275,12 +312,39 @@ impl RelayHandle {
         self.tunnels.count()
     }
 
-    /// Takes over what can change while the relay runs: whom it serves, its bounds, the tunnels' certificate. A
-    /// certificate that cannot be read is an error, and the one in use stays.
+    /// Registered consoles.
+    pub fn desks(&self) -> usize {
+        self.table().desks().count()
+    }
+
+    /// The bounds that hold now.
+    pub fn caps(&self) -> Caps {
+        self.table().caps()
+    }
+
+    /// Whether it is about to stop and admits nobody any more.
+    pub fn is_draining(&self) -> bool {
+        self.control.is_draining()
+    }
+
+    /// Takes over what can change while the relay runs: whom it serves, its bounds, the tunnels' certificate, and how it
+    /// ends. When the certificate cannot be used, that is an error and nothing changes.
     pub fn reload(&self, config: &Config) -> Result<(), CertificateError> {
+        let certificate = TunnelTls::prepare(config.certificate.as_ref())?;
+        self.tunnel_tls.change(certificate);
         self.control.set_admission(config.admission.clone());
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).set_caps(config.caps);
-        config.certificate.as_ref().map_or(Ok(()), |files| self.tunnel_tls.reload(files))
+        self.table().set_caps(config.caps);
+        *self.departure.plan() = DeparturePlan::of(config);
+        Ok(())
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a drain that is under way, or makes the next stop one without a drain.
+    pub fn stop_at_once(&self) {
+        self.departure.at_once.cancel();
     }
 }
 

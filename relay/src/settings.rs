@@ -76,15 +76,7 @@ pub fn parse<P: Parser>(
     default_file: Option<&Path>,
 ) -> Result<P, SettingsError> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let mut command = with_environment(P::command()).arg(
-        Arg::new(CONFIG)
-            .long(CONFIG)
-            .value_name("FILE")
-            .global(true)
-            .value_parser(clap::value_parser!(PathBuf))
-            .help("Read settings from this TOML file; keys are the names of the options")
-            .env("BELAY_CONFIG"),
-    );
+    let mut command = with_environment(P::command()).arg(config_option());
     let named = named_file(&args).or_else(|| std::env::var_os("BELAY_CONFIG").map(PathBuf::from));
     let file = named.or_else(|| default_file.filter(|path| path.exists()).map(Path::to_owned));
     if let Some(path) = file {
@@ -94,6 +86,17 @@ pub fn parse<P: Parser>(
     }
     let mut matches = command.clone().try_get_matches_from(args)?;
     P::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command).into())
+}
+
+/// The option that every program has.
+pub(crate) fn config_option() -> Arg {
+    Arg::new(CONFIG)
+        .long(CONFIG)
+        .value_name("FILE")
+        .global(true)
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Read settings from this TOML file; keys are the names of the options")
+        .env("BELAY_CONFIG")
 }
 
 /// The value of `--config` on the command line, which must be known before the rest can be parsed.

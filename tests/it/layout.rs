@@ -22,7 +22,23 @@ const NEVER: &[(&str, &[&str])] = &[
         &["tokio", "quinn", "rustls", "rand", "getrandom", "sysinfo", "fs-err", "jiff", "chrono", "time"],
     ),
     ("belay-relay", &["belay-agent", "belay-console", "sysinfo", "cel", "sea-orm", "axum"]),
-    ("belay-agent", &["belay-console", "sea-orm", "sqlx", "sqlx-core", "rusqlite", "axum"]),
+    (
+        "belay-agent",
+        // From hyper on: what the relay's server needs and its client does not.
+        &[
+            "belay-console",
+            "sea-orm",
+            "sqlx",
+            "sqlx-core",
+            "rusqlite",
+            "axum",
+            "hyper",
+            "prometheus",
+            "rcgen",
+            "sd-notify",
+            "x509-parser",
+        ],
+    ),
     ("belay-console", &["belay-agent", "sysinfo"]),
 ];
 

@@ -13,6 +13,7 @@ mod layout;
 mod links;
 mod malicious;
 mod refusals;
+mod relay_operations;
 mod resume;
 mod resumed_visits;
 mod roaming;

@@ -127,9 +127,14 @@ impl Running {
         self.finish(DEADLINE)
     }
 
+    /// Sends it a signal as `kill -SIGNAL` does.
+    pub fn signal(&self, signal: rustix::process::Signal) -> anyhow::Result<()> {
+        Ok(rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)?)
+    }
+
     /// Asks it to stop as `kill -SIGNAL` does, and waits until it has.
     pub fn stop(self, signal: rustix::process::Signal) -> anyhow::Result<Ended> {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)?;
+        self.signal(signal)?;
         self.finish(DEADLINE)
     }
 

@@ -166,7 +166,7 @@ fn tuned(stream: TcpStream) -> io::Result<TcpStream> {
 }
 
 /// Room for about 20 ms at a gigabit.
-const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes of one tunnel that wait in the kernel, doubled by Linux for its bookkeeping.
 const TUNNEL_SEND_BUFFER_BYTES: usize = 128 * 1024;

@@ -52,17 +52,17 @@ pub(super) struct TunnelTls {
 impl TunnelTls {
     /// Uses the certificate in `files`, or makes one.
     pub(super) fn new(files: Option<&CertificateFiles>) -> Result<Self, CertificateError> {
-        let config = match files {
-            Some(files) => files.config()?,
-            None => self_signed()?,
-        };
-        Ok(Self { acceptor: RwLock::new(config) })
+        Ok(Self { acceptor: RwLock::new(Self::prepare(files)?) })
     }
 
-    /// Reads the files again; what is used stays in use when they are wrong.
-    pub(super) fn reload(&self, files: &CertificateFiles) -> Result<(), CertificateError> {
-        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = files.config()?;
-        Ok(())
+    /// Reads the certificate in `files`, or makes one, without using it yet.
+    pub(super) fn prepare(files: Option<&CertificateFiles>) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
+        files.map_or_else(self_signed, CertificateFiles::config)
+    }
+
+    /// Uses a prepared certificate for tunnels that are opened from now on.
+    pub(super) fn change(&self, config: Arc<rustls::ServerConfig>) {
+        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     /// Accepts with the certificate of this moment.
@@ -71,26 +71,50 @@ impl TunnelTls {
     }
 }
 
+/// When a certificate may be used, in seconds since 1970, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// From when on.
+    pub not_before_unix_s: i64,
+    /// Until when.
+    pub not_after_unix_s: i64,
+}
+
 impl CertificateFiles {
     /// Reads and checks both files.
     pub fn check(&self) -> Result<(), CertificateError> {
         self.config().map(drop)
     }
 
+    /// When the relay's own certificate, the first of the chain, may be used.
+    pub fn validity(&self) -> Result<Validity, CertificateError> {
+        let chain = self.read_chain()?;
+        let (_, own) = x509_parser::parse_x509_certificate(&chain[0])
+            .map_err(|_| CertificateError::Unusable(rustls::CertificateError::BadEncoding.into()))?;
+        let validity = own.validity();
+        Ok(Validity {
+            not_before_unix_s: validity.not_before.timestamp(),
+            not_after_unix_s: validity.not_after.timestamp(),
+        })
+    }
+
     fn config(&self) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
-        let wrong = |path: &Path, kind| {
-            let path = path.to_owned();
-            move |source| CertificateError::File { path, kind, source }
-        };
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(wrong(&self.key, "key"))?;
+        config(self.read_chain()?, key)
+    }
+
+    /// The chain, which holds at least one certificate.
+    fn read_chain(&self) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
         let chain = CertificateDer::pem_file_iter(&self.chain)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(wrong(&self.chain, "certificate"))?;
-        if chain.is_empty() {
-            return Err(CertificateError::Empty(self.chain.clone()));
-        }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(wrong(&self.key, "key"))?;
-        config(chain, key)
+        if chain.is_empty() { Err(CertificateError::Empty(self.chain.clone())) } else { Ok(chain) }
     }
+}
+
+fn wrong(path: &Path, kind: &'static str) -> impl FnOnce(rustls::pki_types::pem::Error) -> CertificateError {
+    let path = path.to_owned();
+    move |source| CertificateError::File { path, kind, source }
 }
 
 fn self_signed() -> Result<Arc<rustls::ServerConfig>, CertificateError> {

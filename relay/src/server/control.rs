@@ -62,8 +62,10 @@ pub struct Handshakes {
     pub failed: AtomicU64,
     /// Sent back to prove their address.
     pub retried: AtomicU64,
-    /// Turned away because too many were under way.
+    /// Turned away because too many were under way, or because the relay is about to stop.
     pub refused: AtomicU64,
+    /// Ended by whoever only wanted to see whether the relay is there, as `belay-relay check` does.
+    pub looked: AtomicU64,
 }
 
 /// Handshakes under way at which unverified addresses are asked to prove themselves with a Retry.
@@ -144,6 +146,10 @@ impl ControlPlane {
         }
     }
 
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
     /// Changes whom the relay serves. Desks of organizations that are not served any more are disconnected.
     pub(super) fn set_admission(&self, admission: Admission) {
         *self.admission.write().unwrap_or_else(PoisonError::into_inner) = admission;
@@ -186,9 +192,16 @@ impl ControlPlane {
                 // The handshake needs much more room than what follows; its future is dropped before.
                 let arrived = Box::pin(timeout(HANDSHAKE_DEADLINE, plane.handshake(incoming, number))).await;
                 plane.under_way.fetch_sub(1, Ordering::Relaxed);
-                let Ok(Some(end)) = arrived else {
-                    plane.handshakes.failed.fetch_add(1, Ordering::Relaxed);
-                    return;
+                let end = match arrived {
+                    Ok(Ok(end)) => end,
+                    Ok(Err(NoEnd::Looked)) => {
+                        plane.handshakes.looked.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
+                    Ok(Err(NoEnd::Failed)) | Err(_) => {
+                        plane.handshakes.failed.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
                 };
                 plane.handshakes.completed.fetch_add(1, Ordering::Relaxed);
                 tokio::select! {
@@ -201,6 +214,7 @@ impl ControlPlane {
     }
 
     async fn stay(&self, mut end: End) {
+        tracing::debug!(address = %place_of(&end.connection).address, "registered from here");
         tracing::info!(role = if end.organization.is_some() { "desk" } else { "agent" }, "registered");
         let why = self.converse(&mut end).await;
         let said_goodbye = end.connection.close_reason().as_ref().and_then(Close::of).is_some();
@@ -213,23 +227,21 @@ impl ControlPlane {
     }
 
     /// From the first packet to the registration.
-    async fn handshake(&self, incoming: Incoming, number: ConnectionNumber) -> Option<End> {
-        let connection = match incoming.await {
-            Ok(connection) => connection,
-            Err(error) => {
-                tracing::debug!(%error, "a handshake failed");
-                return None;
-            }
-        };
+    async fn handshake(&self, incoming: Incoming, number: ConnectionNumber) -> Result<End, NoEnd> {
+        let connection = incoming.await.map_err(|error| {
+            tracing::debug!(%error, "a handshake failed");
+            NoEnd::Failed
+        })?;
         match self.register(&connection, number).await {
-            Ok(end) => Some(end),
+            Ok(end) => Ok(end),
+            Err(_) if connection.close_reason().as_ref().and_then(Close::of) == Some(Close::Done) => Err(NoEnd::Looked),
             Err(error) => {
                 tracing::debug!(%error, "an end did not register");
                 match error {
                     StreamError::Version(_) => Close::Version.close(&connection),
                     _ => Close::Violation.close(&connection),
                 }
-                None
+                Err(NoEnd::Failed)
             }
         }
     }
@@ -257,6 +269,10 @@ impl ControlPlane {
                 self.mailboxes().insert(number, Arc::clone(&mailbox));
                 if let Some(earlier) = registered.replaced.and_then(|earlier| self.mailboxes().remove(&earlier)) {
                     earlier.close(Close::Replaced);
+                }
+                if organization.is_some_and(|organization| !self.serves(&organization)) {
+                    // The relay stopped serving it since we asked, and did not find this end yet.
+                    mailbox.close(Close::NotAdmitted);
                 }
                 sender.send(&FromRelay::Registered).await?;
                 self.tell_gone(registered.gone);
@@ -491,6 +507,14 @@ struct End {
     mailbox: Arc<Mailbox>,
     /// A deny list of which more parts are to come.
     denying: BTreeSet<DeviceKey>,
+}
+
+/// Why a handshake made no end.
+enum NoEnd {
+    /// Whoever it was only looked whether the relay is there.
+    Looked,
+    /// It broke off, was refused, or took too long.
+    Failed,
 }
 
 /// What follows from a message.

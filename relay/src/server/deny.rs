@@ -24,6 +24,20 @@ pub(super) struct DenyFile {
     path: PathBuf,
 }
 
+/// How the file ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Whole,
+    /// In the middle of a line, as after a crash.
+    CutOff,
+}
+
+/// How many devices the deny list in `data` names. The file stays as it is.
+pub fn denied_devices(data: &Path) -> Result<usize, DenyError> {
+    let (_, denied, _) = DenyFile::read(data)?;
+    Ok(denied.values().map(BTreeSet::len).sum())
+}
+
 /// Why the deny list cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DenyError {
@@ -48,6 +62,16 @@ pub enum DenyError {
 impl DenyFile {
     /// Reads the list in `data`; none is an empty one.
     pub(super) fn load(data: &Path) -> Result<(Self, Denied), DenyError> {
+        let (file, denied, ending) = Self::read(data)?;
+        if ending == Ending::CutOff {
+            tracing::warn!("the last line of the deny list was cut off and is dropped; consoles send it again");
+            file.replace(&denied)?;
+        }
+        Ok((file, denied))
+    }
+
+    /// Reads the list without mending it.
+    fn read(data: &Path) -> Result<(Self, Denied, Ending), DenyError> {
         let path = data.join("denied");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -56,21 +80,15 @@ impl DenyFile {
         };
         let mut denied = Denied::new();
         for (index, line) in text.split_inclusive('\n').enumerate() {
-            let Some(whole) = line.strip_suffix('\n') else {
-                tracing::warn!("the last line of the deny list was cut off and is dropped; consoles send it again");
-                break;
-            };
+            let Some(whole) = line.strip_suffix('\n') else { break };
             let keys = whole
                 .split_once(' ')
                 .and_then(|(organization, device)| Some((organization.parse().ok()?, device.parse().ok()?)));
             let Some((organization, device)) = keys else { return Err(DenyError::Line { path, line: index + 1 }) };
             denied.entry(organization).or_default().insert(device);
         }
-        let file = Self { path };
-        if !text.is_empty() && !text.ends_with('\n') {
-            file.replace(&denied)?;
-        }
-        Ok((file, denied))
+        let ending = if text.is_empty() || text.ends_with('\n') { Ending::Whole } else { Ending::CutOff };
+        Ok((Self { path }, denied, ending))
     }
 
     /// Adds one denial.

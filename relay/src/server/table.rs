@@ -165,6 +165,11 @@ impl Table {
         }
     }
 
+    /// The bounds.
+    pub fn caps(&self) -> Caps {
+        self.caps
+    }
+
     /// Changes the bounds; what exists beyond them goes on.
     pub fn set_caps(&mut self, caps: Caps) {
         self.caps = caps;

@@ -176,7 +176,7 @@ impl Tunnels {
             registered: CancellationToken::new(),
         });
         let open = OpenTunnel::add(self, Arc::clone(&tunnel));
-        tracing::debug!(number = open.number.0, "a tunnel was opened");
+        tracing::debug!(number = open.number.0, %from, "a tunnel was opened");
         let (reader, writer) = tokio::io::split(stream);
         tokio::select! {
             () = tunnel.frames.write_to(writer) => {}

@@ -1,0 +1,656 @@
+//! Running a relay: what an operator asks of the real process, and what it answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use belay_protocol::OrganizationKey;
+use belay_protocol::invite::RelayAddress;
+use belay_relay::client::{Client, Link, Notice, Registration, Role};
+use belay_relay::identity::Identity;
+use belay_relay::net::SystemNet;
+use belay_tests::links::{Agent, Desk, client_options};
+use belay_tests::programs::{DEADLINE, Ended, Program, Running, free_port, run};
+use clap::CommandFactory;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+/// A relay that runs as a process of its own.
+struct Relay {
+    home: TempDir,
+    running: Running,
+    address: RelayAddress,
+}
+
+impl Relay {
+    fn start(words: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), words)
+    }
+
+    fn start_in(home: TempDir, words: &[&str]) -> Self {
+        let mut command = relay(home.path(), &["serve", "--data", "data"]);
+        if !words.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let running = Running::start(command.args(words)).unwrap();
+        let address = running.out().line_with("#").unwrap().parse().unwrap();
+        Self { home, running, address }
+    }
+
+    fn socket(&self) -> SocketAddr {
+        self.address.host_port().parse().unwrap()
+    }
+
+    /// Where its figures are.
+    fn metrics(&self) -> SocketAddr {
+        let line = self.running.err().line_with("figures at /metrics").unwrap();
+        line.split_once("address=").unwrap().1.parse().unwrap()
+    }
+
+    /// Writes the configuration file and lets the relay read it; the last line of what it says about that.
+    fn reload(&self, toml: &str) -> String {
+        std::fs::write(self.home.path().join("relay.toml"), toml).unwrap();
+        let outcomes = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let said = |line: &&str| line.contains("configuration was read again") || line.contains("stays as it was");
+            text.lines().filter(said).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let before = outcomes(&self.running.err().bytes()).len();
+        self.running.signal(Signal::HUP).unwrap();
+        self.running.err().wait_for("outcome", |bytes| outcomes(bytes).get(before).cloned()).unwrap()
+    }
+}
+
+fn relay(home: &Path, words: &[&str]) -> Command {
+    let mut command = Program::Relay.command(home).unwrap();
+    command.args(words);
+    command
+}
+
+fn check(home: &Path, words: &[&str]) -> Ended {
+    run(&mut relay(home, &[&["check", "--data", "data"], words].concat())).unwrap()
+}
+
+/// The verdict on each subject.
+fn verdicts(ended: &Ended) -> BTreeMap<String, String> {
+    let json = ended.json().unwrap();
+    let findings = json["findings"].as_array().unwrap().clone();
+    let bad = findings.iter().any(|finding| finding["verdict"] == "bad");
+    assert_eq!((json["good"] == true, ended.code), (!bad, Some(i32::from(bad))), "{ended}");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    findings
+        .iter()
+        .map(|finding| {
+            assert!(text(&finding["said"]).ends_with(['.', '?']), "{finding}");
+            assert_eq!(finding["remedy"].is_string(), finding["verdict"] != "good", "{finding}");
+            (text(&finding["subject"]), text(&finding["verdict"]))
+        })
+        .collect()
+}
+
+/// A request as it is typed; the answer until the connection ends.
+fn http(address: SocketAddr, request: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n";
+
+/// The figures, each with its labels as they stand.
+fn figures(address: SocketAddr) -> BTreeMap<String, f64> {
+    let answer = http(address, SCRAPE).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/plain; version=0.0.4"), "{head}");
+    let (comments, samples): (Vec<&str>, Vec<&str>) = body.lines().partition(|line| line.starts_with('#'));
+    let described = |kind: &str| -> BTreeSet<&str> {
+        let of_kind = comments.iter().filter_map(|line| line.strip_prefix(kind)?.split(' ').next());
+        of_kind.collect()
+    };
+    let names: BTreeSet<&str> = samples.iter().filter_map(|line| line.split(['{', ' ']).next()).collect();
+    assert_eq!((described("# HELP "), described("# TYPE ")), (names.clone(), names));
+    samples
+        .iter()
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+/// Waits until the figures are as they should be.
+fn figures_until(address: SocketAddr, done: impl Fn(&BTreeMap<String, f64>) -> bool) -> BTreeMap<String, f64> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let figures = figures(address);
+        if done(&figures) {
+            return figures;
+        }
+        assert!(Instant::now() < deadline, "{figures:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A console of `organization` that tries to be present.
+fn desk_of(organization: &Identity, relay: &RelayAddress) -> (Client, Registration) {
+    let console = Identity::generate().unwrap();
+    let delegation = organization.delegate(console.console_key(), i64::MAX);
+    let client = Client::start(Arc::new(console), client_options(Arc::new(SystemNet), true)).unwrap();
+    let registration = client.register(relay.clone(), Role::Desk(delegation));
+    (client, registration)
+}
+
+async fn until(registration: &mut Registration, what: impl Fn(&Notice) -> bool) {
+    let waited = tokio::time::timeout(DEADLINE, async { while !what(&registration.notice().await.unwrap()) {} });
+    waited.await.unwrap();
+}
+
+/// Sends `bytes` bytes from an agent to a desk.
+async fn carry(from: &Link, to: &Link, bytes: usize) {
+    let carried = tokio::time::timeout(DEADLINE, async {
+        let sending = async {
+            let (mut send, _recv) = from.open_bi().await.unwrap();
+            send.write_all(&vec![7; bytes]).await.unwrap();
+            send.finish().unwrap();
+            let _ = send.stopped().await;
+        };
+        let receiving = async {
+            let (_send, mut recv) = to.accept_bi().await.unwrap();
+            assert_eq!(recv.read_to_end(bytes).await.unwrap().len(), bytes);
+        };
+        tokio::join!(sending, receiving);
+    });
+    carried.await.unwrap();
+}
+
+fn write_certificate(home: &Path) -> rustls::pki_types::CertificateDer<'static> {
+    write_certificate_until(home, (4_000, 1, 1))
+}
+
+fn write_certificate_until(
+    home: &Path,
+    (year, month, day): (i32, u8, u8),
+) -> rustls::pki_types::CertificateDer<'static> {
+    let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(year, month, day);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = parameters.self_signed(&key).unwrap();
+    std::fs::write(home.join("cert.pem"), made.pem()).unwrap();
+    std::fs::write(home.join("key.pem"), key.serialize_pem()).unwrap();
+    std::fs::set_permissions(home.join("key.pem"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    made.der().clone()
+}
+
+/// Whether a tunnel presents `certificate`.
+fn presents(address: SocketAddr, certificate: &rustls::pki_types::CertificateDer<'static>) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let mut tls = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    while tls.is_handshaking() {
+        if tls.complete_io(&mut stream).is_err() {
+            return false;
+        }
+    }
+    tls.peer_certificates().is_some_and(|chain| chain.first() == Some(certificate))
+}
+
+#[test]
+fn check_says_what_is_wrong_and_what_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let at = home.path();
+    let port = free_port().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    let judged = |words: &[&str]| verdicts(&check(at, &[&["--json", "--listen", &listen], words].concat()));
+    let one = |words: &[&str], subject: &str| judged(words).remove(subject).unwrap_or_default();
+
+    let fresh = judged(&[]);
+    for subject in ["configuration", "organizations", "data", "udp", "tcp", "clock"] {
+        assert_eq!(fresh[subject], "good", "{fresh:?}");
+    }
+    assert!(!at.join("data").exists(), "check made something");
+    let said = check(at, &["--listen", &listen]);
+    assert!(said.code == Some(0) && said.out.contains("Nothing is wrong") && said.err.is_empty(), "{said}");
+
+    assert_eq!(run(&mut relay(at, &["key", "--data", "data"])).unwrap().code, Some(0));
+    assert_eq!((one(&[], "key"), one(&[], "deny list")), ("good".to_owned(), "good".to_owned()));
+
+    // The key and what is beside it.
+    let mode =
+        |path: &str, mode| std::fs::set_permissions(at.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    for exposed in [0o644, 0o640, 0o620] {
+        mode("data/relay.key", exposed);
+        assert_eq!(one(&[], "key"), "bad", "{exposed:o}");
+    }
+    let said = check(at, &["--listen", &listen]);
+    assert!(said.code == Some(1) && said.out.contains("chmod 600 data/relay.key"), "{said}");
+    let refused = run(&mut relay(at, &["serve", "--data", "data", "--listen", &listen])).unwrap();
+    assert!(refused.code == Some(1) && refused.err.contains("chmod 600"), "{refused}");
+    mode("data/relay.key", 0o600);
+    mode("data", 0o777);
+    assert_eq!(one(&[], "data"), "bad");
+    mode("data", 0o700);
+    std::fs::write(at.join("data/denied"), "rubbish\n").unwrap();
+    assert_eq!(one(&[], "deny list"), "bad");
+    std::fs::remove_file(at.join("data/denied")).unwrap();
+    std::fs::rename(at.join("data/relay.key"), at.join("kept")).unwrap();
+    std::fs::write(at.join("data/relay.key"), "rubbish").unwrap();
+    mode("data/relay.key", 0o600);
+    assert_eq!(one(&[], "key"), "bad");
+    std::fs::rename(at.join("kept"), at.join("data/relay.key")).unwrap();
+
+    // The certificate.
+    let certificate = ["--cert", "cert.pem", "--key", "key.pem"];
+    assert_eq!(one(&certificate, "certificate"), "bad", "missing");
+    write_certificate(at);
+    assert_eq!(one(&certificate, "certificate"), "good");
+    write_certificate_until(at, (2026, 1, 2));
+    assert_eq!(one(&certificate, "certificate"), "bad", "expired");
+    std::fs::copy(at.join("cert.pem"), at.join("other.pem")).unwrap();
+    write_certificate(at);
+    assert_eq!(one(&["--cert", "other.pem", "--key", "key.pem"], "certificate"), "bad", "not the key's");
+
+    // Ports.
+    let udp = UdpSocket::bind(&listen).unwrap();
+    let ports = judged(&[]);
+    assert_eq!((ports["udp"].as_str(), ports["tcp"].as_str()), ("bad", "good"));
+    drop(udp);
+    let tcp = TcpListener::bind(&listen).unwrap();
+    let ports = judged(&[]);
+    assert_eq!((ports["udp"].as_str(), ports["tcp"].as_str()), ("good", "bad"));
+    assert!(!judged(&["--no-tunnels"]).contains_key("tcp"));
+    assert_eq!(one(&["--no-tunnels", "--metrics", &listen], "metrics"), "bad");
+    drop(tcp);
+    assert_eq!(one(&["--metrics", "127.0.0.1:0"], "metrics"), "good");
+    assert_eq!(one(&["--no-offload"], "offload"), "warning");
+}
+
+#[test]
+fn check_judges_addresses_that_others_can_reach() {
+    let home = tempfile::tempdir().unwrap();
+    let port = free_port().unwrap();
+    let everywhere = format!("0.0.0.0:{port}");
+    let organization = Identity::generate().unwrap().organization_key().to_string();
+    let judged =
+        |words: &[&str]| verdicts(&check(home.path(), &[&["--json", "--listen", &everywhere], words].concat()));
+    assert_eq!(judged(&[])["organizations"], "bad");
+    assert_eq!(judged(&["--any-organization"])["organizations"], "warning");
+    assert_eq!(judged(&["--organization", &organization])["organizations"], "good");
+    let served = ["--organization", &organization, "--metrics"];
+    let metrics = |words: &[&str]| judged(&[&served, words].concat()).remove("metrics").unwrap();
+    let serve = |words: &[&str]| {
+        let words = [&["serve", "--data", "data", "--listen", &everywhere], &served[..], words].concat();
+        run(&mut relay(home.path(), &words)).unwrap()
+    };
+    // 192.0.2.1 is nobody's, so that nothing is served by mistake.
+    assert_eq!(metrics(&["192.0.2.1:1"]), "bad");
+    let refused = serve(&["192.0.2.1:1"]);
+    assert!(refused.code == Some(2) && refused.err.contains("--metrics-anywhere"), "{refused}");
+    let unserved = run(&mut relay(home.path(), &["serve", "--listen", &everywhere])).unwrap();
+    assert!(unserved.code == Some(2) && unserved.err.contains("--organization"), "{unserved}");
+    let not_here = serve(&["192.0.2.1:1", "--metrics-anywhere"]);
+    assert!(not_here.code == Some(1) && not_here.err.contains("192.0.2.1:1 cannot be listened on"), "{not_here}");
+}
+
+#[test]
+fn check_finds_what_is_wrong_with_file_and_variables() {
+    let home = tempfile::tempdir().unwrap();
+    let key = Identity::generate().unwrap().organization_key();
+    for (toml, named) in [
+        ("lsiten = '[::]:443'", "`lsiten`"),
+        ("listen = ", "TOML"),
+        ("listen = 'nowhere'", "'nowhere'"),
+        (&format!("organization = ['{key}']\nany-organization = true"), "contradict"),
+        ("cert = 'cert.pem'", "--cert and --key"),
+    ] {
+        std::fs::write(home.path().join("relay.toml"), toml).unwrap();
+        let words = ["--config", "relay.toml", "--json"];
+        let ended = check(home.path(), &words);
+        assert_eq!(verdicts(&ended)["configuration"], "bad", "{toml}: {ended}");
+        assert!(ended.out.contains(named), "{toml}: {ended}");
+        let ended = check(home.path(), &words[..2]);
+        assert!(ended.code == Some(1) && ended.out.starts_with("BAD     configuration: "), "{toml}: {ended}");
+        let served = run(&mut relay(home.path(), &["serve", "--config", "relay.toml"])).unwrap();
+        assert!(served.code == Some(2) && served.err.contains(named), "{toml}: {served}");
+    }
+    let mut command = relay(home.path(), &["check", "--json"]);
+    assert_eq!(verdicts(&run(command.env("BELAY_SOCKETS", "0")).unwrap())["configuration"], "bad");
+}
+
+#[test]
+fn check_knows_its_own_relay_from_others_that_hold_the_port() {
+    let relay = Relay::start(&["--metrics", "127.0.0.1:0"]);
+    let (listen, metrics) = (relay.address.host_port(), relay.metrics());
+    let words = ["--json", "--listen", &listen, "--metrics", &metrics.to_string()];
+    let own = verdicts(&check(relay.home.path(), &words));
+    for subject in ["udp", "tcp", "metrics"] {
+        assert_eq!(own[subject], "good", "{own:?}");
+    }
+    let stranger = tempfile::tempdir().unwrap();
+    assert_eq!(
+        run(Program::Relay.command(stranger.path()).unwrap().args(["key", "--data", "data"])).unwrap().code,
+        Some(0)
+    );
+    let others = verdicts(&check(stranger.path(), &words));
+    assert_eq!((others["udp"].as_str(), others["tcp"].as_str()), ("bad", "bad"));
+    let seen = figures_until(metrics, |seen| seen["belay_relay_handshakes_total{outcome=\"looked\"}"] >= 1.0);
+    assert_eq!(seen["belay_relay_handshakes_total{outcome=\"completed\"}"], 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_tell_what_was_carried_and_of_whom_nothing() {
+    let relay = Relay::start(&["--metrics", "127.0.0.1:0"]);
+    let metrics = relay.metrics();
+    let before = figures(metrics);
+    let zero =
+        ["endpoints", "desks", "pairs", "tunnels", "forwarded_bytes_total", "forwarded_packets_total", "sends_total"];
+    assert!(zero.iter().all(|name| before[&format!("belay_relay_{name}")] == 0.0), "{before:?}");
+    assert!(before["process_start_time_seconds"] > 1.7e9);
+
+    let net = Arc::new(SystemNet);
+    let desk = Desk::start(net.clone(), &relay.address).await.unwrap();
+    let mut agent = Agent::start(net, &relay.address).await.unwrap();
+    let (ours, theirs) = agent.open(&desk).await.unwrap();
+    const BYTES: usize = 1_000_000;
+    carry(&ours, &theirs, BYTES).await;
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[0; 9], relay.socket()).unwrap();
+    let after = figures_until(metrics, |now| now["belay_relay_dropped_packets_total{reason=\"no_route\"}"] >= 1.0);
+    let now = |name: &str| after[&format!("belay_relay_{name}")];
+    assert_eq!((now("endpoints"), now("desks"), now("pairs"), now("draining")), (2.0, 1.0, 1.0, 0.0));
+    assert_eq!(now("handshakes_total{outcome=\"completed\"}"), 2.0);
+    assert!(now("forwarded_bytes_total") > BYTES as f64 && now("local_batches_total") > 0.0, "{after:?}");
+    assert!(now("forwarded_packets_total") >= now("sends_total") && now("sends_total") > 0.0, "{after:?}");
+    assert_eq!(after[&format!("belay_relay_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))], 1.0);
+
+    let text = http(metrics, SCRAPE).unwrap();
+    let organization = desk.organization.organization_key().to_string();
+    for private in ["127.0.0.1", &organization, &organization[..8], &relay.address.key.to_string()] {
+        assert!(!text.contains(private), "{private} in {text}");
+    }
+    drop((ours, theirs));
+    agent.client.close().await;
+    desk.client.close().await;
+    figures_until(metrics, |now| now["belay_relay_endpoints"] == 0.0 && now["belay_relay_pairs"] == 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_readers_of_the_figures_hurt_nobody() {
+    let relay = Relay::start(&["--metrics", "127.0.0.1:0"]);
+    let metrics = relay.metrics();
+    let status =
+        |request: &str| http(metrics, request).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+    assert_eq!(status("GET / HTTP/1.1\r\nHost: relay\r\n\r\n"), "HTTP/1.1 404 Not Found");
+    assert_eq!(
+        status("POST /metrics HTTP/1.1\r\nHost: relay\r\nContent-Length: 3\r\n\r\nabc"),
+        "HTTP/1.1 405 Method Not Allowed"
+    );
+    assert!(!status("rubbish\r\n\r\n").contains("200"));
+    let large = format!("GET /metrics HTTP/1.1\r\nHost: relay\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    assert!(!status(&large).contains("200"));
+    assert!(status("HEAD /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").contains("200"));
+
+    // Three times as many as there are places: some say nothing, some half a request, some do not read.
+    let held: Vec<TcpStream> = (0..48)
+        .map(|index| {
+            let mut stream = TcpStream::connect(metrics).unwrap();
+            let said = ["", "GET /metrics HTT", "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n"][index % 3];
+            stream.write_all(said.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Sessions do not notice.
+    let net = Arc::new(SystemNet);
+    let desk = Desk::start(net.clone(), &relay.address).await.unwrap();
+    let mut agent = Agent::start(net, &relay.address).await.unwrap();
+    let (ours, theirs) = agent.open(&desk).await.unwrap();
+    carry(&ours, &theirs, 100_000).await;
+    // And all of them are cut in time: what they waited for can be had again while they still hold on.
+    assert_eq!(figures(metrics)["belay_relay_pairs"], 1.0);
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_changes_whom_the_relay_serves_and_a_broken_one_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let [first, second] = [(); 2].map(|()| Identity::generate().unwrap());
+    let listed = |organizations: &[&Identity]| {
+        let keys: Vec<OrganizationKey> = organizations.iter().map(|one| one.organization_key()).collect();
+        format!("organization = [{}]\n", keys.iter().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", "))
+    };
+    std::fs::write(home.path().join("relay.toml"), listed(&[&first])).unwrap();
+    let relay = Relay::start_in(home, &["--config", "relay.toml"]);
+    let (_first_client, mut first_desk) = desk_of(&first, &relay.address);
+    until(&mut first_desk, |notice| matches!(notice, Notice::Up)).await;
+    let (_second_client, mut second_desk) = desk_of(&second, &relay.address);
+    until(&mut second_desk, |notice| matches!(notice, Notice::Down(_))).await;
+
+    // Each of these would also take the first organization out.
+    let other = listed(&[&second]);
+    for broken in [
+        "organization = ",
+        &format!("{other}lsiten = '[::]:443'"),
+        &format!("{other}drain = 'soon'"),
+        &format!("{other}cert = 'missing.pem'\nkey = 'missing.pem'"),
+        &format!("{other}cert = 'missing.pem'"),
+        &format!("{other}log = 'belay_relay=loud'"),
+        &format!("{other}metrics = '192.0.2.1:1'"),
+        &format!("{other}any-organization = true"),
+    ] {
+        let said = relay.reload(broken);
+        assert!(said.contains("ERROR") && said.contains("everything stays as it was"), "{broken}: {said}");
+    }
+    assert!(relay.running.err().text().lines().all(|line| !line.contains("gone")), "{}", relay.running.err().text());
+
+    let said = relay.reload(&format!("{other}log = 'debug'\nsockets = 3\nno-tunnels = true"));
+    assert!(said.contains("INFO"), "{said}");
+    until(&mut first_desk, |notice| matches!(notice, Notice::Down(_))).await;
+    until(&mut second_desk, |notice| matches!(notice, Notice::Up)).await;
+    let warned = relay.running.err().line_with("needs a restart").unwrap();
+    assert!(warned.contains("WARN") && warned.contains("sockets, no-tunnels"), "{warned}");
+    relay.running.err().line_with("DEBUG").unwrap();
+    assert!(presents_anything(relay.socket()), "the listener for tunnels has gone");
+    let ended = relay.running.stop(Signal::TERM).unwrap();
+    assert_eq!(ended.code, Some(0), "{ended}");
+}
+
+fn presents_anything(address: SocketAddr) -> bool {
+    TcpStream::connect(address).is_ok()
+}
+
+#[test]
+fn new_tunnels_present_the_certificate_of_the_last_reload() {
+    let home = tempfile::tempdir().unwrap();
+    let first = write_certificate(home.path());
+    let toml = "cert = 'cert.pem'\nkey = 'key.pem'\n";
+    std::fs::write(home.path().join("relay.toml"), toml).unwrap();
+    let relay = Relay::start_in(home, &["--config", "relay.toml"]);
+    assert!(presents(relay.socket(), &first));
+
+    let second = write_certificate(relay.home.path());
+    assert!(presents(relay.socket(), &first), "it was read without being asked");
+    let whole = std::fs::read_to_string(relay.home.path().join("cert.pem")).unwrap();
+    std::fs::write(relay.home.path().join("cert.pem"), &whole[..whole.len() / 2]).unwrap();
+    assert!(relay.reload(toml).contains("ERROR"));
+    assert!(presents(relay.socket(), &first));
+
+    std::fs::write(relay.home.path().join("cert.pem"), whole).unwrap();
+    assert!(relay.reload(toml).contains("INFO"));
+    assert!(presents(relay.socket(), &second) && !presents(relay.socket(), &first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_sends_ends_elsewhere_and_a_second_signal_ends_it() {
+    let another = Relay::start(&[]);
+    let elsewhere = another.address.to_string();
+    let relay = Relay::start(&["--drain", "60", "--elsewhere", &elsewhere]);
+    let net = Arc::new(SystemNet);
+    let _agent = Agent::start(net.clone(), &relay.address).await.unwrap();
+    let asked = Instant::now();
+    relay.running.signal(Signal::TERM).unwrap();
+    relay.running.err().line_with("draining ends=1 seconds=60").unwrap();
+    // The agent has heard of the other relay from this one alone.
+    another.running.err().line_with("registered").unwrap();
+    let ended = relay.running.finish(DEADLINE).unwrap();
+    assert!(ended.code == Some(0) && asked.elapsed() < Duration::from_secs(30), "{ended}");
+
+    // An end that knows no other relay stays until the time is over.
+    let relay = Relay::start(&["--drain", "2"]);
+    let _agent = Agent::start(net.clone(), &relay.address).await.unwrap();
+    let asked = Instant::now();
+    let ended = relay.running.stop(Signal::TERM).unwrap();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert!((Duration::from_secs(2)..Duration::from_secs(12)).contains(&asked.elapsed()), "{:?}", asked.elapsed());
+
+    // Or until somebody has no more patience.
+    let relay = Relay::start(&["--drain", "600"]);
+    let _agent = Agent::start(net, &relay.address).await.unwrap();
+    relay.running.signal(Signal::TERM).unwrap();
+    relay.running.err().line_with("draining").unwrap();
+    let asked = Instant::now();
+    let ended = relay.running.stop(Signal::TERM).unwrap();
+    assert!(ended.code == Some(0) && asked.elapsed() < Duration::from_secs(10), "{:?} {ended}", asked.elapsed());
+    assert!(ended.err.contains("stopping at once"), "{ended}");
+}
+
+#[test]
+fn a_port_of_tunnels_or_of_figures_in_use_is_one_sentence() {
+    let home = tempfile::tempdir().unwrap();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap().to_string();
+    for words in [&["--listen", &address][..], &["--listen", "127.0.0.1:0", "--metrics", &address]] {
+        let ended = run(&mut relay(home.path(), &[&["serve", "--data", "data"], words].concat())).unwrap();
+        assert_eq!((ended.code, ended.out.as_str(), ended.err.lines().count()), (Some(1), "", 1), "{ended}");
+        assert!(ended.err.contains(&format!("TCP {address} cannot be listened on")), "{ended}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_addresses_are_in_the_log_with_debug_and_else_not() {
+    for level in ["info", "warn,belay_relay=info", "debug"] {
+        let relay = Relay::start(&["--log", level, "--log-format", "json"]);
+        let own = relay.address.host_port();
+        let net = Arc::new(SystemNet);
+        let desk = Desk::start(net.clone(), &relay.address).await.unwrap();
+        let mut agent = Agent::start(net, &relay.address).await.unwrap();
+        let (ours, theirs) = agent.open(&desk).await.unwrap();
+        carry(&ours, &theirs, 10_000).await;
+        // A broken tunnel, rubbish, a refused desk, and somebody who leaves without a word.
+        let mut tunnel = TcpStream::connect(relay.socket()).unwrap();
+        tunnel.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let _ = tunnel.read_to_end(&mut Vec::new());
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[0xc0; 1_300], relay.socket()).unwrap();
+        let stale = Identity::generate().unwrap();
+        let delegation = stale.delegate(stale.console_key(), 0);
+        let client = Client::start(Arc::new(stale), client_options(Arc::new(SystemNet), true)).unwrap();
+        let mut refused = client.register(relay.address.clone(), Role::Desk(delegation));
+        until(&mut refused, |notice| matches!(notice, Notice::Down(_))).await;
+        drop(refused);
+        agent.client.close().await;
+        relay.running.err().line_with("gone").unwrap();
+        let ended = relay.running.stop(Signal::TERM).unwrap();
+        let others = ended.err.replace(&own, "OWN");
+        assert_eq!(others.contains("127.0.0.1"), level == "debug", "{level}: {ended}");
+        for told in ["registered", "refused", "gone", "draining"] {
+            assert!(ended.err.contains(told), "{told}: {ended}");
+        }
+    }
+}
+
+#[test]
+fn the_service_manager_hears_of_start_reload_and_stop() {
+    let home = tempfile::tempdir().unwrap();
+    let manager = UnixDatagram::bind(home.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut command = relay(home.path(), &["serve", "--data", "data", "--listen", "127.0.0.1:0", "--drain", "3"]);
+    command.env("NOTIFY_SOCKET", home.path().join("notify")).env("WATCHDOG_USEC", "200000");
+    let running = Running::start(&mut command).unwrap();
+    let hear = || {
+        let mut room = [0; 4_096];
+        let heard = manager.recv(&mut room).unwrap();
+        String::from_utf8(room[..heard].to_vec()).unwrap()
+    };
+    let hear_about = |what: &str| {
+        let mut heard = hear();
+        while heard.trim() == "WATCHDOG=1" {
+            heard = hear();
+        }
+        assert!(heard.lines().any(|line| line == what), "{heard}");
+        heard
+    };
+    hear_about("READY=1");
+    assert_eq!([hear(), hear()].map(|heard| heard.trim().to_owned()), ["WATCHDOG=1", "WATCHDOG=1"]);
+    running.signal(Signal::HUP).unwrap();
+    let reloading = hear_about("RELOADING=1");
+    let clock = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).unwrap();
+    assert!(clock.parse::<u64>().unwrap() > 0);
+    hear_about("READY=1");
+    running.signal(Signal::TERM).unwrap();
+    assert!(hear_about("STOPPING=1").contains("EXTEND_TIMEOUT_USEC=8000000"));
+    assert_eq!(running.finish(DEADLINE).unwrap().code, Some(0));
+}
+
+/// A file beside the relay's sources.
+fn beside(name: &str) -> String {
+    std::fs::read_to_string(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../relay")).join(name)).unwrap()
+}
+
+#[test]
+fn the_example_file_has_every_option_and_is_right() {
+    let text = beside("relay.example.toml");
+    let is_setting = |line: &&str| {
+        let key = line.trim_start_matches("# ").split_once(" = ").map(|(key, _)| key);
+        key.is_some_and(|key| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
+    };
+    let uncommented: Vec<&str> = text.lines().filter(is_setting).map(|line| line.trim_start_matches("# ")).collect();
+    let shown: BTreeSet<&str> =
+        uncommented.iter().filter_map(|line| line.split_once(" = ").map(|(key, _)| key)).collect();
+    let command = belay_relay::cli::Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let options = command.get_arguments().chain(serve.get_arguments()).filter_map(clap::Arg::get_long);
+    let options: BTreeSet<&str> = options.filter(|name| !["help", "version", "config"].contains(name)).collect();
+    assert_eq!(shown, options);
+
+    let home = tempfile::tempdir().unwrap();
+    for toml in [text.clone(), uncommented.join("\n")] {
+        std::fs::write(home.path().join("relay.toml"), toml).unwrap();
+        let ended = run(&mut relay(home.path(), &["check", "--json", "--config", "relay.toml"])).unwrap();
+        assert_eq!(verdicts(&ended)["configuration"], "good", "{ended}");
+    }
+}
+
+#[test]
+fn unit_and_image_name_commands_and_variables_that_there_are() {
+    let command = belay_relay::cli::Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let variables: BTreeSet<String> = serve
+        .get_arguments()
+        .filter_map(clap::Arg::get_long)
+        .map(|name| format!("BELAY_{}", name.to_ascii_uppercase().replace('-', "_")))
+        .collect();
+    let (unit, image) = (beside("belay-relay.service"), beside("Dockerfile"));
+    for text in [&unit, &image] {
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        for named in words.filter(|word| word.starts_with("BELAY_")) {
+            assert!(variables.contains(named), "{named}");
+        }
+    }
+    for line in ["ExecStart=/usr/local/bin/belay-relay serve", "AmbientCapabilities=CAP_NET_BIND_SERVICE"] {
+        assert!(unit.lines().any(|found| found == line), "{line}");
+    }
+    for line in ["EXPOSE 443/udp 443/tcp", "USER 65532:65532", "CMD [\"serve\"]"] {
+        assert!(image.lines().any(|found| found == line), "{line}");
+    }
+}
