@@ -45,6 +45,9 @@ struct Options {
     /// Kill the relay afterwards, start it again and see this many of them return (the others leave before)
     #[arg(long, default_value_t = 5_000)]
     returning: usize,
+    /// Only hold the agents, at a relay that runs already, for example under a profiler
+    #[arg(long, value_name = "HOST:PORT#KEY")]
+    at: Option<RelayAddress>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -72,6 +75,15 @@ const RETURN_DEADLINE: Duration = Duration::from_secs(180);
 impl Options {
     fn run(&self) -> anyhow::Result<()> {
         raise_descriptors(self.agents as u64 * 2 + 1_000)?;
+        if let Some(relay) = &self.at {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            return runtime.block_on(async {
+                let _crowd = Crowd::gather(relay, self.agents).await?;
+                say(&format!("{} agents are held for {} s", self.agents, self.hold));
+                tokio::time::sleep(Duration::from_secs(self.hold)).await;
+                Ok(())
+            });
+        }
         say("building the relay by itself, optimised");
         let program = Program::Relay.release()?;
         let data = tempfile::tempdir()?;

@@ -371,7 +371,7 @@ async fn figures_tell_what_was_carried_and_of_whom_nothing() {
     let now = |name: &str| after[&format!("belay_relay_{name}")];
     assert_eq!((now("endpoints"), now("desks"), now("pairs"), now("draining")), (2.0, 1.0, 1.0, 0.0));
     assert_eq!(now("handshakes_total{outcome=\"completed\"}"), 2.0);
-    assert!(now("forwarded_bytes_total") > BYTES as f64 && now("local_batches_total") > 0.0, "{after:?}");
+    assert!(now("forwarded_bytes_total") > BYTES as f64 && now("local_datagrams_total") > 0.0, "{after:?}");
     assert!(now("forwarded_packets_total") >= now("sends_total") && now("sends_total") > 0.0, "{after:?}");
     assert_eq!(after[&format!("belay_relay_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))], 1.0);
 

@@ -488,12 +488,19 @@ impl AsyncUdpSocket for Face {
         self.socket.inner.local_addr()
     }
 
+    /// One for control connections, which say little and would keep a buffer for as many segments as there can be.
     fn max_transmit_segments(&self) -> usize {
-        self.socket.inner.max_transmit_segments()
+        match self.plane {
+            Plane::Control => 1,
+            Plane::Session => self.socket.inner.max_transmit_segments(),
+        }
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.socket.inner.max_receive_segments()
+        match self.plane {
+            Plane::Control => 1,
+            Plane::Session => self.socket.inner.max_receive_segments(),
+        }
     }
 
     fn may_fragment(&self) -> bool {

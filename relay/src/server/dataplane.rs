@@ -34,7 +34,7 @@ pub struct Counters {
     pub forwarded_packets: AtomicU64,
     /// System calls that sent them over UDP; packets per send show whether offload works.
     pub sends: AtomicU64,
-    /// Batches passed to the control plane.
+    /// Datagrams passed to the control plane.
     pub local: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
@@ -196,7 +196,7 @@ impl DataPlane {
                         self.counters.count_dropped(DropReason::Budget, packets);
                     }
                 }
-                Decision::Local => self.pass(batch, run, packets),
+                Decision::Local => self.pass(batch, run),
                 Decision::LocalInitial { is_continued } => {
                     for initial in run.chunks(stride) {
                         self.pass_initial(batch, initial, is_continued, now);
@@ -286,18 +286,20 @@ impl DataPlane {
     fn pass_initial(&self, batch: RecvMeta, initial: &[u8], is_continued: bool, now: Duration) {
         let limit = if is_continued { &self.continued_initials } else { &self.first_initials };
         if limit.admits(self.tunnels.origin(batch.addr), now) {
-            self.pass(batch, initial, 1);
+            self.pass(batch, initial);
         } else {
             self.counters.count_dropped(DropReason::Initials, 1);
         }
     }
 
-    fn pass(&self, batch: RecvMeta, datagrams: &[u8], packets: usize) {
-        let stride = batch.stride.min(datagrams.len());
-        if self.local.push(RecvMeta { stride, ..batch }, datagrams) {
-            self.counters.local.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.counters.count_dropped(DropReason::Overload, packets);
+    /// Passes datagrams to the control plane, each by itself: it gets few, and needs no room for whole batches.
+    fn pass(&self, batch: RecvMeta, datagrams: &[u8]) {
+        for datagram in datagrams.chunks(batch.stride.max(1)) {
+            if self.local.push(RecvMeta { stride: datagram.len(), ..batch }, datagram) {
+                self.counters.local.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.counters.count_dropped(DropReason::Overload, 1);
+            }
         }
     }
 }
@@ -383,12 +385,9 @@ impl AsyncUdpSocket for ControlSocket {
         self.udp().local_addr()
     }
 
+    /// One: control connections say little, and each would keep a buffer for as many segments as there can be.
     fn max_transmit_segments(&self) -> usize {
-        self.udp().max_transmit_segments()
-    }
-
-    fn max_receive_segments(&self) -> usize {
-        self.udp().max_receive_segments()
+        1
     }
 
     fn may_fragment(&self) -> bool {

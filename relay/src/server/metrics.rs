@@ -147,8 +147,8 @@ fn exposition(relay: &RelayHandle, started_unix_ms: i64) -> Result<String, prome
         "System calls that sent packets on over UDP. Packets a send fall to 1 when segmentation offload is lost.";
     figures.counter("belay_relay_sends_total", sends, &counters.sends)?;
     figures.counter(
-        "belay_relay_local_batches_total",
-        "Batches of packets for the relay's own control plane.",
+        "belay_relay_local_datagrams_total",
+        "Packets for the relay's own control plane.",
         &counters.local,
     )?;
     let dropped = DropReason::ALL.map(|(reason, name)| (name, counters.dropped(reason)));
