@@ -381,7 +381,7 @@ fn endpoint_config(keys: &RelayKeys) -> EndpointConfig {
 fn server_config(keys: &RelayKeys) -> Result<ServerConfig, rustls::Error> {
     let mut server = ServerConfig::with_crypto(Arc::new(tls::server(&keys.identity, tls::CONTROL_ALPN)?));
     server
-        .transport_config(transport::control(belay_protocol::limits::KEEP_ALIVE, 0.0))
+        .transport_config(transport::control_at_relay())
         .max_incoming(INCOMING_MAX)
         .incoming_buffer_size(INCOMING_BUFFER_BYTES)
         .incoming_buffer_size_total(INCOMING_BUFFER_BYTES * INCOMING_MAX as u64);

@@ -18,11 +18,22 @@ pub enum Congestion {
     Cubic,
 }
 
-/// Transport of a control connection: few, small, and idle nearly always.
+/// Transport of a control connection at an end: few, small, and idle nearly always.
 ///
 /// `jitter`, between 0 and 1, spreads the keep-alives of many ends that started together.
 pub fn control(keep_alive: Duration, jitter: f64) -> Arc<TransportConfig> {
-    let mut config = base(keep_alive, jitter);
+    Arc::new(control_config(base(keep_alive, jitter)))
+}
+
+/// Transport of a control connection at the relay. The ends keep it alive; a relay that did so too would send as much
+/// again and remember each packet.
+pub fn control_at_relay() -> Arc<TransportConfig> {
+    let mut config = control_config(base(limits::KEEP_ALIVE, 0.0));
+    config.keep_alive_interval(None);
+    Arc::new(config)
+}
+
+fn control_config(mut config: TransportConfig) -> TransportConfig {
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
@@ -30,7 +41,7 @@ pub fn control(keep_alive: Duration, jitter: f64) -> Arc<TransportConfig> {
         .receive_window(VarInt::from_u32(CONTROL_WINDOW_BYTES))
         .send_window(u64::from(CONTROL_WINDOW_BYTES))
         .mtu_discovery_config(None);
-    Arc::new(config)
+    config
 }
 
 /// Transport of a session: the windows allow 100 MB/s at 80 ms.
