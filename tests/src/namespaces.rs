@@ -1,20 +1,25 @@
 //! Networks of real kernels: hosts that are network namespaces of this machine, around a router that can lose, translate
 //! and cut. They need root, `ip` and `nft`.
 //!
-//! Everything has the process id in its name and goes when its handle goes, also when a test fails; what a `kill -9` leaves
-//! behind, `ip netns` shows. Nothing outside the namespaces is changed.
+//! Everything has the process id in its name and goes when its handle goes, also when a test fails; what a killed process
+//! leaves behind, the next one removes. Nothing outside the namespaces is changed.
 
 mod conversation;
 mod delay;
+mod flood;
 mod host;
+pub mod initials;
+mod pings;
 mod pulse;
 mod relay;
 mod transfer;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -22,7 +27,9 @@ use anyhow::{Context, ensure};
 
 pub use conversation::Conversation;
 pub use delay::DelayLine;
+pub use flood::{Flood, HEADERS_BYTES, Source, Wave};
 pub use host::Host;
+pub use pings::{Pings, RoundTrips};
 pub use pulse::{Pulse, Stall};
 pub use relay::RelayProcess;
 pub use transfer::{Received, Sent, receive, send};
@@ -46,6 +53,8 @@ impl Namespace {
     /// A new one; `label` is for people who look at the list.
     pub fn new(label: &str) -> anyhow::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(sweep);
         let name = format!("belay-{}-{}-{label}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         run(Command::new("ip").args(["netns", "add", &name]), "")?;
         let namespace = Self { name };
@@ -104,9 +113,30 @@ impl Namespace {
         found.with_context(|| format!("no counter in {text}"))
     }
 
+    /// The port of the one UDP socket of IPv6 (and IPv4) that is bound inside.
+    pub fn udp_port(&self) -> anyhow::Result<u16> {
+        let table = self.run("cat", &["/proc/net/udp6"])?;
+        let ports = table.lines().skip(1).filter_map(|line| {
+            let local = line.split_whitespace().nth(1)?;
+            u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()
+        });
+        ports.last().with_context(|| format!("no socket in {table}"))
+    }
+
     /// Sets a variable of the kernel's, for the namespace alone.
     pub fn set(&self, variable: &str, value: u64) -> anyhow::Result<()> {
         self.run("sysctl", &["-q", "-w", &format!("{variable}={value}")]).map(drop)
+    }
+}
+
+/// Removes namespaces whose process was killed before it could.
+fn sweep() {
+    let names = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let owner = name.strip_prefix("belay-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|owner| !Path::new(&format!("/proc/{owner}")).exists()) {
+            let _ = run(Command::new("ip").args(["netns", "del", &name]), "");
+        }
     }
 }
 
@@ -164,6 +194,32 @@ impl Topology {
     /// The address of a host, with a port.
     pub fn socket(number: u8, port: u16) -> SocketAddr {
         SocketAddr::from((Self::address(number), port))
+    }
+
+    /// The same, for those who make headers.
+    pub fn socket_v4(number: u8, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(Self::address(number), port)
+    }
+
+    /// Sends what goes to nobody's address to a host, which drops it.
+    pub fn send_strangers_to(&self, number: u8) -> anyhow::Result<()> {
+        self.router.ip(&format!("route add default via {}", Self::address(number)))
+    }
+
+    /// Counts at the relay's host what arrives from made-up sources (`strange`) and from a host (`stolen`), and at the
+    /// attacker's what comes back to made-up addresses (`answered`).
+    pub fn count_attack(&self, relay: u8, attacker: u8, stolen: Ipv4Addr) -> anyhow::Result<()> {
+        self.host(relay).nft(&format!(
+            "table ip belay {{ counter strange {{ }}\ncounter stolen {{ }}\n\
+             chain arriving {{ type filter hook prerouting priority 0;\n\
+             meta l4proto udp ip saddr != 10.0.0.0/8 counter name strange\n\
+             meta l4proto udp ip saddr {stolen} counter name stolen\n}}\n}}"
+        ))?;
+        self.host(attacker).nft(
+            "table ip belay { counter answered { }\n\
+             chain arriving { type filter hook prerouting priority 0;\n\
+             meta l4proto udp ip daddr != 10.0.0.0/8 counter name answered\n}\n}",
+        )
     }
 
     /// The namespace of a host.

@@ -54,6 +54,16 @@ impl Host {
         self.spawn(future).await?
     }
 
+    /// Stops everything inside until what this returns is dropped: nothing is read, nothing is answered.
+    pub fn freeze(&self) -> mpsc::Sender<()> {
+        let (thaw, thawed) = mpsc::channel();
+        self.runtime.spawn(async move {
+            // It blocks the thread, and that is the point; it ends with an error when the sender is dropped.
+            let _ = thawed.recv();
+        });
+        thaw
+    }
+
     /// Runs `future` inside beside others.
     pub fn spawn<T: Send + 'static>(
         &self,

@@ -63,6 +63,16 @@ impl Pulse {
         Stall { there, back }
     }
 
+    /// From `at` until both directions have been heard again.
+    pub fn silent_after(&self, at: Instant) -> Duration {
+        let silences = self.arrivals.iter().map(|arrivals| {
+            let arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = arrivals.iter().find(|arrival| **arrival > at).copied();
+            first.unwrap_or_else(Instant::now) - at
+        });
+        silences.max().unwrap_or_default()
+    }
+
     /// Waits until both directions have been heard for `calm` without a long silence after `from`; the stall until then.
     pub async fn settled(&self, from: Instant, calm: Duration, within: Duration) -> anyhow::Result<Stall> {
         while self.stall_since(Instant::now().checked_sub(calm).unwrap_or(from)).longest() > LONG

@@ -65,6 +65,12 @@ impl RelayProcess {
         Ok((field("VmRSS:")?, field("VmHWM:")?))
     }
 
+    /// Lets the largest amount of memory count from now.
+    pub fn forget_peak(&self) -> anyhow::Result<()> {
+        // proc(5): 5 resets the high-water mark.
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.id()?), "5")?)
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.running.as_ref().map(|running| running.err().text()).unwrap_or_default()
