@@ -137,7 +137,7 @@ struct Scene {
 struct Counts {
     at: Instant,
     strange: (u64, u64),
-    stolen: u64,
+    known: u64,
     answered: u64,
     unread: u64,
     cpu: Duration,
@@ -197,7 +197,7 @@ impl Scene {
         let hosts = [RELAY, DESK, AGENT, ATTACKER, PEERS_IN_TUNNELS, PEERS_OVER_UDP];
         let topology = Topology::new(&hosts, USUAL_MTU)?;
         topology.send_strangers_to(ATTACKER)?;
-        topology.count_attack(RELAY, ATTACKER, Topology::address(AGENT))?;
+        topology.count_attack(RELAY, ATTACKER, AGENT)?;
         topology.rule(&no_udp(PEERS_IN_TUNNELS))?;
         let help = Command::new(program).args(["serve", "--help"]).output()?;
         let has_metrics = String::from_utf8_lossy(&help.stdout).contains("--metrics ");
@@ -247,7 +247,7 @@ impl Scene {
             name,
             seconds: (ended - before.at).as_secs_f64(),
             trips: self.pings.between(before.at, ended),
-            arrived: if strange > 0 { strange } else { after.stolen - before.stolen },
+            arrived: if strange > 0 { strange } else { after.known - before.known },
             unread: after.unread - before.unread,
             strange_bytes: after.strange.1 - before.strange.1,
             answered_bytes: after.answered - before.answered,
@@ -275,7 +275,7 @@ impl Scene {
         Ok(Counts {
             at: Instant::now(),
             strange: relay.counted("strange")?,
-            stolen: relay.counted("stolen")?.0,
+            known: relay.counted("known")?.0,
             answered: attacker.counted("answered")?.1,
             unread: unread(&relay.run("cat", &["/proc/net/snmp"])?)?,
             cpu: process::cpu(self.relay.id()?)?,
@@ -311,18 +311,20 @@ impl Scene {
         let organization = desk.organization.organization_key();
         let desk_port = self.topology.host(ATTACKER).udp_port()?;
 
-        let (memory, before) = (self.relay.memory()?.0, self.counts().await?);
-        self.relay.forget_peak()?;
-        say(&format!("{} peers of each kind register", options.peers));
         let (in_tunnels, over_udp) =
             (Host::start(self.topology.host(PEERS_IN_TUNNELS))?, Host::start(self.topology.host(PEERS_OVER_UDP))?);
-        let tunnelled = gather(&in_tunnels, &self.relay.address, organization, options.peers).await?;
-        let plain = gather(&over_udp, &self.relay.address, organization, options.peers).await?;
-        let mut phases = vec![self.seen("peers register", before, Instant::now(), memory, None).await?];
+        let (mut phases, mut gathered) = (Vec::new(), Vec::new());
+        for (name, host) in [("tunnels register", &in_tunnels), ("UDP peers register", &over_udp)] {
+            say(name);
+            let (memory, before) = (self.relay.memory()?.0, self.counts().await?);
+            self.relay.forget_peak()?;
+            gathered.push(gather(host, &self.relay.address, organization, options.peers).await?);
+            phases.push(self.seen(name, before, Instant::now(), memory, None).await?);
+        }
 
         // One after the other, so that nothing of theirs is read from here on.
         let frozen = [in_tunnels.freeze(), over_udp.freeze()];
-        for (name, agents) in [("tunnels never read", &tunnelled), ("UDP peers never read", &plain)] {
+        for (name, agents) in ["tunnels never read", "UDP peers never read"].into_iter().zip(&gathered) {
             let routes = agents.iter().map(|agent| agent.client.route().route());
             let wave = Wave {
                 payloads: routes.map(|route| initials::session_packet(&route, initials::INITIAL_BYTES)).collect(),
@@ -335,7 +337,7 @@ impl Scene {
         }
         drop(frozen);
         // They leave, so that what follows is as before.
-        drop((tunnelled, plain, in_tunnels, over_udp, desk));
+        drop((gathered, in_tunnels, over_udp, desk));
         drop(desk_host);
         tokio::time::sleep(BREATH).await;
         Ok(phases)

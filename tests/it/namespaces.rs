@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use belay_protocol::ConsoleKey;
 use belay_relay::client::{Link, Notice, Role};
-use belay_tests::namespaces::{self, Conversation, Host, Pulse, RelayProcess, Topology, USUAL_MTU, cut, loss, no_udp};
+use belay_tests::namespaces::{
+    self, Conversation, Flood, Host, Pings, Pulse, RelayProcess, Source, Topology, USUAL_MTU, Wave, cut, initials,
+    loss, no_udp,
+};
 use belay_tests::programs::Program;
 use belay_tests::requirement;
 use tokio::sync::watch;
@@ -17,6 +20,7 @@ const RELAY: u8 = 1;
 const DESK: u8 = 2;
 const AGENT: u8 = 3;
 const OTHER_RELAY: u8 = 4;
+const ATTACKER: u8 = 5;
 
 const PORT: u16 = 4433;
 
@@ -229,4 +233,52 @@ async fn a_desk_that_changes_its_address_is_followed() {
     let (from, to) = (Topology::address(DESK), Ipv4Addr::new(10, 71, DESK, 33));
     scene.topology.readdress(DESK, from, to).unwrap();
     scene.exchange().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_spoofed_packets_costs_a_session_nothing_and_is_not_amplified() {
+    if !can_run() {
+        return;
+    }
+    let topology = Topology::new(&[RELAY, DESK, AGENT, ATTACKER], USUAL_MTU).unwrap();
+    topology.send_strangers_to(ATTACKER).unwrap();
+    topology.count_attack(RELAY, ATTACKER, AGENT).unwrap();
+    let relay =
+        RelayProcess::start(topology.host(RELAY), &relay_program(), Topology::socket(RELAY, PORT), &[]).unwrap();
+    let desk = (topology.host(DESK), &relay.address);
+    let opening = Conversation::open(desk, (topology.host(AGENT), vec![relay.address.clone()]));
+    let talk = timeout(DEADLINE, opening).await.unwrap().unwrap();
+    let ends = ((&talk.agent_host, &talk.ours), (&talk.desk_host, &talk.theirs));
+    exchange(ends.0, ends.1).await;
+    let pings = Pings::start(ends.0, ends.1).await.unwrap();
+    relay.forget_peak().unwrap();
+    let (before, _) = relay.memory().unwrap();
+
+    let to = Topology::socket_v4(RELAY, PORT);
+    let agent = Topology::socket_v4(AGENT, topology.host(AGENT).udp_port().unwrap());
+    let of_pair = initials::session_packet(&talk.desk.client.route().route(), initials::INITIAL_BYTES);
+    let waves = [
+        (vec![initials::garbage(0)], initials::LONG_ID, Source::MadeUp),
+        ((0..16).map(|_| initials::garbage(64)).collect(), initials::LONG_ID, Source::MadeUp),
+        (initials::client_hellos(5_000, to.into()).unwrap(), 0..0, Source::MadeUp),
+        (vec![of_pair], initials::SESSION_NOISE, Source::Stolen(agent)),
+    ];
+    for (payloads, random, source) in waves {
+        let wave = Wave { payloads, random, source, to, per_second: 10_000 };
+        let flood = Flood::start(topology.host(ATTACKER), wave).unwrap();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert!(flood.sent() > 100, "the flood does not flow");
+        drop(flood);
+        exchange(ends.0, ends.1).await;
+    }
+    assert!(pings.is_alive(), "the session is dead");
+    let ((strange, strange_bytes), (known, _)) =
+        (topology.host(RELAY).counted("strange").unwrap(), topology.host(RELAY).counted("known").unwrap());
+    assert!(strange > 300 && known > 100, "the flood does not arrive: {strange}, {known}");
+    let answered = topology.host(ATTACKER).counted("answered").unwrap().1;
+    assert!(answered > 0, "valid hellos are answered");
+    assert!(answered <= 3 * strange_bytes, "{answered} bytes were answered to {strange_bytes}");
+    let (_, peak) = relay.memory().unwrap();
+    assert!(peak.saturating_sub(before) <= 64 << 20, "{before} bytes became {peak}");
+    println!("{strange} packets, {answered} of {strange_bytes} bytes answered; memory {before} to {peak}");
 }

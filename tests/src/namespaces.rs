@@ -206,14 +206,15 @@ impl Topology {
         self.router.ip(&format!("route add default via {}", Self::address(number)))
     }
 
-    /// Counts at the relay's host what arrives from made-up sources (`strange`) and from a host (`stolen`), and at the
-    /// attacker's what comes back to made-up addresses (`answered`).
-    pub fn count_attack(&self, relay: u8, attacker: u8, stolen: Ipv4Addr) -> anyhow::Result<()> {
+    /// Counts at the relay's host what arrives from made-up sources (`strange`) and from the hosts whose addresses an
+    /// attacker uses, its own among them (`known`), and at the attacker's what comes back to made-up ones (`answered`).
+    pub fn count_attack(&self, relay: u8, attacker: u8, victim: u8) -> anyhow::Result<()> {
+        let [attackers, victims] = [attacker, victim].map(Self::address);
         self.host(relay).nft(&format!(
-            "table ip belay {{ counter strange {{ }}\ncounter stolen {{ }}\n\
+            "table ip belay {{ counter strange {{ }}\ncounter known {{ }}\n\
              chain arriving {{ type filter hook prerouting priority 0;\n\
              meta l4proto udp ip saddr != 10.0.0.0/8 counter name strange\n\
-             meta l4proto udp ip saddr {stolen} counter name stolen\n}}\n}}"
+             meta l4proto udp ip saddr {{ {attackers}, {victims} }} counter name known\n}}\n}}"
         ))?;
         self.host(attacker).nft(
             "table ip belay { counter answered { }\n\
