@@ -1,5 +1,5 @@
 //! Networks of real kernels: hosts that are network namespaces of this machine, around a router that can lose, translate
-//! and cut. They need root, `ip` and `nft`.
+//! and cut. They need root, `ip`, `nft` and `nsenter`.
 //!
 //! Everything has the process id in its name and goes when its handle goes, also when a test fails; what a killed process
 //! leaves behind, the next one removes. Nothing outside the namespaces is changed.
@@ -19,8 +19,8 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -55,6 +55,9 @@ impl Namespace {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         static SWEPT: Once = Once::new();
         SWEPT.call_once(sweep);
+        // The first of all makes the directory a mount point; two at once would hide each other's names.
+        static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+        let _turn = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("belay-{}-{}-{label}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         run(Command::new("ip").args(["netns", "add", &name]), "")?;
         let namespace = Self { name };
@@ -71,8 +74,10 @@ impl Namespace {
     /// A command that runs `command` inside, with its arguments, environment and directory. Its process id is that of the
     /// program.
     pub fn inside(&self, command: &Command) -> Command {
-        let mut inside = Command::new("ip");
-        inside.args(["netns", "exec", &self.name]).arg(command.get_program()).args(command.get_args());
+        // Not `ip netns exec`, which also mounts a /sys of its own.
+        let mut inside = Command::new("nsenter");
+        inside.arg(format!("--net=/run/netns/{}", self.name)).arg("--");
+        inside.arg(command.get_program()).args(command.get_args());
         inside.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
         inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         if let Some(directory) = command.get_current_dir() {

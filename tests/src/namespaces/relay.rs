@@ -40,7 +40,8 @@ impl RelayProcess {
         command.env_clear().current_dir(self.data.path()).args(["--log", "warn", "serve", "--any-organization"]);
         command.args(["--drain", "0", "--listen", &self.listen.to_string(), "--data"]).arg(self.data.path());
         let running = Running::start(&mut namespace.inside(command.args(&self.more)))?;
-        self.address = running.out().line_with("#")?.trim().parse()?;
+        let line = running.out().line_with("#").with_context(|| running.err().text())?;
+        self.address = line.trim().parse()?;
         self.running = Some(running);
         Ok(())
     }
