@@ -4,7 +4,8 @@
 //! pass where only HTTPS passes; it proves nothing, and nothing relies on it: inside travel the same QUIC packets as
 //! over UDP, by which the relay's key is proved.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -24,23 +25,76 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// Bytes read at once: one TLS record.
 const READ_BYTES: usize = 16 * 1024;
 
+/// Bytes by which a queue's memory grows. The first step of each buffer is its own.
+const STEP_BYTES: usize = 8 * 1024;
+
+/// Memory that many queues have in common beyond the little that each is sure of: readers that do not read cost this
+/// much in all, however many they are.
+#[derive(Debug)]
+pub(crate) struct SharedRoom {
+    left_bytes: AtomicUsize,
+}
+
+impl SharedRoom {
+    pub(crate) fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { left_bytes: AtomicUsize::new(bytes) })
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let taken = self.left_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        taken.is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.left_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 /// Frames on their way into a tunnel. A full queue drops what comes: QUIC repairs it, and a slow reader costs no more
 /// than the queue's bound.
 #[derive(Debug)]
 pub(crate) struct FrameQueue {
     waiting: Mutex<Waiting>,
     arrived: Notify,
+    shared: Arc<SharedRoom>,
 }
 
 #[derive(Debug)]
 struct Waiting {
     frames: Vec<u8>,
     bytes_max: usize,
+    /// Bytes of memory from the shared room, of these frames and of those that are being written.
+    borrowed: usize,
+}
+
+impl Waiting {
+    /// Makes room for `bytes` more, if the shared room has it.
+    fn make_room(&mut self, bytes: usize, shared: &SharedRoom) -> bool {
+        let (wanted, had) = (self.frames.len() + bytes, self.frames.capacity());
+        if wanted <= had {
+            return true;
+        }
+        let capacity = wanted.next_multiple_of(STEP_BYTES);
+        let borrowed = capacity - had.max(STEP_BYTES);
+        if !shared.take(borrowed) {
+            return false;
+        }
+        self.borrowed += borrowed;
+        self.frames.reserve_exact(capacity - self.frames.len());
+        true
+    }
 }
 
 impl FrameQueue {
+    /// A queue of its own.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { waiting: Mutex::new(Waiting { frames: Vec::new(), bytes_max }), arrived: Notify::new() }
+        Self::within(bytes_max, SharedRoom::new(usize::MAX))
+    }
+
+    /// One of many queues.
+    pub(crate) fn within(bytes_max: usize, shared: Arc<SharedRoom>) -> Self {
+        let waiting = Waiting { frames: Vec::new(), bytes_max, borrowed: 0 };
+        Self { waiting: Mutex::new(waiting), arrived: Notify::new(), shared }
     }
 
     /// Changes how many bytes may wait.
@@ -50,11 +104,19 @@ impl FrameQueue {
 
     /// Adds datagrams of `stride` bytes, the last of which may be shorter; how many found room.
     pub(crate) fn push(&self, stride: usize, datagrams: &[u8]) -> usize {
+        let stride = stride.max(1);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = datagrams.len() + LENGTH_BYTES * datagrams.len().div_ceil(stride);
+        if waiting.frames.len() + all <= waiting.bytes_max {
+            // At once, if it can be; otherwise as many as can.
+            waiting.make_room(all, &self.shared);
+        }
         let mut taken = 0;
-        for datagram in datagrams.chunks(stride.max(1)) {
-            if waiting.frames.len() + LENGTH_BYTES + datagram.len() > waiting.bytes_max
-                || datagram.len() > DATAGRAM_MAX_BYTES
+        for datagram in datagrams.chunks(stride) {
+            let bytes = LENGTH_BYTES + datagram.len();
+            if datagram.len() > DATAGRAM_MAX_BYTES
+                || waiting.frames.len() + bytes > waiting.bytes_max
+                || !waiting.make_room(bytes, &self.shared)
             {
                 break;
             }
@@ -76,10 +138,13 @@ impl FrameQueue {
             {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
                 std::mem::swap(&mut frames, &mut waiting.frames);
+                if frames.is_empty() {
+                    // Nothing waits: what was needed in a busy moment is given back.
+                    (frames, waiting.frames) = (Vec::new(), Vec::new());
+                    self.shared.give_back(std::mem::take(&mut waiting.borrowed));
+                }
             }
             if frames.is_empty() {
-                // Nothing waits: what was needed in a busy moment is given back.
-                frames.shrink_to(READ_BYTES);
                 self.arrived.notified().await;
                 continue;
             }
@@ -95,6 +160,13 @@ impl FrameQueue {
             }
             frames.clear();
         }
+    }
+}
+
+impl Drop for FrameQueue {
+    fn drop(&mut self) {
+        let waiting = self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.shared.give_back(waiting.borrowed);
     }
 }
 
@@ -196,6 +268,27 @@ mod tests {
         });
         let _ = writer.await;
         assert_eq!(reader.await.unwrap(), [40, 40, 20, 10]);
+    }
+
+    #[tokio::test]
+    async fn queues_that_nobody_reads_share_their_room() {
+        let room = SharedRoom::new(4 * STEP_BYTES);
+        let queues: Vec<FrameQueue> = (0..10).map(|_| FrameQueue::within(64 * STEP_BYTES, Arc::clone(&room))).collect();
+        let fill = |queue: &FrameQueue| queue.push(1_000, &vec![7; 32 * STEP_BYTES]);
+        let taken: Vec<usize> = queues.iter().map(fill).collect();
+        let sure = STEP_BYTES / (1_000 + LENGTH_BYTES);
+        assert_eq!(taken[1..], [sure; 9], "each has its own step");
+        assert_eq!(taken[0], 5 * STEP_BYTES / (1_000 + LENGTH_BYTES), "the first has all that is shared");
+        let held: usize = queues.iter().map(|queue| queue.waiting.lock().unwrap().frames.capacity()).sum();
+        assert!(held <= (10 + 4) * STEP_BYTES, "{held}");
+        assert_eq!(room.left_bytes.load(Ordering::Relaxed), 0);
+
+        // What was read is free for others, and so is what belonged to one that is gone.
+        let _ = timeout(Duration::from_millis(50), queues[0].write_to(tokio::io::sink())).await;
+        assert_eq!(room.left_bytes.load(Ordering::Relaxed), 4 * STEP_BYTES);
+        assert!(fill(&queues[1]) > sure);
+        drop(queues);
+        assert_eq!(room.left_bytes.load(Ordering::Relaxed), 4 * STEP_BYTES);
     }
 
     #[tokio::test(start_paused = true)]

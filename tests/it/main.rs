@@ -12,6 +12,8 @@ mod killed_intake;
 mod layout;
 mod links;
 mod malicious;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod refusals;
 mod relay_operations;
 mod resume;

@@ -4,6 +4,8 @@ pub mod demo;
 pub mod figures;
 pub mod links;
 pub mod lying_relay;
+#[cfg(target_os = "linux")]
+pub mod namespaces;
 pub mod net;
 pub mod programs;
 pub mod requirement;

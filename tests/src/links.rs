@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::PeerRoute;
 use belay_relay::client::{Client, ClientOptions, Link, Notice, Registration, Role};
@@ -111,7 +112,12 @@ impl Agent {
 
     /// Reaches a desk.
     pub async fn reach(&mut self, desk: &Desk) -> anyhow::Result<PeerRoute> {
-        self.registration.reach(desk.organization.organization_key()).await;
+        self.reach_organization(desk.organization.organization_key()).await
+    }
+
+    /// Reaches a desk of an organization.
+    pub async fn reach_organization(&mut self, organization: OrganizationKey) -> anyhow::Result<PeerRoute> {
+        self.registration.reach(organization).await;
         loop {
             match self.registration.notice().await.context("the registration ended")? {
                 Notice::Opened { peer, .. } => return Ok(peer),

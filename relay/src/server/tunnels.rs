@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::dataplane::DataPlane;
 use super::keys::source_prefix;
 use crate::net::{ByteStream, StreamListener, TunnelNumber};
-use crate::tunnel::{self, FrameQueue};
+use crate::tunnel::{self, FrameQueue, SharedRoom};
 
 /// The tunnels that are open.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub struct Tunnels {
     open: RwLock<HashMap<TunnelNumber, Arc<Tunnel>>>,
     next: AtomicU64,
     slots: Mutex<Slots>,
+    queued: Arc<SharedRoom>,
 }
 
 /// How many tunnels there are, by source network.
@@ -64,6 +65,10 @@ impl Default for TunnelCaps {
 const UNREGISTERED_QUEUE_BYTES: usize = 16 * 1024;
 const QUEUE_BYTES: usize = 256 * 1024;
 
+/// Bytes that may wait in all tunnels together, beyond the first few kilobytes of each: a hundred that are busy at once,
+/// and no more than this for a thousand that are never read.
+const QUEUED_BYTES: usize = 24 * 1024 * 1024;
+
 /// Time in which somebody must register through a tunnel.
 const REGISTER_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -77,7 +82,8 @@ struct Tunnel {
 impl Tunnels {
     /// No tunnels, beside UDP sockets that are bound to `beside`.
     pub fn new(beside: SocketAddr, caps: TunnelCaps) -> Arc<Self> {
-        Arc::new(Self { beside, caps, open: RwLock::default(), next: AtomicU64::new(1), slots: Mutex::default() })
+        let (open, slots) = (RwLock::default(), Mutex::default());
+        Arc::new(Self { beside, caps, open, next: AtomicU64::new(1), slots, queued: SharedRoom::new(QUEUED_BYTES) })
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {
@@ -172,7 +178,7 @@ impl Tunnels {
         };
         let tunnel = Arc::new(Tunnel {
             from,
-            frames: FrameQueue::new(UNREGISTERED_QUEUE_BYTES),
+            frames: FrameQueue::within(UNREGISTERED_QUEUE_BYTES, Arc::clone(&self.queued)),
             registered: CancellationToken::new(),
         });
         let open = OpenTunnel::add(self, Arc::clone(&tunnel));
