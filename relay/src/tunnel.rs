@@ -22,8 +22,9 @@ const LENGTH_BYTES: usize = 2;
 /// Time in which a peer must read something of what waits for it.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// Bytes read at once: one TLS record.
+/// Bytes read at once: one TLS record. A tunnel through which little comes is content with less.
 const READ_BYTES: usize = 16 * 1024;
+const READ_LEAST_BYTES: usize = 2 * 1024;
 
 /// Bytes by which a queue's memory grows. The first step of each buffer is its own.
 const STEP_BYTES: usize = 8 * 1024;
@@ -177,7 +178,7 @@ pub(crate) async fn read_from(
     silence: Duration,
     mut take: impl FnMut(usize, &[u8]),
 ) {
-    let mut buffer = vec![0; READ_BYTES];
+    let mut buffer = vec![0; READ_LEAST_BYTES];
     let mut filled = 0;
     let mut batch = Vec::new();
     while let Ok(Ok(read)) = timeout(silence, stream.read(&mut buffer[filled..])).await {
@@ -185,9 +186,13 @@ pub(crate) async fn read_from(
             return;
         }
         filled += read;
+        let was_full = filled == buffer.len();
         let Some(used) = split(&buffer[..filled], &mut batch, &mut take) else { return };
         buffer.copy_within(used..filled, 0);
         filled -= used;
+        if was_full && buffer.len() < READ_BYTES {
+            buffer.resize(2 * buffer.len(), 0);
+        }
     }
 }
 

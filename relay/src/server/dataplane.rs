@@ -65,6 +65,8 @@ pub struct DataPlane {
     local: Inbox,
     first_initials: InitialLimit,
     continued_initials: InitialLimit,
+    /// Those out of tunnels, whose addresses TCP has proved: a flood of made-up ones does not use up their share.
+    tunnel_initials: InitialLimit,
     counters: Arc<Counters>,
     started: Instant,
 }
@@ -94,6 +96,7 @@ impl DataPlane {
             local: Inbox::new(LOCAL_BATCHES_MAX),
             first_initials: InitialLimit::new(),
             continued_initials: InitialLimit::new(),
+            tunnel_initials: InitialLimit::new(),
             counters,
             started: Instant::now(),
         })
@@ -284,7 +287,11 @@ impl DataPlane {
     }
 
     fn pass_initial(&self, batch: RecvMeta, initial: &[u8], is_continued: bool, now: Duration) {
-        let limit = if is_continued { &self.continued_initials } else { &self.first_initials };
+        let limit = match is_continued {
+            _ if TunnelNumber::of(batch.addr).is_some() => &self.tunnel_initials,
+            true => &self.continued_initials,
+            false => &self.first_initials,
+        };
         if limit.admits(self.tunnels.origin(batch.addr), now) {
             self.pass(batch, initial);
         } else {
