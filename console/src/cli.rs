@@ -64,6 +64,12 @@ enum Command {
         after_help = "Example:\n  belay-console ticket open --title 'Disk is full' --customer 'Nordwind'\n  belay-console ticket list"
     )]
     Ticket(Ticket),
+    /// List the known devices, shut one out, or let it in again
+    #[command(
+        subcommand,
+        after_help = "Example:\n  belay-console device list\n  belay-console device revoke 7 --reason 'Stolen'"
+    )]
+    Device(Device),
     /// Manage the users of the desk
     #[command(subcommand, after_help = "Example:\n  belay-console user add eva --role technician")]
     User(User),
@@ -167,6 +173,44 @@ enum Ticket {
 }
 
 #[derive(Debug, Subcommand)]
+enum Device {
+    /// List the devices that joined last
+    #[command(after_help = "Example:\n  belay-console device list --json")]
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut a device out: its sessions end at once, and no code or relay lets it in
+    #[command(after_help = "Example:\n  belay-console device revoke 7 --reason 'Stolen'")]
+    Revoke {
+        #[command(flatten)]
+        place: Place,
+        /// The device's number, as `device list` shows it
+        id: i64,
+        /// One line that says why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a device in again; its customer needs a new code
+    #[command(after_help = "Example:\n  belay-console device restore 7")]
+    Restore {
+        #[command(flatten)]
+        place: Place,
+        /// The device's number, as `device list` shows it
+        id: i64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum User {
     /// Create a user and print the link by which they set their password
     #[command(after_help = "Example:\n  belay-console user add eva --role technician")]
@@ -230,6 +274,7 @@ impl Command {
             Self::Init(init) => init.run(language).await,
             Self::Serve(serve) => serve.run(language).await,
             Self::Ticket(ticket) => ticket.run(language).await,
+            Self::Device(device) => device.run(language).await,
             Self::User(user) => user.run(language).await,
             Self::Audit(audit) => audit.run(language).await,
         }
@@ -349,6 +394,28 @@ impl Ticket {
                 print(as_json, &tickets, || text::tickets(&tickets, language))
             }
         }
+    }
+}
+
+impl Device {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        let (place, as_json, request, told): (_, _, _, fn(&Value, Language) -> String) = match self {
+            Self::List { place, json } => {
+                let list = LocalRequest::new(Method::GET, "/api/v1/devices", None);
+                let devices = place.ask(&[list]).await?.remove(0)["items"].take();
+                return print(json, &devices, || text::devices(&devices, language));
+            }
+            Self::Revoke { place, id, reason, json: as_json } => {
+                let (path, body) = (format!("/api/v1/devices/{id}/revoke"), json!({ "reason": reason }));
+                (place, as_json, LocalRequest::new(Method::POST, path, Some(body)), text::revoked)
+            }
+            Self::Restore { place, id, json } => {
+                let path = format!("/api/v1/devices/{id}/restore");
+                (place, json, LocalRequest::new(Method::POST, path, None), text::restored)
+            }
+        };
+        let device = place.ask(&[request]).await?.remove(0);
+        print(as_json, &device, || told(&device, language))
     }
 }
 

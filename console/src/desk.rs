@@ -221,9 +221,19 @@ async fn follow(
     stop: CancellationToken,
 ) {
     let mut departing: HashMap<DeviceKey, AbortOnDropHandle<()>> = HashMap::new();
+    let mut revocations = shared.store.revocations();
+    // Without a relay that listens there is nobody to tell; it is told when it is there.
+    let mut is_up = false;
     loop {
         let notice = tokio::select! {
             () = stop.cancelled() => return,
+            Ok(()) = revocations.changed(), if is_up => {
+                if !deny_revoked(&registration, &shared.store).await {
+                    tokio::time::sleep(STORE_PAUSE).await;
+                    revocations.mark_changed();
+                }
+                continue;
+            }
             notice = registration.notice() => notice,
         };
         departing.retain(|_, timer| !timer.is_finished());
@@ -231,8 +241,11 @@ async fn follow(
             Some(Notice::Up) => {
                 tracing::info!("registered with the relay");
                 state.send_replace(Presence::Present);
+                is_up = true;
+                revocations.mark_changed();
             }
             Some(Notice::Down(error)) => {
+                is_up = false;
                 report_down(&state, &error);
                 state.send_replace(Presence::Absent(Some(error.to_string())));
             }
@@ -248,8 +261,23 @@ async fn follow(
             Some(Notice::Slowed(peer)) => {
                 tracing::warn!(device = DeviceKey(peer.key).short(), "slowed by the relay's budget");
             }
-            Some(Notice::Refused(_)) => {}
+            // A desk asks for nobody: it is the list of revoked devices, which is longer than the relay takes.
+            Some(Notice::Refused(refusal)) => tracing::error!(?refusal, "the relay does not take what it was told"),
             None => return,
+        }
+    }
+}
+
+/// Tells the relay the whole list of devices that must not reach the desk. `false` when the store could not say.
+async fn deny_revoked(registration: &Registration, store: &Store) -> bool {
+    match store.revoked_devices().await {
+        Ok(devices) => {
+            registration.deny_only(devices).await;
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "the relay could not be told which devices are revoked; trying again");
+            false
         }
     }
 }
@@ -264,6 +292,9 @@ fn report_down(state: &watch::Sender<Presence>, error: &RelayError) {
 
 /// A desk has one control connection a relay, so that it can afford to notice a restart within seconds.
 const CONTROL_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Between two tries to read what the store could not say.
+const STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How long a device that its relay has lost may take to come back before its session counts as interrupted. A change
 /// of network takes a few seconds.

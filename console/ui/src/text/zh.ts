@@ -210,7 +210,7 @@ export const zh: typeof en = {
     priority: '优先级',
     owner: '负责人',
   },
-  refusals: { expired: '已过期', used: '已被使用', replaced: '已被新的验证码取代', ticket_takes_no_sessions: '工单已关闭，无法使用', wrong_secret: '链接与其不符', other: '已失效' },
+  refusals: { expired: '已过期', used: '已被使用', replaced: '已被新的验证码取代', ticket_takes_no_sessions: '工单已关闭，无法使用', wrong_secret: '链接与其不符', device_revoked: '无法使用，因为该设备已停用', other: '已失效' },
   endReasons: {
     done: '全部完成',
     customer: '客户结束或拒绝',
