@@ -16,6 +16,7 @@ mod refusals;
 mod relay_operations;
 mod resume;
 mod resumed_visits;
+mod revocation;
 mod roaming;
 mod simulated;
 mod simulator;

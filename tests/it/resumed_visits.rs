@@ -87,7 +87,7 @@ impl Visit {
 }
 
 /// Opens a session and shows the code.
-async fn redeem(
+pub(super) async fn redeem(
     agent: &Agent,
     peer: &PeerRoute,
     invite: &Invite,
