@@ -1,13 +1,14 @@
 //! The desk as customers' machines meet it: its word for itself, its presence at the relays, and its sessions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use belay_protocol::DeviceKey;
-use belay_protocol::bounded::Name;
+use belay_protocol::bounded::{BoundedVec, Name};
 use belay_protocol::delegation::Delegation;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::Introduction;
+use belay_protocol::well_known::{MAX_RELAYS, WellKnownRelay};
 use belay_relay::client::{
     Arriving, Client, ClientOptions, Notice, Registration, RelayError, Resumables, Role, StartError,
 };
@@ -60,11 +61,15 @@ pub struct Desk {
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) introduction: Introduction,
+    /// Where the desk can be met, as devices are told it.
+    pub(crate) relays: BoundedVec<WellKnownRelay, MAX_RELAYS>,
     /// Sessions that go on when their link is lost and the device comes back.
     pub(crate) resumables: Resumables,
     client: Client,
     sources: Mutex<HashMap<DeviceKey, [u8; 16]>>,
     departures: Mutex<HashMap<DeviceKey, CancellationToken>>,
+    /// Devices that a relay has lost; each may come back, also through another relay, before its timer ends.
+    departing: Mutex<HashMap<DeviceKey, AbortOnDropHandle<()>>>,
     visits: Mutex<HashMap<SessionId, CancellationToken>>,
 }
 
@@ -102,9 +107,9 @@ impl Shared {
     }
 
     /// Begins the time in which a device that has gone may come back, as after changing networks.
-    fn begin_departure(self: &Arc<Self>, device: DeviceKey, stop: &CancellationToken) -> AbortOnDropHandle<()> {
+    fn begin_departure(self: &Arc<Self>, device: DeviceKey, stop: &CancellationToken) {
         let (shared, stop) = (Arc::clone(self), stop.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move {
+        let timer = AbortOnDropHandle::new(tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(DEPARTURE_GRACE) => {
@@ -114,7 +119,19 @@ impl Shared {
                     }
                 }
             }
-        }))
+        }));
+        let mut departing = self.departing();
+        departing.retain(|_, timer| !timer.is_finished());
+        departing.insert(device, timer);
+    }
+
+    /// Says that a device has come, perhaps back.
+    fn end_departure(&self, device: &DeviceKey) {
+        self.departing().remove(device);
+    }
+
+    fn departing(&self) -> MutexGuard<'_, HashMap<DeviceKey, AbortOnDropHandle<()>>> {
+        self.departing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a device comes from, as its relay attests it.
@@ -151,6 +168,7 @@ impl Desk {
         };
         let client = Client::start(settings.identity, options)?;
         let role = Role::Desk(settings.delegation);
+        let (relays, _) = BoundedVec::truncating(settings.relays.iter().map(WellKnownRelay::from));
         let (mut registrations, mut presence) = (Vec::new(), Vec::new());
         for relay in settings.relays {
             let (state, watched) = watch::channel(Presence::Absent(None));
@@ -162,10 +180,12 @@ impl Desk {
         let shared = Arc::new(Shared {
             store,
             introduction,
+            relays,
             resumables: Resumables::default(),
             client,
             sources: Mutex::default(),
             departures: Mutex::default(),
+            departing: Mutex::default(),
             visits: Mutex::default(),
         });
         Ok(Self { shared, registrations, presence })
@@ -220,7 +240,6 @@ async fn follow(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) {
-    let mut departing: HashMap<DeviceKey, AbortOnDropHandle<()>> = HashMap::new();
     let mut revocations = shared.store.revocations();
     // Without a relay that listens there is nobody to tell; it is told when it is there.
     let mut is_up = false;
@@ -236,7 +255,6 @@ async fn follow(
             }
             notice = registration.notice() => notice,
         };
-        departing.retain(|_, timer| !timer.is_finished());
         match notice {
             Some(Notice::Up) => {
                 tracing::info!("registered with the relay");
@@ -250,13 +268,13 @@ async fn follow(
                 state.send_replace(Presence::Absent(Some(error.to_string())));
             }
             Some(Notice::Opened { peer, source }) => {
-                departing.remove(&DeviceKey(peer.key));
+                shared.end_departure(&DeviceKey(peer.key));
                 shared.note_source(DeviceKey(peer.key), source);
             }
             Some(Notice::Gone(peer)) => {
                 let device = DeviceKey(peer.key);
                 shared.note_source(device, None);
-                departing.insert(device, shared.begin_departure(device, &stop));
+                shared.begin_departure(device, &stop);
             }
             Some(Notice::Slowed(peer)) => {
                 tracing::warn!(device = DeviceKey(peer.key).short(), "slowed by the relay's budget");

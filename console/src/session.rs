@@ -212,6 +212,11 @@ impl Talk {
         let mut may_go_on = true;
         let admitted = self.session.admit(admitted(redeemed)).map_err(|_| Broken::Lost)?;
         self.sender.send(&admitted).await?;
+        // The one relay of a link may die; a device that came by a single one learns of the others.
+        if shared.relays.len() > 1 {
+            let relays = self.session.also_at(shared.relays.clone()).map_err(|_| Broken::Lost)?;
+            self.sender.send(&relays).await?;
+        }
         let departure = shared.departure_of(&self.device());
         // What happened to the session between its code and the first event that is heard here.
         if let Some(reason) = end_by_store(shared, redeemed).await {
