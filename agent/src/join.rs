@@ -158,7 +158,7 @@ impl Visit<'_> {
         let grants = self.grants(&admitted);
         let survey = looking.await.map_err(|error| JoinError::local(&error))?;
         let survey = survey.map_err(|error| JoinError::local(&error))?;
-        let redacted = prepare(survey, &session, self.invitation)?;
+        let redacted = prepare(survey, &session, self.way)?;
         let request = Request {
             desk: name.to_string(),
             standing,
@@ -173,7 +173,7 @@ impl Visit<'_> {
             tell(person, NOTHING_ALLOWED.text(language));
             Answer::Refused
         } else {
-            self.ask(person, redacted, request, &mut talk).await?
+            self.ask(person, redacted, request, &desk, &mut talk).await?
         };
         let Answer::Approved { report, grants } = answer else {
             self.note_answer(&admitted, Answered::Refused, &[], &hash)?;
@@ -227,10 +227,11 @@ impl Visit<'_> {
 
     /// Asks the person, on a thread where waiting for a key is fine. The desk may end the session in the meantime.
     async fn ask(
-        &self,
+        &mut self,
         person: &mut Person,
         redacted: Redacted,
         request: Request,
+        desk: &PeerRoute,
         talk: &mut Talk,
     ) -> Result<Answer, JoinError> {
         let (yes, colour) = (self.options.yes, self.options.colour);
@@ -268,6 +269,12 @@ impl Visit<'_> {
                     // The connection may be picked up again when there is something to send.
                     Err(_) => may_end = false,
                 },
+                given_up = self.way.given_up(desk), if may_end => {
+                    if !given_up.is_passing() {
+                        return Err(given_up);
+                    }
+                    may_end = false;
+                }
             }
         }
     }
@@ -287,9 +294,9 @@ impl Visit<'_> {
         loop {
             let failed = match current.take() {
                 Some((desk, mut talk, session)) => {
-                    let (language, phases) = (self.options.language, session.phases());
+                    let (language, phases, at_desk) = (self.options.language, session.phases(), self.way.at_desk());
                     let sending = self.send_once(approval, &desk, &mut talk, &session, deadline);
-                    match telling_pauses(person, language, phases, sending).await {
+                    match telling_pauses(person, language, phases, at_desk, sending).await {
                         Ok(()) => return Ok((talk, session)),
                         Err(error) => {
                             session.close(belay_relay::close::Close::Done);
@@ -367,7 +374,7 @@ impl Visit<'_> {
                 _ => Err(JoinError::Protocol("a confirmation was expected".to_owned())),
             }
         };
-        let confirmed = timeout_at(deadline, self.way.while_there(desk, confirmed)).await;
+        let confirmed = timeout_at(deadline, self.way.until_given_up(desk, confirmed)).await;
         confirmed.unwrap_or_else(|_| Err(JoinError::Lost("no confirmation in time".to_owned())))
     }
 
@@ -417,38 +424,43 @@ async fn send_report(session: &Session, consent: &Consent, report: &Approved) ->
     Ok(())
 }
 
-/// Does something that may take as long as a pause of the session, and tells the person of each.
+/// Does something that may take as long as a pause of the session, or an absence of the desk at the relay, and tells the
+/// person of each.
 async fn telling_pauses<T>(
     person: &mut Person,
     language: Language,
     mut phases: watch::Receiver<Phase>,
+    mut at_desk: watch::Receiver<bool>,
     doing: impl Future<Output = T>,
 ) -> T {
     let mut doing = std::pin::pin!(doing);
     let mut is_paused = false;
     loop {
-        let phase = *phases.borrow_and_update();
+        let (phase, is_at_desk) = (*phases.borrow_and_update(), *at_desk.borrow_and_update());
+        let was_paused = is_paused;
+        is_paused = phase == Phase::Paused || !is_at_desk;
         match phase {
-            Phase::Paused if !is_paused => tell(person, PAUSED.text(language)),
-            Phase::Live if is_paused => tell(person, RESUMED.text(language)),
+            Phase::Live | Phase::Paused if is_paused && !was_paused => tell(person, PAUSED.text(language)),
+            Phase::Live if was_paused && !is_paused => tell(person, RESUMED.text(language)),
             _ => {}
         }
-        is_paused = phase == Phase::Paused;
         tokio::select! {
             done = &mut doing => return done,
             Ok(()) = phases.changed() => {}
+            Ok(()) = at_desk.changed() => {}
         }
     }
 }
 
 /// Adds what the session knows about the way to the relay, and redacts.
-fn prepare(mut survey: Survey, session: &Session, invitation: &Invitation) -> Result<Redacted, JoinError> {
+fn prepare(mut survey: Survey, session: &Session, way: &Way) -> Result<Redacted, JoinError> {
     let path = session.link().path();
     let loss = path.lost_packets as f64 * 100.0 / (path.sent_packets.max(1)) as f64;
+    let in_use = way.in_use();
     survey.network.relay = Fact::Known(RelayPath {
-        relay: Name::truncating(invitation.relay.host_port()),
+        relay: Name::truncating(in_use.as_ref().map(|way| way.relay.host_port()).unwrap_or_default()),
         reachability: Reachability::Reached,
-        transport: Some(Transport::Udp),
+        transport: in_use.map(|way| if way.is_tunnel { Transport::Tcp } else { Transport::Udp }),
         rtt_us: u64::try_from(path.round_trip.as_micros()).ok(),
         loss_percent: Some(loss),
         mtu_bytes: Some(path.mtu_bytes),
@@ -461,7 +473,7 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
     if options.invite.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:")) {
         let invite: Invite = options.invite.parse()?;
         return Ok(Invitation {
-            relay: invite.relay,
+            relays: vec![invite.relay],
             organization: invite.organization,
             code: invite.code,
             secret: Some(invite.secret),
@@ -478,8 +490,11 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
     let organization = document
         .organization()
         .ok_or_else(|| JoinError::HelpHost { host: plain(&host), source: desk::WellKnownError::NotADesk })?;
-    let relay = document.relays().into_iter().next().ok_or_else(|| JoinError::NoRelay(plain(&host)))?;
-    Ok(Invitation { relay, organization, code, secret: None, host })
+    let relays = document.relays();
+    if relays.is_empty() {
+        return Err(JoinError::NoRelay(plain(&host)));
+    }
+    Ok(Invitation { relays, organization, code, secret: None, host })
 }
 
 /// A help address as typed, without a scheme or a trailing slash.

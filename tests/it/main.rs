@@ -18,5 +18,6 @@ mod resume;
 mod resumed_visits;
 mod revocation;
 mod roaming;
+mod several_relays;
 mod simulated;
 mod simulator;
