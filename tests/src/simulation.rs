@@ -135,7 +135,7 @@ impl Plan {
         };
         timeout(SETTLE, settling).await.map_err(|_| anyhow::anyhow!("not everything arrived within {SETTLE:?}"))??;
         // Each word was counted where it was said and where it was heard.
-        ensure!(outcome.bytes % 2 == 0, "an odd number of bytes");
+        ensure!(outcome.bytes.is_multiple_of(2), "an odd number of bytes");
         outcome.bytes /= 2;
         outcome.resumed = scene.resumed.await?;
         Ok(outcome)
@@ -308,7 +308,7 @@ impl Counting {
         let count = tokio::spawn(async move {
             let (mut count, mut was_paused) = (0, false);
             loop {
-                let phase = phases.borrow_and_update().clone();
+                let phase = *phases.borrow_and_update();
                 match phase {
                     Phase::Paused => was_paused = true,
                     Phase::Live => count += u64::from(std::mem::take(&mut was_paused)),

@@ -135,7 +135,7 @@ fn further_relays_are_named_and_taken_from_the_admission_to_the_end() {
     assert_eq!(agent.receive(ConsoleMessage::Relays(relays())), Err(Violation::OutOfTurn));
 
     let (mut agent, mut console) = deciding();
-    let mut name = |agent: &mut AgentSession, console: &ConsoleSession| {
+    let name = |agent: &mut AgentSession, console: &ConsoleSession| {
         let named = console.also_at(relays()).unwrap();
         assert_eq!(agent.receive(named), Ok(AgentEvent::AlsoAt(relays())));
     };
