@@ -19,7 +19,7 @@ use belay_protocol::phrase::KeyWords;
 use belay_protocol::report::{Fact, Reachability, RelayPath, Transport};
 use belay_protocol::session::AgentEvent;
 use belay_protocol::{Language, codec};
-use belay_relay::client::{Client, ClientOptions, DialError, Phase, Session};
+use belay_relay::client::{Client, ClientOptions, DialError, Phase, Proxy, Session};
 use belay_relay::clock::unix_ms;
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
@@ -60,6 +60,8 @@ pub struct JoinOptions {
     pub data: PathBuf,
     /// Where sockets come from.
     pub net: Arc<dyn Net>,
+    /// The HTTP proxy of the network, for the help address and for the way to a relay where UDP does not get through.
+    pub proxy: Option<Proxy>,
     /// A captured tree to look at instead of this machine.
     pub root: Option<PathBuf>,
     /// Whether the page may be coloured.
@@ -110,7 +112,7 @@ pub async fn join(options: JoinOptions, mut person: Person, cut: CancellationTok
     let invitation = invitation(&options).await?;
     let host = plain(&invitation.host);
     tell(&mut person, &CONNECTING.fill(language, &[("host", &host)]));
-    let verifying = verify_in_background(&invitation, options.insecure_http);
+    let verifying = verify_in_background(&invitation, &options);
     let client = start_client(&options)?;
     let mut way = Way::open(client, &invitation).await?;
     let mut visit = Visit { options: &options, invitation: &invitation, way: &mut way };
@@ -482,8 +484,8 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
     }
     let code: Code = options.code.as_deref().ok_or(JoinError::NoInvite)?.parse()?;
     let host = help_host(&options.invite).ok_or(JoinError::NoInvite)?;
-    let (asked, insecure_http) = (host.clone(), options.insecure_http);
-    let document = tokio::task::spawn_blocking(move || desk::fetch(&asked, insecure_http))
+    let (asked, insecure_http, proxy) = (host.clone(), options.insecure_http, options.proxy.clone());
+    let document = tokio::task::spawn_blocking(move || desk::fetch(&asked, insecure_http, proxy.as_ref()))
         .await
         .map_err(|error| JoinError::local(&error))?
         .map_err(|source| JoinError::HelpHost { host: plain(&host), source })?;
@@ -506,11 +508,15 @@ fn help_host(text: &str) -> Option<String> {
 }
 
 /// A link's host is asked while the relay is being reached. In the other form the host has been asked already.
-fn verify_in_background(invitation: &Invitation, insecure_http: bool) -> JoinHandle<Verification> {
+fn verify_in_background(invitation: &Invitation, options: &JoinOptions) -> JoinHandle<Verification> {
     let (host, organization) = (invitation.host.clone(), invitation.organization);
     let has_been_asked = invitation.secret.is_none();
+    let (insecure_http, proxy) = (options.insecure_http, options.proxy.clone());
     tokio::task::spawn_blocking(move || {
-        if has_been_asked { Verification::Verified } else { desk::verify(&host, &organization, insecure_http) }
+        if has_been_asked {
+            return Verification::Verified;
+        }
+        desk::verify(&host, &organization, insecure_http, proxy.as_ref())
     })
 }
 
@@ -518,7 +524,11 @@ fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
     std::fs::create_dir_all(&options.data).map_err(|error| JoinError::local(&error))?;
     let identity =
         Identity::load_or_create(&options.data.join("device.key")).map_err(|error| JoinError::local(&error))?;
-    let client = ClientOptions { keep_alive: CONTROL_KEEP_ALIVE, ..ClientOptions::new(Arc::clone(&options.net)) };
+    let client = ClientOptions {
+        keep_alive: CONTROL_KEEP_ALIVE,
+        proxy: options.proxy.clone(),
+        ..ClientOptions::new(Arc::clone(&options.net))
+    };
     Client::start(Arc::new(identity), client).map_err(|error| JoinError::local(&error))
 }
 

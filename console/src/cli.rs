@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use belay_protocol::Language;
 use belay_protocol::bounded::Name;
 use belay_protocol::invite::RelayAddress;
+use belay_relay::client::{NotAProxy, Proxy};
 use belay_relay::logging::LogOptions;
 use belay_relay::net::SystemNet;
 use belay_relay::settings;
@@ -42,6 +43,9 @@ pub struct Cli {
     command: Command,
 }
 
+/// The exit code that wrong options have as well.
+const WRONG_CONFIGURATION: u8 = 2;
+
 const AFTER_HELP: &str = "Example:\n  belay-console init && belay-console serve\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
     Every option can also be set as BELAY_<OPTION> or as a key of the TOML file named by --config.";
@@ -55,7 +59,7 @@ enum Command {
     Init(Init),
     /// Run the console until it is told to stop
     #[command(
-        after_help = "Example:\n  belay-console serve --data /var/lib/belay --http 127.0.0.1:8080 \\\n      --relay relay.example.com:4433#aeb4..."
+        after_help = "Example:\n  belay-console serve --data /var/lib/belay --http 127.0.0.1:8080 \\\n      --relay relay.example.com:4433#aeb4...\n\nWhere only an HTTP proxy leads to the relays, HTTPS_PROXY names it (http://[USER:PASSWORD@]HOST:PORT) and\nNO_PROXY the exceptions."
     )]
     Serve(Serve),
     /// Open tickets and look at them
@@ -262,7 +266,7 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 let _ = writeln!(io::stderr(), "belay-console: {}", text::error(&error, language));
-                ExitCode::FAILURE
+                if error.is::<NotAProxy>() { WRONG_CONFIGURATION.into() } else { ExitCode::FAILURE }
             }
         }
     }
@@ -325,6 +329,7 @@ impl Serve {
             relays: self.relay,
             assets: crate::ASSETS,
             net: Arc::new(SystemNet),
+            proxy: Proxy::from_environment(|name| std::env::var(name).ok())?,
             clock: Clock::System,
         };
         let console = open_after_predecessor(config).await?;

@@ -10,7 +10,7 @@ use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::Introduction;
 use belay_protocol::well_known::{MAX_RELAYS, WellKnownRelay};
 use belay_relay::client::{
-    Arriving, Client, ClientOptions, Notice, Registration, RelayError, Resumables, Role, StartError,
+    Arriving, Client, ClientOptions, Notice, Proxy, Registration, RelayError, Resumables, Role, StartError,
 };
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
@@ -37,6 +37,8 @@ pub struct DeskSettings {
     pub relays: Vec<RelayAddress>,
     /// Where sockets come from.
     pub net: Arc<dyn Net>,
+    /// The HTTP proxy of the network.
+    pub proxy: Option<Proxy>,
 }
 
 /// Whether the desk can be reached through a relay.
@@ -164,6 +166,7 @@ impl Desk {
         let options = ClientOptions {
             accepts_sessions: true,
             keep_alive: CONTROL_KEEP_ALIVE,
+            proxy: settings.proxy,
             ..ClientOptions::new(settings.net)
         };
         let client = Client::start(settings.identity, options)?;

@@ -12,6 +12,7 @@ mod killed_intake;
 mod layout;
 mod links;
 mod malicious;
+mod proxy;
 mod refusals;
 mod relay_operations;
 mod resume;

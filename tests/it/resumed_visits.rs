@@ -288,6 +288,7 @@ async fn pause(cut: IpAddr, relays: impl FnOnce(&RelayAddress) -> Vec<WellKnownR
         insecure_http: false,
         data: dir.path().join("device"),
         net: net.host(AGENT),
+        proxy: None,
         root: None,
         colour: Colour::None,
         patience: 4 * IDLE_TIMEOUT,

@@ -6,6 +6,7 @@ pub mod links;
 pub mod lying_relay;
 pub mod net;
 pub mod programs;
+pub mod proxy;
 pub mod requirement;
 pub mod simulation;
 pub mod world;

@@ -96,6 +96,7 @@ impl Desk {
             relays: [vec![relay], options.further_relays].concat(),
             assets: belay_console::ASSETS,
             net: options.net,
+            proxy: None,
             clock: clock.clone(),
         })
         .await?;
@@ -229,6 +230,7 @@ impl World {
             insecure_http: true,
             data: self.dir.path().join("devices").join(name),
             net: Arc::clone(&self.nets.agent),
+            proxy: None,
             root: None,
             colour: Colour::None,
             patience: Duration::from_secs(20),

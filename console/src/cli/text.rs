@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use belay_protocol::{Language, Phrase};
+use belay_relay::client::NotAProxy;
 use belay_relay::logging::told;
 
 use crate::clock::UnixMillis;
@@ -177,8 +178,17 @@ pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
         let line = detail.chars().filter(char::is_ascii_digit).collect::<String>();
         return chinese.replace("{digits}", &line);
     }
+    if error.is::<NotAProxy>() {
+        return NOT_A_PROXY.text(language).to_owned();
+    }
     told(error.as_ref())
 }
+
+const NOT_A_PROXY: Phrase = Phrase {
+    en: "HTTPS_PROXY is not the address of an HTTP proxy: set it to http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, \
+         or leave it empty.",
+    zh: "HTTPS_PROXY 不是有效的 HTTP 代理地址：请设置为 http://主机:端口 或 http://用户名:密码@主机:端口，或留空。",
+};
 
 /// The refusals a command can meet, in Chinese; their English is in the answer.
 const REFUSALS: &[(&str, &str)] = &[
