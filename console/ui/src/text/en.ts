@@ -254,6 +254,13 @@ export const en = {
     firstSeen: 'First seen',
     lastSeen: 'Last seen',
     key: 'Key',
+    revoked: 'Revoked',
+    revoke: 'Revoke …',
+    revokeTitle: (device: number) => `Revoke device ${device}?`,
+    revokeText: 'Its sessions end at once, and no code lets it in until it is restored.',
+    reason: 'Reason',
+    confirm: 'Revoke',
+    restore: 'Restore',
   },
   problems: {
     network: 'The console cannot be reached. Check the connection and try again.',

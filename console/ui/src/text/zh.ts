@@ -251,6 +251,13 @@ export const zh: typeof en = {
     firstSeen: '首次出现',
     lastSeen: '最近出现',
     key: '公钥',
+    revoked: '已停用',
+    revoke: '停用……',
+    revokeTitle: (device) => `停用设备 ${device}？`,
+    revokeText: '其会话将立即结束；在恢复之前，任何验证码都不能让它连接。',
+    reason: '原因',
+    confirm: '停用',
+    restore: '恢复',
   },
   problems: {
     network: '无法连接控制台。请检查网络后重试。',
