@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use belay_protocol::OrganizationKey;
 use belay_protocol::well_known::{MAX_BYTES, PATH, WellKnown};
+use belay_relay::client::Proxy;
 
 /// How much a desk's claim about its host is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub enum WellKnownError {
     /// The host did not prove its name.
     #[error("{0}")]
     Certificate(rustls::Error),
+    /// The proxy wants to know who asks.
+    #[error("the proxy asks for a name and a password")]
+    ProxyPassword,
     /// The request failed.
     #[error("{0}")]
     Request(Box<ureq::Error>),
@@ -44,14 +48,15 @@ impl From<ureq::Error> for WellKnownError {
         };
         match tls {
             Some(tls @ rustls::Error::InvalidCertificate(_)) => Self::Certificate(tls.clone()),
+            _ if is_proxy_password(&error) => Self::ProxyPassword,
             _ => Self::Request(Box::new(error)),
         }
     }
 }
 
 /// Asks `host` (`HOST` or `HOST:PORT`) for its document, by HTTPS, or by plain HTTP on loopback when `insecure_http` says
-/// so. Blocks for at most [`DEADLINE`].
-pub fn fetch(host: &str, insecure_http: bool) -> Result<WellKnown, WellKnownError> {
+/// so. HTTPS goes through `proxy` unless the host is exempt. Blocks for at most [`DEADLINE`].
+pub fn fetch(host: &str, insecure_http: bool, proxy: Option<&Proxy>) -> Result<WellKnown, WellKnownError> {
     let scheme = match insecure_http {
         true if is_loopback(host) => "http",
         true => return Err(WellKnownError::InsecureHost),
@@ -65,6 +70,8 @@ pub fn fetch(host: &str, insecure_http: bool) -> Result<WellKnown, WellKnownErro
     let config = ureq::Agent::config_builder()
         .tls_config(tls)
         .https_only(!insecure_http)
+        // Said in any case: left alone, it reads the environment by other rules than the way to the relay.
+        .proxy(proxy.filter(|proxy| !insecure_http && proxy.is_for(name_of(host))).map(through).transpose()?)
         .max_redirects(if insecure_http { 0 } else { REDIRECTS_MAX })
         .timeout_global(Some(DEADLINE))
         .user_agent(concat!("belay-agent/", env!("CARGO_PKG_VERSION")));
@@ -74,8 +81,8 @@ pub fn fetch(host: &str, insecure_http: bool) -> Result<WellKnown, WellKnownErro
 }
 
 /// Compares what `host` says with the organization key of the invite.
-pub fn verify(host: &str, organization: &OrganizationKey, insecure_http: bool) -> Verification {
-    match fetch(host, insecure_http) {
+pub fn verify(host: &str, organization: &OrganizationKey, insecure_http: bool, proxy: Option<&Proxy>) -> Verification {
+    match fetch(host, insecure_http, proxy) {
         Ok(document) if document.organization() == Some(*organization) => Verification::Verified,
         Ok(document) if document.organization().is_some() => Verification::Contradicted,
         Ok(_) => Verification::Unverified(WellKnownError::NotADesk.to_string()),
@@ -85,11 +92,32 @@ pub fn verify(host: &str, organization: &OrganizationKey, insecure_http: bool) -
 
 /// Says whether `host`, with or without a port, names this machine and nothing else.
 pub fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
+    let name = name_of(host);
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// A host without its port and its brackets.
+fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[') {
         Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
-    };
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+/// Says whether the proxy has answered 407. The client tells it in words only.
+fn is_proxy_password(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::ConnectProxyFailed(why) if why.contains("407"))
+}
+
+/// The proxy as the HTTP client takes it.
+fn through(proxy: &Proxy) -> Result<ureq::Proxy, ureq::Error> {
+    // It wants an IPv6 address in brackets.
+    let host = if proxy.host.contains(':') { format!("[{}]", proxy.host) } else { proxy.host.clone() };
+    let mut builder = ureq::Proxy::builder(ureq::ProxyProtocol::Http).host(&host).port(proxy.port);
+    if let Some((name, password)) = proxy.credentials() {
+        builder = builder.username(&name).password(&password);
+    }
+    builder.build()
 }
 
 /// Time for the whole request; the customer waits for it on the phone.
@@ -102,13 +130,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn any_name_and_password_of_a_proxy_reach_the_client_as_they_are() {
+        for (address, name, password) in [
+            ("http://user:p%40ss@proxy:3128", "user", "p@ss"),
+            ("http://domain\\user:a:b@proxy", "domain\\user", "a:b"),
+            ("http://user:%e5%af%86@[::1]:1", "user", "密"),
+        ] {
+            let proxy = Proxy::parse(address).unwrap();
+            let through = through(&proxy).unwrap();
+            assert_eq!((through.username(), through.password()), (Some(name), Some(password)), "{address}");
+            assert_eq!(through.port(), proxy.port);
+        }
+    }
+
+    #[test]
     fn plain_http_is_for_this_machine_only() {
         for host in ["localhost", "localhost:8080", "127.0.0.1:80", "[::1]:8080", "127.1.2.3"] {
             assert!(is_loopback(host), "{host}");
         }
         for host in ["help.example.com", "localhost.example.com", "10.0.0.1", "[::2]:80", "", "0.0.0.0"] {
             assert!(!is_loopback(host), "{host}");
-            assert!(matches!(fetch(host, true), Err(WellKnownError::InsecureHost)), "{host}");
+            assert!(matches!(fetch(host, true, None), Err(WellKnownError::InsecureHost)), "{host}");
         }
     }
 }

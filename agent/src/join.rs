@@ -19,7 +19,7 @@ use belay_protocol::phrase::KeyWords;
 use belay_protocol::report::{Fact, Reachability, RelayPath, Transport};
 use belay_protocol::session::AgentEvent;
 use belay_protocol::{Language, codec};
-use belay_relay::client::{Client, ClientOptions, DialError, Phase, Session};
+use belay_relay::client::{Client, ClientOptions, DialError, Phase, Proxy, Session};
 use belay_relay::clock::unix_ms;
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
@@ -60,6 +60,8 @@ pub struct JoinOptions {
     pub data: PathBuf,
     /// Where sockets come from.
     pub net: Arc<dyn Net>,
+    /// The HTTP proxy of the network, for the help address and for the way to a relay where UDP does not get through.
+    pub proxy: Option<Proxy>,
     /// A captured tree to look at instead of this machine.
     pub root: Option<PathBuf>,
     /// Whether the page may be coloured.
@@ -110,7 +112,7 @@ pub async fn join(options: JoinOptions, mut person: Person, cut: CancellationTok
     let invitation = invitation(&options).await?;
     let host = plain(&invitation.host);
     tell(&mut person, &CONNECTING.fill(language, &[("host", &host)]));
-    let verifying = verify_in_background(&invitation, options.insecure_http);
+    let verifying = verify_in_background(&invitation, &options);
     let client = start_client(&options)?;
     let mut way = Way::open(client, &invitation).await?;
     let mut visit = Visit { options: &options, invitation: &invitation, way: &mut way };
@@ -158,7 +160,7 @@ impl Visit<'_> {
         let grants = self.grants(&admitted);
         let survey = looking.await.map_err(|error| JoinError::local(&error))?;
         let survey = survey.map_err(|error| JoinError::local(&error))?;
-        let redacted = prepare(survey, &session, self.invitation)?;
+        let redacted = prepare(survey, &session, self.way)?;
         let request = Request {
             desk: name.to_string(),
             standing,
@@ -173,7 +175,7 @@ impl Visit<'_> {
             tell(person, NOTHING_ALLOWED.text(language));
             Answer::Refused
         } else {
-            self.ask(person, redacted, request, &mut talk).await?
+            self.ask(person, redacted, request, &desk, &mut talk).await?
         };
         let Answer::Approved { report, grants } = answer else {
             self.note_answer(&admitted, Answered::Refused, &[], &hash)?;
@@ -227,10 +229,11 @@ impl Visit<'_> {
 
     /// Asks the person, on a thread where waiting for a key is fine. The desk may end the session in the meantime.
     async fn ask(
-        &self,
+        &mut self,
         person: &mut Person,
         redacted: Redacted,
         request: Request,
+        desk: &PeerRoute,
         talk: &mut Talk,
     ) -> Result<Answer, JoinError> {
         let (yes, colour) = (self.options.yes, self.options.colour);
@@ -268,6 +271,12 @@ impl Visit<'_> {
                     // The connection may be picked up again when there is something to send.
                     Err(_) => may_end = false,
                 },
+                given_up = self.way.given_up(desk), if may_end => {
+                    if !given_up.is_passing() {
+                        return Err(given_up);
+                    }
+                    may_end = false;
+                }
             }
         }
     }
@@ -287,9 +296,9 @@ impl Visit<'_> {
         loop {
             let failed = match current.take() {
                 Some((desk, mut talk, session)) => {
-                    let (language, phases) = (self.options.language, session.phases());
+                    let (language, phases, at_desk) = (self.options.language, session.phases(), self.way.at_desk());
                     let sending = self.send_once(approval, &desk, &mut talk, &session, deadline);
-                    match telling_pauses(person, language, phases, sending).await {
+                    match telling_pauses(person, language, phases, at_desk, sending).await {
                         Ok(()) => return Ok((talk, session)),
                         Err(error) => {
                             session.close(belay_relay::close::Close::Done);
@@ -367,7 +376,7 @@ impl Visit<'_> {
                 _ => Err(JoinError::Protocol("a confirmation was expected".to_owned())),
             }
         };
-        let confirmed = timeout_at(deadline, self.way.while_there(desk, confirmed)).await;
+        let confirmed = timeout_at(deadline, self.way.until_given_up(desk, confirmed)).await;
         confirmed.unwrap_or_else(|_| Err(JoinError::Lost("no confirmation in time".to_owned())))
     }
 
@@ -417,38 +426,43 @@ async fn send_report(session: &Session, consent: &Consent, report: &Approved) ->
     Ok(())
 }
 
-/// Does something that may take as long as a pause of the session, and tells the person of each.
+/// Does something that may take as long as a pause of the session, or an absence of the desk at the relay, and tells the
+/// person of each.
 async fn telling_pauses<T>(
     person: &mut Person,
     language: Language,
     mut phases: watch::Receiver<Phase>,
+    mut at_desk: watch::Receiver<bool>,
     doing: impl Future<Output = T>,
 ) -> T {
     let mut doing = std::pin::pin!(doing);
     let mut is_paused = false;
     loop {
-        let phase = *phases.borrow_and_update();
+        let (phase, is_at_desk) = (*phases.borrow_and_update(), *at_desk.borrow_and_update());
+        let was_paused = is_paused;
+        is_paused = phase == Phase::Paused || !is_at_desk;
         match phase {
-            Phase::Paused if !is_paused => tell(person, PAUSED.text(language)),
-            Phase::Live if is_paused => tell(person, RESUMED.text(language)),
+            Phase::Live | Phase::Paused if is_paused && !was_paused => tell(person, PAUSED.text(language)),
+            Phase::Live if was_paused && !is_paused => tell(person, RESUMED.text(language)),
             _ => {}
         }
-        is_paused = phase == Phase::Paused;
         tokio::select! {
             done = &mut doing => return done,
             Ok(()) = phases.changed() => {}
+            Ok(()) = at_desk.changed() => {}
         }
     }
 }
 
 /// Adds what the session knows about the way to the relay, and redacts.
-fn prepare(mut survey: Survey, session: &Session, invitation: &Invitation) -> Result<Redacted, JoinError> {
+fn prepare(mut survey: Survey, session: &Session, way: &Way) -> Result<Redacted, JoinError> {
     let path = session.link().path();
     let loss = path.lost_packets as f64 * 100.0 / (path.sent_packets.max(1)) as f64;
+    let in_use = way.in_use();
     survey.network.relay = Fact::Known(RelayPath {
-        relay: Name::truncating(invitation.relay.host_port()),
+        relay: Name::truncating(in_use.as_ref().map(|way| way.relay.host_port()).unwrap_or_default()),
         reachability: Reachability::Reached,
-        transport: Some(Transport::Udp),
+        transport: in_use.map(|way| if way.is_tunnel { Transport::Tcp } else { Transport::Udp }),
         rtt_us: u64::try_from(path.round_trip.as_micros()).ok(),
         loss_percent: Some(loss),
         mtu_bytes: Some(path.mtu_bytes),
@@ -461,7 +475,7 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
     if options.invite.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:")) {
         let invite: Invite = options.invite.parse()?;
         return Ok(Invitation {
-            relay: invite.relay,
+            relays: vec![invite.relay],
             organization: invite.organization,
             code: invite.code,
             secret: Some(invite.secret),
@@ -470,16 +484,19 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
     }
     let code: Code = options.code.as_deref().ok_or(JoinError::NoInvite)?.parse()?;
     let host = help_host(&options.invite).ok_or(JoinError::NoInvite)?;
-    let (asked, insecure_http) = (host.clone(), options.insecure_http);
-    let document = tokio::task::spawn_blocking(move || desk::fetch(&asked, insecure_http))
+    let (asked, insecure_http, proxy) = (host.clone(), options.insecure_http, options.proxy.clone());
+    let document = tokio::task::spawn_blocking(move || desk::fetch(&asked, insecure_http, proxy.as_ref()))
         .await
         .map_err(|error| JoinError::local(&error))?
         .map_err(|source| JoinError::HelpHost { host: plain(&host), source })?;
     let organization = document
         .organization()
         .ok_or_else(|| JoinError::HelpHost { host: plain(&host), source: desk::WellKnownError::NotADesk })?;
-    let relay = document.relays().into_iter().next().ok_or_else(|| JoinError::NoRelay(plain(&host)))?;
-    Ok(Invitation { relay, organization, code, secret: None, host })
+    let relays = document.relays();
+    if relays.is_empty() {
+        return Err(JoinError::NoRelay(plain(&host)));
+    }
+    Ok(Invitation { relays, organization, code, secret: None, host })
 }
 
 /// A help address as typed, without a scheme or a trailing slash.
@@ -491,11 +508,15 @@ fn help_host(text: &str) -> Option<String> {
 }
 
 /// A link's host is asked while the relay is being reached. In the other form the host has been asked already.
-fn verify_in_background(invitation: &Invitation, insecure_http: bool) -> JoinHandle<Verification> {
+fn verify_in_background(invitation: &Invitation, options: &JoinOptions) -> JoinHandle<Verification> {
     let (host, organization) = (invitation.host.clone(), invitation.organization);
     let has_been_asked = invitation.secret.is_none();
+    let (insecure_http, proxy) = (options.insecure_http, options.proxy.clone());
     tokio::task::spawn_blocking(move || {
-        if has_been_asked { Verification::Verified } else { desk::verify(&host, &organization, insecure_http) }
+        if has_been_asked {
+            return Verification::Verified;
+        }
+        desk::verify(&host, &organization, insecure_http, proxy.as_ref())
     })
 }
 
@@ -503,7 +524,11 @@ fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
     std::fs::create_dir_all(&options.data).map_err(|error| JoinError::local(&error))?;
     let identity =
         Identity::load_or_create(&options.data.join("device.key")).map_err(|error| JoinError::local(&error))?;
-    let client = ClientOptions { keep_alive: CONTROL_KEEP_ALIVE, ..ClientOptions::new(Arc::clone(&options.net)) };
+    let client = ClientOptions {
+        keep_alive: CONTROL_KEEP_ALIVE,
+        proxy: options.proxy.clone(),
+        ..ClientOptions::new(Arc::clone(&options.net))
+    };
     Client::start(Arc::new(identity), client).map_err(|error| JoinError::local(&error))
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use belay_protocol::Language;
 use belay_protocol::bounded::Name;
 use belay_protocol::invite::RelayAddress;
+use belay_relay::client::{NotAProxy, Proxy};
 use belay_relay::logging::LogOptions;
 use belay_relay::net::SystemNet;
 use belay_relay::settings;
@@ -42,6 +43,9 @@ pub struct Cli {
     command: Command,
 }
 
+/// The exit code that wrong options have as well.
+const WRONG_CONFIGURATION: u8 = 2;
+
 const AFTER_HELP: &str = "Example:\n  belay-console init && belay-console serve\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
     Every option can also be set as BELAY_<OPTION> or as a key of the TOML file named by --config.";
@@ -55,7 +59,7 @@ enum Command {
     Init(Init),
     /// Run the console until it is told to stop
     #[command(
-        after_help = "Example:\n  belay-console serve --data /var/lib/belay --http 127.0.0.1:8080 \\\n      --relay relay.example.com:4433#aeb4..."
+        after_help = "Example:\n  belay-console serve --data /var/lib/belay --http 127.0.0.1:8080 \\\n      --relay relay.example.com:4433#aeb4...\n\nWhere only an HTTP proxy leads to the relays, HTTPS_PROXY names it (http://[USER:PASSWORD@]HOST:PORT) and\nNO_PROXY the exceptions."
     )]
     Serve(Serve),
     /// Open tickets and look at them
@@ -64,6 +68,12 @@ enum Command {
         after_help = "Example:\n  belay-console ticket open --title 'Disk is full' --customer 'Nordwind'\n  belay-console ticket list"
     )]
     Ticket(Ticket),
+    /// List the known devices, shut one out, or let it in again
+    #[command(
+        subcommand,
+        after_help = "Example:\n  belay-console device list\n  belay-console device revoke 7 --reason 'Stolen'"
+    )]
+    Device(Device),
     /// Manage the users of the desk
     #[command(subcommand, after_help = "Example:\n  belay-console user add eva --role technician")]
     User(User),
@@ -167,6 +177,44 @@ enum Ticket {
 }
 
 #[derive(Debug, Subcommand)]
+enum Device {
+    /// List the devices that joined last
+    #[command(after_help = "Example:\n  belay-console device list --json")]
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut a device out: its sessions end at once, and no code or relay lets it in
+    #[command(after_help = "Example:\n  belay-console device revoke 7 --reason 'Stolen'")]
+    Revoke {
+        #[command(flatten)]
+        place: Place,
+        /// The device's number, as `device list` shows it
+        id: i64,
+        /// One line that says why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a device in again; its customer needs a new code
+    #[command(after_help = "Example:\n  belay-console device restore 7")]
+    Restore {
+        #[command(flatten)]
+        place: Place,
+        /// The device's number, as `device list` shows it
+        id: i64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum User {
     /// Create a user and print the link by which they set their password
     #[command(after_help = "Example:\n  belay-console user add eva --role technician")]
@@ -218,7 +266,7 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 let _ = writeln!(io::stderr(), "belay-console: {}", text::error(&error, language));
-                ExitCode::FAILURE
+                if error.is::<NotAProxy>() { WRONG_CONFIGURATION.into() } else { ExitCode::FAILURE }
             }
         }
     }
@@ -230,6 +278,7 @@ impl Command {
             Self::Init(init) => init.run(language).await,
             Self::Serve(serve) => serve.run(language).await,
             Self::Ticket(ticket) => ticket.run(language).await,
+            Self::Device(device) => device.run(language).await,
             Self::User(user) => user.run(language).await,
             Self::Audit(audit) => audit.run(language).await,
         }
@@ -280,6 +329,7 @@ impl Serve {
             relays: self.relay,
             assets: crate::ASSETS,
             net: Arc::new(SystemNet),
+            proxy: Proxy::from_environment(|name| std::env::var(name).ok())?,
             clock: Clock::System,
         };
         let console = open_after_predecessor(config).await?;
@@ -349,6 +399,28 @@ impl Ticket {
                 print(as_json, &tickets, || text::tickets(&tickets, language))
             }
         }
+    }
+}
+
+impl Device {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        let (place, as_json, request, told): (_, _, _, fn(&Value, Language) -> String) = match self {
+            Self::List { place, json } => {
+                let list = LocalRequest::new(Method::GET, "/api/v1/devices", None);
+                let devices = place.ask(&[list]).await?.remove(0)["items"].take();
+                return print(json, &devices, || text::devices(&devices, language));
+            }
+            Self::Revoke { place, id, reason, json: as_json } => {
+                let (path, body) = (format!("/api/v1/devices/{id}/revoke"), json!({ "reason": reason }));
+                (place, as_json, LocalRequest::new(Method::POST, path, Some(body)), text::revoked)
+            }
+            Self::Restore { place, id, json } => {
+                let path = format!("/api/v1/devices/{id}/restore");
+                (place, json, LocalRequest::new(Method::POST, path, None), text::restored)
+            }
+        };
+        let device = place.ask(&[request]).await?.remove(0);
+        print(as_json, &device, || told(&device, language))
     }
 }
 

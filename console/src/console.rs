@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use belay_protocol::bounded::Name;
 use belay_protocol::invite::RelayAddress;
-use belay_relay::client::StartError;
+use belay_relay::client::{Proxy, StartError};
 use belay_relay::net::Net;
 
 use crate::clock::Clock;
@@ -41,6 +41,8 @@ pub struct Config {
     pub assets: AssetSource,
     /// Where the sockets of the sessions come from.
     pub net: Arc<dyn Net>,
+    /// The HTTP proxy of the network, for the way to relays where UDP does not get through.
+    pub proxy: Option<Proxy>,
     /// The time.
     pub clock: Clock,
 }
@@ -132,6 +134,7 @@ impl Console {
                 host: Name::truncating(profile.help_host.as_str()),
                 relays: config.relays,
                 net: config.net,
+                proxy: config.proxy,
             };
             Some(Desk::start(store.clone(), settings)?)
         };
@@ -309,6 +312,7 @@ mod tests {
             relays: Vec::new(),
             assets: |_| None,
             net: Arc::new(SystemNet),
+            proxy: None,
             clock: Clock::System,
         }
     }

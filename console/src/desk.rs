@@ -1,15 +1,16 @@
 //! The desk as customers' machines meet it: its word for itself, its presence at the relays, and its sessions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use belay_protocol::DeviceKey;
-use belay_protocol::bounded::Name;
+use belay_protocol::bounded::{BoundedVec, Name};
 use belay_protocol::delegation::Delegation;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::Introduction;
+use belay_protocol::well_known::{MAX_RELAYS, WellKnownRelay};
 use belay_relay::client::{
-    Arriving, Client, ClientOptions, Notice, Registration, RelayError, Resumables, Role, StartError,
+    Arriving, Client, ClientOptions, Notice, Proxy, Registration, RelayError, Resumables, Role, StartError,
 };
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
@@ -36,6 +37,8 @@ pub struct DeskSettings {
     pub relays: Vec<RelayAddress>,
     /// Where sockets come from.
     pub net: Arc<dyn Net>,
+    /// The HTTP proxy of the network.
+    pub proxy: Option<Proxy>,
 }
 
 /// Whether the desk can be reached through a relay.
@@ -60,11 +63,15 @@ pub struct Desk {
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) introduction: Introduction,
+    /// Where the desk can be met, as devices are told it.
+    pub(crate) relays: BoundedVec<WellKnownRelay, MAX_RELAYS>,
     /// Sessions that go on when their link is lost and the device comes back.
     pub(crate) resumables: Resumables,
     client: Client,
     sources: Mutex<HashMap<DeviceKey, [u8; 16]>>,
     departures: Mutex<HashMap<DeviceKey, CancellationToken>>,
+    /// Devices that a relay has lost; each may come back, also through another relay, before its timer ends.
+    departing: Mutex<HashMap<DeviceKey, AbortOnDropHandle<()>>>,
     visits: Mutex<HashMap<SessionId, CancellationToken>>,
 }
 
@@ -102,9 +109,9 @@ impl Shared {
     }
 
     /// Begins the time in which a device that has gone may come back, as after changing networks.
-    fn begin_departure(self: &Arc<Self>, device: DeviceKey, stop: &CancellationToken) -> AbortOnDropHandle<()> {
+    fn begin_departure(self: &Arc<Self>, device: DeviceKey, stop: &CancellationToken) {
         let (shared, stop) = (Arc::clone(self), stop.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move {
+        let timer = AbortOnDropHandle::new(tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(DEPARTURE_GRACE) => {
@@ -114,7 +121,19 @@ impl Shared {
                     }
                 }
             }
-        }))
+        }));
+        let mut departing = self.departing();
+        departing.retain(|_, timer| !timer.is_finished());
+        departing.insert(device, timer);
+    }
+
+    /// Says that a device has come, perhaps back.
+    fn end_departure(&self, device: &DeviceKey) {
+        self.departing().remove(device);
+    }
+
+    fn departing(&self) -> MutexGuard<'_, HashMap<DeviceKey, AbortOnDropHandle<()>>> {
+        self.departing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a device comes from, as its relay attests it.
@@ -147,10 +166,12 @@ impl Desk {
         let options = ClientOptions {
             accepts_sessions: true,
             keep_alive: CONTROL_KEEP_ALIVE,
+            proxy: settings.proxy,
             ..ClientOptions::new(settings.net)
         };
         let client = Client::start(settings.identity, options)?;
         let role = Role::Desk(settings.delegation);
+        let (relays, _) = BoundedVec::truncating(settings.relays.iter().map(WellKnownRelay::from));
         let (mut registrations, mut presence) = (Vec::new(), Vec::new());
         for relay in settings.relays {
             let (state, watched) = watch::channel(Presence::Absent(None));
@@ -162,10 +183,12 @@ impl Desk {
         let shared = Arc::new(Shared {
             store,
             introduction,
+            relays,
             resumables: Resumables::default(),
             client,
             sources: Mutex::default(),
             departures: Mutex::default(),
+            departing: Mutex::default(),
             visits: Mutex::default(),
         });
         Ok(Self { shared, registrations, presence })
@@ -220,36 +243,62 @@ async fn follow(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) {
-    let mut departing: HashMap<DeviceKey, AbortOnDropHandle<()>> = HashMap::new();
+    let mut revocations = shared.store.revocations();
+    // Without a relay that listens there is nobody to tell; it is told when it is there.
+    let mut is_up = false;
     loop {
         let notice = tokio::select! {
             () = stop.cancelled() => return,
+            Ok(()) = revocations.changed(), if is_up => {
+                if !deny_revoked(&registration, &shared.store).await {
+                    tokio::time::sleep(STORE_PAUSE).await;
+                    revocations.mark_changed();
+                }
+                continue;
+            }
             notice = registration.notice() => notice,
         };
-        departing.retain(|_, timer| !timer.is_finished());
         match notice {
             Some(Notice::Up) => {
                 tracing::info!("registered with the relay");
                 state.send_replace(Presence::Present);
+                is_up = true;
+                revocations.mark_changed();
             }
             Some(Notice::Down(error)) => {
+                is_up = false;
                 report_down(&state, &error);
                 state.send_replace(Presence::Absent(Some(error.to_string())));
             }
             Some(Notice::Opened { peer, source }) => {
-                departing.remove(&DeviceKey(peer.key));
+                shared.end_departure(&DeviceKey(peer.key));
                 shared.note_source(DeviceKey(peer.key), source);
             }
             Some(Notice::Gone(peer)) => {
                 let device = DeviceKey(peer.key);
                 shared.note_source(device, None);
-                departing.insert(device, shared.begin_departure(device, &stop));
+                shared.begin_departure(device, &stop);
             }
             Some(Notice::Slowed(peer)) => {
                 tracing::warn!(device = DeviceKey(peer.key).short(), "slowed by the relay's budget");
             }
-            Some(Notice::Refused(_)) => {}
+            // A desk asks for nobody: it is the list of revoked devices, which is longer than the relay takes.
+            Some(Notice::Refused(refusal)) => tracing::error!(?refusal, "the relay does not take what it was told"),
             None => return,
+        }
+    }
+}
+
+/// Tells the relay the whole list of devices that must not reach the desk. `false` when the store could not say.
+async fn deny_revoked(registration: &Registration, store: &Store) -> bool {
+    match store.revoked_devices().await {
+        Ok(devices) => {
+            registration.deny_only(devices).await;
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "the relay could not be told which devices are revoked; trying again");
+            false
         }
     }
 }
@@ -264,6 +313,9 @@ fn report_down(state: &watch::Sender<Presence>, error: &RelayError) {
 
 /// A desk has one control connection a relay, so that it can afford to notice a restart within seconds.
 const CONTROL_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Between two tries to read what the store could not say.
+const STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How long a device that its relay has lost may take to come back before its session counts as interrupted. A change
 /// of network takes a few seconds.

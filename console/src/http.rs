@@ -25,6 +25,7 @@ use crate::secret::Token;
 use crate::store::Store;
 
 mod about;
+mod devices;
 mod docs;
 mod guard;
 mod live;
@@ -72,6 +73,8 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/reports/{id}/facts", Action::ReadDesk),
     (Method::GET, "/api/v1/devices", Action::ReadDesk),
     (Method::GET, "/api/v1/devices/{id}", Action::ReadDesk),
+    (Method::POST, "/api/v1/devices/{id}/revoke", Action::RevokeDevices),
+    (Method::POST, "/api/v1/devices/{id}/restore", Action::RevokeDevices),
     (Method::GET, "/api/v1/events", Action::ReadDesk),
     (Method::GET, "/api/v1/users", Action::ReadUsers),
     (Method::POST, "/api/v1/users", Action::ManageUsers),
@@ -181,8 +184,10 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(work::session))
         .routes(routes!(work::report))
         .routes(routes!(work::facts))
-        .routes(routes!(work::devices))
-        .routes(routes!(work::device))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::show))
+        .routes(routes!(devices::revoke))
+        .routes(routes!(devices::restore))
         .routes(routes!(live::events))
         .routes(routes!(about::users, about::add_user))
         .routes(routes!(about::audit))

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::{Method, Request, header};
+/// The method of a request.
+pub use hyper::Method;
+use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;

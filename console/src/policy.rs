@@ -30,6 +30,8 @@ pub enum Action {
     WorkOnTickets,
     /// Mint a code that lets a customer's machine in.
     InviteCustomers,
+    /// Shut a device out for good, and let it in again.
+    RevokeDevices,
     /// Create users and give them roles.
     ManageUsers,
     /// See the users of the desk.
@@ -45,6 +47,7 @@ impl Action {
         Self::ReadDesk,
         Self::WorkOnTickets,
         Self::InviteCustomers,
+        Self::RevokeDevices,
         Self::ManageUsers,
         Self::ReadUsers,
         Self::ReadAudit,
@@ -57,11 +60,21 @@ pub const fn allows(role: Role, action: Action) -> bool {
     match role {
         Role::Technician => matches!(action, UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | ReadUsers),
         Role::Supervisor => {
-            matches!(action, UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | ReadUsers | ReadAudit)
+            matches!(
+                action,
+                UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | RevokeDevices | ReadUsers | ReadAudit
+            )
         }
         Role::Admin => matches!(
             action,
-            UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | ManageUsers | ReadUsers | ReadAudit
+            UseOwnSignIn
+                | ReadDesk
+                | WorkOnTickets
+                | InviteCustomers
+                | RevokeDevices
+                | ManageUsers
+                | ReadUsers
+                | ReadAudit
         ),
         Role::Auditor => matches!(action, UseOwnSignIn | ReadDesk | ReadUsers | ReadAudit),
     }
@@ -73,9 +86,11 @@ mod tests {
 
     #[test]
     fn an_auditor_changes_nothing_and_only_an_admin_manages_users() {
-        for action in [Action::WorkOnTickets, Action::InviteCustomers, Action::ManageUsers] {
+        let changing = [Action::WorkOnTickets, Action::InviteCustomers, Action::RevokeDevices, Action::ManageUsers];
+        for action in changing {
             assert!(!allows(Role::Auditor, action), "{action:?}");
         }
+        assert!(!allows(Role::Technician, Action::RevokeDevices) && allows(Role::Supervisor, Action::RevokeDevices));
         for role in Role::ALL {
             assert_eq!(allows(*role, Action::ManageUsers), *role == Role::Admin);
         }

@@ -144,7 +144,7 @@ pub(crate) async fn serve(shared: &Shared, link: Link, stop: &CancellationToken)
 enum Ended {
     /// By the device's word, for this reason.
     By(EndReason),
-    /// The store knows already: a technician ended it or closed the ticket.
+    /// The store knows already: a technician ended it, closed the ticket or revoked the device.
     Elsewhere,
     /// The console stops; the device may come back.
     Stopping,
@@ -212,7 +212,17 @@ impl Talk {
         let mut may_go_on = true;
         let admitted = self.session.admit(admitted(redeemed)).map_err(|_| Broken::Lost)?;
         self.sender.send(&admitted).await?;
+        // The one relay of a link may die; a device that came by a single one learns of the others.
+        if shared.relays.len() > 1 {
+            let relays = self.session.also_at(shared.relays.clone()).map_err(|_| Broken::Lost)?;
+            self.sender.send(&relays).await?;
+        }
         let departure = shared.departure_of(&self.device());
+        // What happened to the session between its code and the first event that is heard here.
+        if let Some(reason) = end_by_store(shared, redeemed).await {
+            self.end(reason).await;
+            return Ok(Ended::Elsewhere);
+        }
         loop {
             tokio::select! {
                 // A pause and a resume come before whatever the device says after them.
@@ -361,7 +371,7 @@ fn is_over(phases: &watch::Receiver<Phase>) -> bool {
     matches!(*phases.borrow(), Phase::Over(_))
 }
 
-/// Waits until a technician ends the session or closes its ticket.
+/// Waits until a technician ends the session, closes its ticket or revokes its device.
 async fn ended_elsewhere(
     shared: &Shared,
     events: &mut broadcast::Receiver<crate::store::Event>,

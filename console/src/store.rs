@@ -12,7 +12,7 @@ use object_store::local::LocalFileSystem;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait as _;
-use tokio::sync::{Mutex, Semaphore, broadcast};
+use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 
 use crate::clock::Clock;
 use crate::secret::ServerKey;
@@ -26,6 +26,7 @@ mod migration;
 mod model;
 mod once;
 mod reports;
+mod revocations;
 mod sessions;
 mod throttle;
 mod tickets;
@@ -44,6 +45,7 @@ pub use invites::{CODE_LIFE, MintError, RedeemError};
 pub use model::*;
 pub use once::{Once, OnceError};
 pub use reports::FileError;
+pub use revocations::RevokeError;
 pub use sessions::SessionError;
 pub use tickets::{ChangeError, TicketFilter};
 
@@ -61,6 +63,7 @@ struct Inner {
     key: ServerKey,
     clock: Clock,
     events: broadcast::Sender<Event>,
+    revocations: watch::Sender<()>,
     hashing: Arc<Semaphore>,
 }
 
@@ -122,6 +125,7 @@ impl Store {
                 key: settings.key,
                 clock: settings.clock,
                 events,
+                revocations: watch::Sender::new(()),
                 hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             }),
         };

@@ -12,7 +12,7 @@ use crate::id::{DeviceKey, OrganizationKey, RouteSalt};
 use crate::invite::{Code, InviteSecret};
 use crate::lang::Language;
 use crate::limits::MAX_CAPABILITIES;
-use crate::well_known::WellKnownRelay;
+use crate::well_known::{MAX_RELAYS, WellKnownRelay};
 
 /// The id that an agent draws for a report, so that sending it again after a lost answer does not file it twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ pub enum ConsoleMessage {
     Filed(ReportId),
     /// The console ends the session.
     Ended(EndReason),
+    /// Where else the desk can be met in this session, after the code was accepted; a link names one relay only. A later
+    /// list takes the place of an earlier one. What is not written properly is ignored.
+    Relays(BoundedVec<WellKnownRelay, MAX_RELAYS>),
 }
 
 /// Who a desk says it is. Only the delegation is proof; the name and the host are claims.
@@ -350,6 +353,8 @@ mod tests {
         golden(ConsoleMessage::Filed(id), &format!("03{ab}"));
         golden(ConsoleMessage::Ended(EndReason::ByTechnician), "0400");
         golden(ConsoleMessage::Ended(EndReason::Violation), "0404");
+        let relays = vec![WellKnownRelay { address: name("h:1"), key: name("k") }].try_into().unwrap();
+        golden(ConsoleMessage::Relays(relays), "050103683a31016b");
         golden(StreamHeader::Report(id), &format!("00{ab}"));
         let salt = RouteSalt([9; 16]);
         let peer = PeerRoute { key: [8; 32], salt };

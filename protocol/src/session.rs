@@ -11,17 +11,22 @@
 //! | `Open` | leave | `Open` | end the session |
 //! | `Closed` | nothing | `Closed` | nothing |
 //!
+//! From `Admitted` to `Open` the console may also name further relays, which an agent takes from `Deciding` to `Open`;
+//! neither changes its state by it.
+//!
 //! Invariants: no code is sent before the desk's introduction; no report is offered without a grant for the survey, and
 //! none is accepted without an offer; nothing follows an end. There is no way to ask for anything that was not granted,
 //! because grants are held by the agent.
 
 use sha2::{Digest, Sha256};
 
+use crate::bounded::BoundedVec;
 use crate::consent::{Capability, Grant};
 use crate::limits::REPORT_MAX_BYTES;
 use crate::message::{
     Admitted, AgentMessage, Consent, ConsoleMessage, EndReason, Introduction, Redeem, Refusal, ReportId, ReportOffer,
 };
+use crate::well_known::{MAX_RELAYS, WellKnownRelay};
 
 /// The peer did something that the table does not allow. The connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +76,8 @@ pub enum AgentEvent {
     Refused(Refusal),
     /// The report is on disk at the desk.
     Filed,
+    /// These relays may be used as well while the session lasts.
+    AlsoAt(BoundedVec<WellKnownRelay, MAX_RELAYS>),
     /// The session is over.
     Ended(EndReason),
 }
@@ -95,6 +102,10 @@ impl AgentSession {
             (AgentState::Sending(sent), ConsoleMessage::Filed(filed)) if sent == filed => {
                 (AgentState::Open, AgentEvent::Filed)
             }
+            (
+                state @ (AgentState::Deciding | AgentState::Sending(_) | AgentState::Open),
+                ConsoleMessage::Relays(relays),
+            ) => (state, AgentEvent::AlsoAt(relays)),
             (state, ConsoleMessage::Ended(why)) if state != AgentState::Closed => {
                 (AgentState::Closed, AgentEvent::Ended(why))
             }
@@ -290,6 +301,16 @@ impl ConsoleSession {
         let ConsoleState::Filing(id) = self.state else { return Err(NotNow) };
         self.state = ConsoleState::Open;
         Ok(ConsoleMessage::Filed(id))
+    }
+
+    /// Names further relays. The code has been accepted.
+    pub fn also_at(&self, relays: BoundedVec<WellKnownRelay, MAX_RELAYS>) -> Result<ConsoleMessage, NotNow> {
+        match self.state {
+            ConsoleState::Admitted | ConsoleState::Receiving(_) | ConsoleState::Filing(_) | ConsoleState::Open => {
+                Ok(ConsoleMessage::Relays(relays))
+            }
+            _ => Err(NotNow),
+        }
     }
 
     /// Ends the session, whatever the state; `None` if it is over already.

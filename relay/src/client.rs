@@ -31,7 +31,7 @@ use crate::{tls, transport};
 pub use link::{DialError, Link};
 pub use proxy::{NotAProxy, Proxy};
 pub use quinn::{RecvStream, SendStream};
-pub use registration::{Notice, Registration, RelayError, Role};
+pub use registration::{FurtherRelays, InUse, Notice, Registration, RelayError, Role};
 pub use session::{
     Arrival, ChannelError, ChannelReader, ChannelWriter, Over, Phase, Redial, Resumables, SamePeer, Session,
 };

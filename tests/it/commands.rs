@@ -225,3 +225,32 @@ fn a_port_in_use_is_one_sentence() {
         assert_eq!((ended.err.lines().count(), ended.err.matches("in use").count()), (1, 1), "{ended}");
     }
 }
+
+#[test]
+fn a_device_is_listed_revoked_and_restored_from_the_command_line() {
+    let site = Site::open().unwrap();
+    let join = || {
+        let link = site.open_ticket().unwrap().link;
+        run(site.join("device", &["--yes", "--insecure-http"]).unwrap().arg(&link)).unwrap()
+    };
+    assert_eq!(join().code, Some(0));
+    let listed = site.ask(&["device", "list"]).unwrap();
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["revoked"]), (1, &serde_json::Value::Null));
+    let id = listed[0]["id"].to_string();
+    let revoked = site.ask(&["device", "revoke", &id, "--reason", "stolen"]).unwrap();
+    assert_eq!((&revoked["revoked"]["by"], &revoked["revoked"]["reason"]), (&"local".into(), &"stolen".into()));
+    let refused = join();
+    assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{refused}");
+    assert!(refused.err.contains("does not accept this computer any more"), "{refused}");
+    let console = |words: &[&str]| {
+        let mut command = in_home(Program::Console, site.path(), words);
+        run(command.arg("--data").arg(site.desk())).unwrap()
+    };
+    let listed = console(&["device", "list", "--lang", "zh"]);
+    assert!(listed.out.contains("停用：stolen"), "{listed}");
+    let unknown = console(&["device", "revoke", "999", "--reason", "stolen"]);
+    assert_eq!((unknown.code, unknown.out.as_str()), (Some(1), ""), "{unknown}");
+    let restored = console(&["device", "restore", &id]);
+    assert!(restored.out.contains("may come in again"), "{restored}");
+    assert_eq!(join().code, Some(0));
+}

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use belay_tests::programs::{DEADLINE, Ended, Running, Site, free_port, kinds, run};
+use belay_tests::proxy::ConnectProxy;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::proxy::AUTHORIZATION;
 
 /// A desk at `localhost:PORT`, whose certificate only an authority of the test's own vouches for.
 struct Desk {
@@ -128,4 +131,19 @@ fn a_mistyped_code_is_refused_on_the_machine_and_nobody_hears_of_it() {
     assert_eq!(kinds(&desk.site.show(&ticket.number).unwrap()), ["ticket_opened", "invite_minted"]);
     done(&mut desk.join("one", &[&desk.host, &ticket.code]));
     assert_eq!(desk.devices_at_the_relay(), 1);
+}
+
+#[test]
+fn the_help_address_is_asked_through_the_proxy() {
+    let desk = Desk::open();
+    let proxy = ConnectProxy::start(AUTHORIZATION, str::to_owned).unwrap();
+    let ticket = desk.site.open_ticket().unwrap();
+    let address = proxy.address();
+    let mut joining = desk.join("one", &[&desk.host, &ticket.code]);
+    let ended = run(joining.env("HTTPS_PROXY", format!("http://user:wrong@{address}"))).unwrap();
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended}");
+    assert!(ended.err.contains("asks for a name and a password"), "{ended}");
+    assert_eq!((proxy.refused(), proxy.targets()), (1, Vec::new()));
+    done(joining.env("HTTPS_PROXY", format!("http://user:p%40ss@{address}")));
+    assert!(proxy.targets().contains(&desk.host), "{:?}", proxy.targets());
 }

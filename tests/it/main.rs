@@ -12,12 +12,14 @@ mod killed_intake;
 mod layout;
 mod links;
 mod malicious;
-#[cfg(target_os = "linux")]
 mod namespaces;
+mod proxy;
 mod refusals;
 mod relay_operations;
 mod resume;
 mod resumed_visits;
+mod revocation;
 mod roaming;
+mod several_relays;
 mod simulated;
 mod simulator;

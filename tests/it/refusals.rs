@@ -230,7 +230,7 @@ async fn a_customer_who_says_no_sends_nothing() {
 }
 
 /// A customer who thinks until they are told what to answer.
-struct Thinking(mpsc::Receiver<&'static str>);
+pub(super) struct Thinking(pub(super) mpsc::Receiver<&'static str>);
 
 impl Read for Thinking {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

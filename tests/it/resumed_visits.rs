@@ -8,13 +8,14 @@ use belay_agent::terminal::Colour;
 use belay_console::store::{EventKind, SessionState};
 use belay_protocol::bounded::{BoundedVec, Name, Text};
 use belay_protocol::consent::{Capability, Grant};
-use belay_protocol::invite::{Code, Invite, InviteSecret};
+use belay_protocol::invite::{Code, Invite, InviteSecret, RelayAddress};
 use belay_protocol::limits::IDLE_TIMEOUT;
 use belay_protocol::message::{
     Admitted, AgentMessage, Consent, ConsoleMessage, EndReason, Introduction, PeerRoute, Redeem, ReportOffer,
     SessionId, StreamHeader,
 };
-use belay_protocol::{ConsoleKey, Language, codec};
+use belay_protocol::well_known::{MAX_RELAYS, WellKnownRelay};
+use belay_protocol::{ConsoleKey, Language, RelayKey, codec};
 use belay_relay::client::{Arrival, Notice, Phase, Resumables, SamePeer, Session};
 use belay_relay::close::Close;
 use belay_relay::server::Config;
@@ -24,10 +25,12 @@ use belay_tests::net::{MemoryNet, Weather};
 use belay_tests::world::{Nets, Page, World};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::refusals::{close, until};
 
 const AGENT: u8 = 3;
+const DESK_IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 const AGENT_IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, AGENT));
 
 /// A console with its store on the network in memory, in real time, and an agent that has shown its code.
@@ -87,7 +90,7 @@ impl Visit {
 }
 
 /// Opens a session and shows the code.
-async fn redeem(
+pub(super) async fn redeem(
     agent: &Agent,
     peer: &PeerRoute,
     invite: &Invite,
@@ -168,8 +171,20 @@ async fn a_device_that_comes_back_by_its_code_takes_over_from_the_visit_that_wai
     until(desk, &visit.ticket, EventKind::SessionEnded).await;
 }
 
-/// A desk of one visit, which loses its customer's link between the consent and the report.
-async fn scripted_desk(desk: Desk, net: MemoryNet) -> usize {
+/// What befalls the visit of a scripted desk.
+struct Script {
+    net: MemoryNet,
+    /// Who is cut off between the consent and the report, for longer than links live.
+    cut: IpAddr,
+    /// What the desk says about further relays.
+    relays: Vec<WellKnownRelay>,
+}
+
+/// A desk of one visit, which loses its customer's link between the consent and the report, and takes no second code.
+async fn scripted_desk(mut desk: Desk, script: Script) -> usize {
+    let Script { net, cut, relays } = script;
+    let _follower =
+        AbortOnDropHandle::new(tokio::spawn(async move { while desk.registration.notice().await.is_some() {} }));
     let resumables = Resumables::default();
     let delegation = desk.organization.delegate(ConsoleKey(desk.client.route().key), i64::MAX);
     let link = desk.client.accept().await.unwrap().handshake().await.unwrap();
@@ -188,15 +203,16 @@ async fn scripted_desk(desk: Desk, net: MemoryNet) -> usize {
         requested: vec![Capability::Survey].try_into().unwrap(),
     };
     sender.send(&ConsoleMessage::Admitted(admitted)).await.unwrap();
+    sender.send(&ConsoleMessage::Relays(relays.try_into().unwrap())).await.unwrap();
     let Some(AgentMessage::Consent(consent)) = receiver.receive().await.unwrap() else { panic!("a consent") };
     let ReportOffer { id, size_bytes, .. } = consent.report.unwrap();
     assert!(consent.grants.iter().any(|grant: &Grant| grant.capability == Capability::Survey));
 
-    net.cut(AGENT_IP);
+    net.cut(cut);
     let mut phases = session.phases();
     phases.wait_for(|phase| *phase == Phase::Paused).await.unwrap();
     sleep(Duration::from_secs(30)).await;
-    net.mend(AGENT_IP);
+    net.mend(cut);
     let returning = desk.client.accept().await.unwrap().handshake().await.unwrap();
     assert!(matches!(resumables.arrive(returning).await, Ok(Arrival::Resumed)));
 
@@ -213,6 +229,43 @@ async fn scripted_desk(desk: Desk, net: MemoryNet) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn the_agent_tells_the_customer_of_a_pause_and_files_the_report_after_it() {
+    pause(AGENT_IP, |_| Vec::new()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_desk_that_is_gone_at_the_relay_and_returns_goes_on_with_the_session() {
+    pause(DESK_IP, |_| Vec::new()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn further_relays_that_are_none_do_no_harm() {
+    pause(AGENT_IP, |own| {
+        let relay = |address: &str, key: &str| WellKnownRelay { address: name(address), key: name(key) };
+        let (address, key) = (own.host_port(), own.key.to_string());
+        let another_key = RelayKey([9; 32]).to_string();
+        let mut relays = vec![
+            relay("", ""),
+            relay("10.0.0.1", &key),
+            relay(&address, "key"),
+            relay("\u{1b}[2J:1", &key),
+            // The relay in use again, with another key, and where nobody listens.
+            relay(&address, &key),
+            relay(&address, &another_key),
+            relay("10.0.0.77:443", &key),
+            relay("no-such-host:443", &key),
+        ];
+        relays.resize(MAX_RELAYS, relay(&address, &key));
+        relays
+    })
+    .await;
+}
+
+fn name(text: &str) -> Name {
+    Name::truncating(text)
+}
+
+/// A visit with a pause in the middle, in which one of the two is cut off.
+async fn pause(cut: IpAddr, relays: impl FnOnce(&RelayAddress) -> Vec<WellKnownRelay>) {
     let dir = tempfile::tempdir().unwrap();
     let net = MemoryNet::new(1, Weather { delay: Duration::from_millis(10), ..Weather::CALM });
     let config = Config::open(SocketAddr::from(([10, 0, 0, 1], 443)), dir.path().join("relay"));
@@ -225,7 +278,7 @@ async fn the_agent_tells_the_customer_of_a_pause_and_files_the_report_after_it()
         organization: desk.organization.organization_key(),
         secret: InviteSecret([0; 16]),
     };
-    let desk = tokio::spawn(scripted_desk(desk, net.clone()));
+    let desk = tokio::spawn(scripted_desk(desk, Script { net: net.clone(), cut, relays: relays(&relay.address) }));
     let options = JoinOptions {
         invite: invite.to_string(),
         code: None,
@@ -235,6 +288,7 @@ async fn the_agent_tells_the_customer_of_a_pause_and_files_the_report_after_it()
         insecure_http: false,
         data: dir.path().join("device"),
         net: net.host(AGENT),
+        proxy: None,
         root: None,
         colour: Colour::None,
         patience: 4 * IDLE_TIMEOUT,

@@ -147,6 +147,7 @@ impl Demo {
             insecure_http: true,
             data: self.data.join("agent"),
             net: Arc::new(SystemNet),
+            proxy: None,
             root: None,
             colour: Colour::of(&io::stdout()),
             patience: PATIENCE,
@@ -179,6 +180,7 @@ async fn open_console(data: &Path, http: SocketAddr, relay: RelayAddress) -> any
         relays: vec![relay],
         assets: belay_console::ASSETS,
         net: Arc::new(SystemNet),
+        proxy: None,
         clock: Clock::System,
     };
     let console = match Console::open(config.clone()).await {

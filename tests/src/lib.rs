@@ -8,6 +8,7 @@ pub mod lying_relay;
 pub mod namespaces;
 pub mod net;
 pub mod programs;
+pub mod proxy;
 pub mod requirement;
 pub mod simulation;
 pub mod world;

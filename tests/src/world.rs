@@ -53,7 +53,7 @@ pub struct Desk {
     pub profile: Profile,
     /// Its clock, which tests move.
     pub clock: Clock,
-    presence: watch::Receiver<Presence>,
+    presence: Vec<watch::Receiver<Presence>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -65,18 +65,21 @@ pub struct DeskOptions {
     pub name: String,
     /// The help host it claims; its own when `None`.
     pub help_host: Option<String>,
+    /// Relays that it is present at beside the first.
+    pub further_relays: Vec<RelayAddress>,
     /// Where its sockets come from.
     pub net: Arc<dyn Net>,
 }
 
 impl Default for DeskOptions {
     fn default() -> Self {
-        Self { name: "Example Support".to_owned(), help_host: None, net: Arc::new(SystemNet) }
+        let (name, help_host, further_relays) = ("Example Support".to_owned(), None, Vec::new());
+        Self { name, help_host, further_relays, net: Arc::new(SystemNet) }
     }
 }
 
 impl Desk {
-    /// Starts a console in `dir`, making the desk if there is none, and waits until the relay knows it.
+    /// Starts a console in `dir`, making the desk if there is none, and waits until its relays know it.
     pub async fn start(dir: &Path, relay: RelayAddress, options: DeskOptions) -> anyhow::Result<Self> {
         let clock = Clock::manual(Clock::System.now());
         let data = DataDirectory::at(dir);
@@ -90,15 +93,16 @@ impl Desk {
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
             https: None,
             trusted_proxies: Vec::new(),
-            relays: vec![relay],
+            relays: [vec![relay], options.further_relays].concat(),
             assets: belay_console::ASSETS,
             net: options.net,
+            proxy: None,
             clock: clock.clone(),
         })
         .await?;
         let (store, profile) = (console.store().clone(), console.profile().clone());
         let presence = console.desk().context("a desk with relays")?.presence();
-        let (_, presence) = presence.into_iter().next().context("one relay")?;
+        let presence = presence.into_iter().map(|(_, presence)| presence).collect();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let task = tokio::spawn(async move {
@@ -111,9 +115,11 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Waits until its relay knows it.
+    /// Waits until its relays know it.
     pub async fn present(&self) -> anyhow::Result<()> {
-        self.presence.clone().wait_for(|state| *state == Presence::Present).await?;
+        for presence in &self.presence {
+            presence.clone().wait_for(|state| *state == Presence::Present).await?;
+        }
         Ok(())
     }
 
@@ -171,8 +177,10 @@ impl Desk {
 pub struct World {
     /// The desk.
     pub desk: Desk,
-    /// The relay; `None` while it is down.
+    /// The relay, which invites name; `None` while it is down.
     pub relay: Option<RunningRelay>,
+    /// Further relays of the desk.
+    pub further_relays: Vec<RunningRelay>,
     nets: Nets,
     dir: TempDir,
 }
@@ -187,9 +195,23 @@ impl World {
 
     /// A world with a given relay and given sockets; `dir` is kept as long as the world.
     pub async fn with(dir: TempDir, relay: RunningRelay, nets: Nets) -> anyhow::Result<Self> {
-        let options = DeskOptions { net: Arc::clone(&nets.desk), ..DeskOptions::default() };
+        Self::with_relays(dir, relay, Vec::new(), nets).await
+    }
+
+    /// A world whose desk is present at several relays.
+    pub async fn with_relays(
+        dir: TempDir,
+        relay: RunningRelay,
+        further_relays: Vec<RunningRelay>,
+        nets: Nets,
+    ) -> anyhow::Result<Self> {
+        let options = DeskOptions {
+            net: Arc::clone(&nets.desk),
+            further_relays: further_relays.iter().map(|relay| relay.address.clone()).collect(),
+            ..DeskOptions::default()
+        };
         let desk = Desk::start(&dir.path().join("desk"), relay.address.clone(), options).await?;
-        Ok(Self { desk, relay: Some(relay), nets, dir })
+        Ok(Self { desk, relay: Some(relay), further_relays, nets, dir })
     }
 
     /// The directory of everything.
@@ -208,6 +230,7 @@ impl World {
             insecure_http: true,
             data: self.dir.path().join("devices").join(name),
             net: Arc::clone(&self.nets.agent),
+            proxy: None,
             root: None,
             colour: Colour::None,
             patience: Duration::from_secs(20),

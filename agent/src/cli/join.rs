@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use belay_protocol::Language;
 use belay_protocol::consent::Capability;
+use belay_relay::client::Proxy;
 use belay_relay::net::SystemNet;
 use belay_relay::shutdown;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::paths::default_data_dir;
 use crate::terminal::Colour;
 
 /// The help text's example.
-pub const EXAMPLE: &str = "Examples:\n  belay-agent join 'belay://relay.example.com:443/418205975?desk=help.example.com#...'\n  belay-agent join help.example.com 418205975\n\nPut a link in quotes: it holds characters that the shell would take for its own.\nNothing is sent before you have seen it and agreed.";
+pub const EXAMPLE: &str = "Examples:\n  belay-agent join 'belay://relay.example.com:443/418205975?desk=help.example.com#...'\n  belay-agent join help.example.com 418205975\n\nPut a link in quotes: it holds characters that the shell would take for its own.\nWhere only an HTTP proxy lets you out, HTTPS_PROXY names it (http://[USER:PASSWORD@]HOST:PORT) and NO_PROXY the exceptions.\nNothing is sent before you have seen it and agreed.";
 
 /// Options of `join`.
 #[derive(Debug, clap::Args)]
@@ -50,6 +51,13 @@ pub struct JoinArgs {
 
 /// Runs `join`.
 pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
+    let proxy = match Proxy::from_environment(|name| std::env::var(name).ok()) {
+        Ok(proxy) => proxy,
+        Err(error) => {
+            writeln!(io::stderr(), "{}", JoinError::Proxy(error).sentence(language))?;
+            return Ok(Exit::Usage);
+        }
+    };
     let data = match args.data {
         Some(data) => data,
         None => default_data_dir()?,
@@ -65,6 +73,7 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
         insecure_http: args.insecure_http,
         data,
         net: Arc::new(SystemNet),
+        proxy,
         root: args.root,
         colour,
         patience: PATIENCE,
@@ -90,7 +99,7 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
             tracing::debug!(%error, "joining failed");
             writeln!(io::stderr(), "{}", error.sentence(language))?;
             Ok(match error {
-                JoinError::Invite(_) | JoinError::Code(_) | JoinError::NoInvite => Exit::Usage,
+                JoinError::Invite(_) | JoinError::Code(_) | JoinError::NoInvite | JoinError::Proxy(_) => Exit::Usage,
                 JoinError::Cut => Exit::Refused,
                 _ => Exit::Failed,
             })

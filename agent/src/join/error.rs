@@ -1,10 +1,12 @@
 //! What can go wrong on the way to a desk, each as one sentence that says what happened and what to do.
 
+use std::io::ErrorKind;
+
 use belay_protocol::Language;
 use belay_protocol::invite::{InviteError, NotACode};
 use belay_protocol::lang::Phrase;
 use belay_protocol::message::{EndReason, RelayRefusal};
-use belay_relay::client::{DialError, RelayError};
+use belay_relay::client::{DialError, NotAProxy, RelayError};
 use belay_relay::logging::told;
 use belay_relay::stream::StreamError;
 
@@ -22,6 +24,9 @@ pub enum JoinError {
     /// Neither a link nor a help address with a code.
     #[error("neither a link nor a help address with a code")]
     NoInvite,
+    /// The environment names a proxy that is none.
+    #[error(transparent)]
+    Proxy(#[from] NotAProxy),
     /// The help address does not answer as a desk.
     #[error("{host} does not answer as a desk: {source}")]
     HelpHost {
@@ -118,6 +123,8 @@ impl JoinError {
             Self::Code(NotACode::Check) => fill(&CODE_TYPO, &[]),
             Self::Code(NotACode::Length) => fill(&CODE_LENGTH, &[]),
             Self::NoInvite => fill(&NO_INVITE, &[]),
+            Self::Proxy(NotAProxy) => fill(&NOT_A_PROXY, &[]),
+            Self::HelpHost { source: WellKnownError::ProxyPassword, .. } => fill(&PROXY_PASSWORD, &[]),
             Self::HelpHost { host, source: WellKnownError::Certificate(why) } => {
                 fill(&CERTIFICATE, &[("host", host), ("why", &why.to_string())])
             }
@@ -129,6 +136,9 @@ impl JoinError {
             Self::Relay { relay, source: RelayError::Refused(_) } => fill(&RELAY_REFUSED, &[("relay", relay)]),
             Self::Relay { relay, source: RelayError::Protocol(StreamError::Version(_)) } => {
                 fill(&VERSION, &[("who", relay)])
+            }
+            Self::Relay { source: RelayError::Tunnel(why), .. } if why.kind() == ErrorKind::PermissionDenied => {
+                fill(&PROXY_PASSWORD, &[])
             }
             Self::Relay { relay, .. } => fill(&RELAY_SILENT, &[("relay", relay)]),
             Self::NotConnected(RelayRefusal::UnknownOrganization) => fill(&UNKNOWN_DESK, &[]),
@@ -166,6 +176,16 @@ const CODE_LENGTH: Phrase = Phrase {
 const NO_INVITE: Phrase = Phrase {
     en: "Please give the invite link (belay://...), or the help address and the nine-digit code.",
     zh: "请提供邀请链接（belay://...），或帮助地址加九位验证码。",
+};
+const NOT_A_PROXY: Phrase = Phrase {
+    en: "HTTPS_PROXY is not the address of an HTTP proxy. Please set it to http://HOST:PORT or \
+         http://USER:PASSWORD@HOST:PORT, or leave it empty.",
+    zh: "HTTPS_PROXY 不是有效的 HTTP 代理地址。请设置为 http://主机:端口 或 http://用户名:密码@主机:端口，或留空。",
+};
+const PROXY_PASSWORD: Phrase = Phrase {
+    en: "The proxy of your network asks for a name and a password. Please set HTTPS_PROXY to \
+         http://USER:PASSWORD@HOST:PORT, or ask whoever runs your network.",
+    zh: "您的网络代理需要用户名和密码。请将 HTTPS_PROXY 设置为 http://用户名:密码@主机:端口，或咨询网络管理员。",
 };
 const HELP_HOST: Phrase = Phrase {
     en: "The support desk at {host} cannot be asked ({why}). Please check the address and your network.",

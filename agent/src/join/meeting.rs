@@ -10,12 +10,16 @@ use belay_protocol::message::{
     Admitted, AgentMessage, ConsoleMessage, Introduction, PeerRoute, Redeem, Refusal, RelayRefusal,
 };
 use belay_protocol::session::{AgentEvent, AgentSession};
+use belay_protocol::well_known::WellKnownRelay;
 use belay_protocol::{ConsoleKey, Language, OrganizationKey};
-use belay_relay::client::{Client, Link, Notice, Registration, RelayError, Role, SamePeer, Session};
+use belay_relay::client::{
+    Client, FurtherRelays, InUse, Link, Notice, Registration, RelayError, Role, SamePeer, Session,
+};
 use belay_relay::clock::unix_ms;
 use belay_relay::close::Close;
 use belay_relay::identity::verify_delegation;
 use belay_relay::stream::{self, Arrivals, Sender, StreamError};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::JoinError;
@@ -23,8 +27,8 @@ use super::JoinError;
 /// What an invite comes down to, in either of its forms.
 #[derive(Debug, Clone)]
 pub struct Invitation {
-    /// Where to meet.
-    pub relay: RelayAddress,
+    /// Where to meet, at one at least: a link names one relay, a help address all of them.
+    pub relays: Vec<RelayAddress>,
     /// Whom to meet.
     pub organization: OrganizationKey,
     /// The code.
@@ -35,27 +39,30 @@ pub struct Invitation {
     pub host: String,
 }
 
-/// A way to a desk: registered with the relay, on the lookout for the desk.
+/// A way to a desk: registered with the nearest relay, on the lookout for the desk.
 pub(super) struct Way {
     client: Client,
     registration: Registration,
-    relay: String,
+    /// The relays as the customer reads them.
+    relays: String,
     desk: Option<PeerRoute>,
+    at_desk: watch::Sender<bool>,
 }
 
 impl Way {
-    /// Registers with the relay of the invitation and asks for the desk. The first failure of the relay is an error;
-    /// later ones are waited out.
+    /// Registers with the nearest relay of the invitation and asks for the desk. That no relay can be used at first is an
+    /// error; later failures are waited out.
     pub(super) async fn open(client: Client, invitation: &Invitation) -> Result<Self, JoinError> {
-        let relay = invitation.relay.host_port();
-        let mut registration = client.register(invitation.relay.clone(), Role::Agent);
+        let relays: Vec<String> = invitation.relays.iter().map(RelayAddress::host_port).collect();
+        let relays = relays.join(", ");
+        let mut registration = client.register_nearest(invitation.relays.clone(), Role::Agent);
         match registration.notice().await {
             Some(Notice::Up) => {}
-            Some(Notice::Down(source)) => return Err(JoinError::Relay { relay, source }),
+            Some(Notice::Down(source)) => return Err(JoinError::Relay { relay: relays, source }),
             _ => return Err(JoinError::Lost("the registration ended".to_owned())),
         }
         registration.reach(invitation.organization).await;
-        Ok(Self { client, registration, relay, desk: None })
+        Ok(Self { client, registration, relays, desk: None, at_desk: watch::Sender::new(false) })
     }
 
     /// Waits until `deadline` for the relay to connect us to a console of the desk, which may come back in the meantime.
@@ -73,7 +80,7 @@ impl Way {
                     last = match notice {
                         Notice::Opened { peer, .. } => return Ok(peer),
                         Notice::Refused(refusal) => JoinError::NotConnected(refusal),
-                        Notice::Down(source) => JoinError::Relay { relay: self.relay.clone(), source },
+                        Notice::Down(source) => JoinError::Relay { relay: self.relays.clone(), source },
                         _ => continue,
                     };
                     if !last.is_passing() {
@@ -90,6 +97,17 @@ impl Way {
             Notice::Gone(peer) if self.desk == Some(*peer) => self.desk = None,
             _ => {}
         }
+        self.at_desk.send_if_modified(|at_desk| std::mem::replace(at_desk, self.desk.is_some()) != self.desk.is_some());
+    }
+
+    /// Whether the relay has connected us to a console, and every change.
+    pub(super) fn at_desk(&self) -> watch::Receiver<bool> {
+        self.at_desk.subscribe()
+    }
+
+    /// The way to the relay that was found last.
+    pub(super) fn in_use(&self) -> Option<InUse> {
+        self.registration.in_use()
     }
 
     /// Says whether the console is still the one that the relay has last connected us to.
@@ -127,13 +145,50 @@ impl Way {
         }
     }
 
+    /// Talks with the console in a session that outlives its links, until that is done or the session cannot come back. A
+    /// console that is gone at the relay may return, to this relay or another: that is for the session to find out.
+    pub(super) async fn until_given_up<T>(
+        &mut self,
+        desk: &PeerRoute,
+        talking: impl Future<Output = Result<T, JoinError>>,
+    ) -> Result<T, JoinError> {
+        tokio::select! {
+            biased;
+            talked = talking => talked,
+            given_up = self.given_up(desk) => Err(given_up),
+        }
+    }
+
+    /// Why a session with this console cannot come back; never returns otherwise. Cancel-safe.
+    pub(super) async fn given_up(&mut self, desk: &PeerRoute) -> JoinError {
+        loop {
+            // The same organization under a new route: the console was restarted and knows of no session.
+            if self.desk.is_some_and(|other| other != *desk) {
+                return JoinError::Lost("the desk was restarted".to_owned());
+            }
+            let Some(notice) = self.registration.notice().await else { std::future::pending().await };
+            self.note(&notice);
+            match notice {
+                Notice::Refused(refusal) => {
+                    let refused = JoinError::NotConnected(refusal);
+                    if !refused.is_passing() {
+                        return refused;
+                    }
+                }
+                Notice::Slowed(_) => tracing::warn!("slowed by the relay's budget"),
+                Notice::Down(error) => tracing::warn!(%error, "the relay was lost; trying again"),
+                _ => {}
+            }
+        }
+    }
+
     /// Opens a session with the console and makes sure that it speaks for the organization of the invitation.
     pub(super) async fn meet(&mut self, desk: &PeerRoute, invitation: &Invitation) -> Result<Meeting, JoinError> {
-        let client = self.client.clone();
+        let (client, further) = (self.client.clone(), self.registration.further_relays());
         let meeting = async {
             let link = client.dial(desk).await?;
             let way_back = SamePeer { client: client.clone(), peer: *desk };
-            let met = timeout(HANDSHAKE_DEADLINE, Meeting::begin(link.clone(), way_back, invitation)).await;
+            let met = timeout(HANDSHAKE_DEADLINE, Meeting::begin(link.clone(), way_back, further, invitation)).await;
             let met = met.unwrap_or_else(|_| Err(JoinError::Lost("no greeting in time".to_owned())));
             if met.is_err() {
                 link.close(Close::Done);
@@ -164,12 +219,17 @@ pub(super) struct Meeting {
 }
 
 impl Meeting {
-    async fn begin(link: Link, way_back: SamePeer, invitation: &Invitation) -> Result<Self, JoinError> {
+    async fn begin(
+        link: Link,
+        way_back: SamePeer,
+        further: FurtherRelays,
+        invitation: &Invitation,
+    ) -> Result<Self, JoinError> {
         let session = Session::begin(link).await.map_err(lost)?;
         // The desk opens the conversation: a stranger may open nothing.
         let (send, recv) = session.accept_channel().await.map_err(|error| JoinError::Lost(error.to_string()))?;
         let (sender, receiver) = stream::halves::<AgentMessage, ConsoleMessage>(send, recv);
-        let mut talk = Talk { session: AgentSession::default(), sender, arrivals: receiver.arrivals() };
+        let mut talk = Talk { session: AgentSession::default(), further, sender, arrivals: receiver.arrivals() };
         let AgentEvent::DeskIntroduced(introduction) = talk.next().await? else {
             return Err(JoinError::Protocol("an introduction was expected".to_owned()));
         };
@@ -221,6 +281,7 @@ impl Meeting {
 /// The messages of a session with the machine that checks their order.
 pub(super) struct Talk {
     pub(super) session: AgentSession,
+    further: FurtherRelays,
     sender: Sender<AgentMessage>,
     arrivals: Arrivals<ConsoleMessage>,
 }
@@ -230,11 +291,20 @@ impl Talk {
         self.sender.send(message).await.map_err(lost)
     }
 
-    /// The next event. Cancel-safe.
+    /// The next event but for further relays, which are noted. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<AgentEvent, JoinError> {
-        let message = self.arrivals.next().await.map_err(lost)?;
-        let message = message.ok_or_else(|| JoinError::Lost("the desk ended the conversation".to_owned()))?;
-        self.session.receive(message).map_err(|violation| JoinError::Protocol(violation.to_string()))
+        loop {
+            let message = self.arrivals.next().await.map_err(lost)?;
+            let message = message.ok_or_else(|| JoinError::Lost("the desk ended the conversation".to_owned()))?;
+            let event = self.session.receive(message);
+            match event.map_err(|violation| JoinError::Protocol(violation.to_string()))? {
+                // They are met with the keys named here, and the session is the desk's own whoever forwards it.
+                AgentEvent::AlsoAt(relays) => {
+                    self.further.also_at(relays.iter().filter_map(WellKnownRelay::address).collect());
+                }
+                event => return Ok(event),
+            }
+        }
     }
 
     /// Says goodbye and waits until the desk has heard it.

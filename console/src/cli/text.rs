@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use belay_protocol::{Language, Phrase};
+use belay_relay::client::NotAProxy;
 use belay_relay::logging::told;
 
 use crate::clock::UnixMillis;
@@ -108,6 +109,47 @@ pub(super) fn ticket(shown: &Value, language: Language) -> String {
     text
 }
 
+/// After `device list`.
+pub(super) fn devices(devices: &Value, language: Language) -> String {
+    let none = Phrase {
+        en: "There are no devices yet: a machine appears here when it has joined a ticket.",
+        zh: "还没有设备：客户的机器加入工单后会显示在这里。",
+    };
+    let revoked = Phrase { en: "\n    revoked {time} by {who}: {why}", zh: "\n    {time} 由 {who} 停用：{why}" };
+    let lines: Vec<String> = list(devices)
+        .map(|device| {
+            let (seen, key) = (time(&device["last_seen_at_ms"]), word(&device["key"]));
+            let mut line = format!("{:>6}  {seen}  {}  {key}", device["id"], safe(&device["customer"]));
+            let revocation = &device["revoked"];
+            if !revocation.is_null() {
+                let (since, why) = (time(&revocation["at_ms"]), safe(&revocation["reason"]));
+                let values = [("time", &*since), ("who", word(&revocation["by"])), ("why", &why)];
+                line.push_str(&revoked.fill(language, &values));
+            }
+            line
+        })
+        .collect();
+    if lines.is_empty() { none.text(language).to_owned() } else { lines.join("\n") }
+}
+
+/// After `device revoke`.
+pub(super) fn revoked(device: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "Device {id} is shut out: its sessions have ended, and no code or relay lets it in.",
+        zh: "设备 {id} 已停用：其会话已结束，任何连接码和中继都不再允许它连接。",
+    };
+    phrase.fill(language, &[("id", &device["id"].to_string())])
+}
+
+/// After `device restore`.
+pub(super) fn restored(device: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "Device {id} may come in again, with a new code.",
+        zh: "设备 {id} 已恢复，可凭新的连接码再次连接。",
+    };
+    phrase.fill(language, &[("id", &device["id"].to_string())])
+}
+
 /// After `user add`.
 pub(super) fn added(added: &Value, language: Language) -> String {
     let phrase = Phrase {
@@ -136,8 +178,17 @@ pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
         let line = detail.chars().filter(char::is_ascii_digit).collect::<String>();
         return chinese.replace("{digits}", &line);
     }
+    if error.is::<NotAProxy>() {
+        return NOT_A_PROXY.text(language).to_owned();
+    }
     told(error.as_ref())
 }
+
+const NOT_A_PROXY: Phrase = Phrase {
+    en: "HTTPS_PROXY is not the address of an HTTP proxy: set it to http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, \
+         or leave it empty.",
+    zh: "HTTPS_PROXY 不是有效的 HTTP 代理地址：请设置为 http://主机:端口 或 http://用户名:密码@主机:端口，或留空。",
+};
 
 /// The refusals a command can meet, in Chinese; their English is in the answer.
 const REFUSALS: &[(&str, &str)] = &[

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::{AccountError, AuditError, ChangeError, MintError, OnceError, SignInError, StoreError};
+use crate::store::{AccountError, AuditError, ChangeError, MintError, OnceError, RevokeError, SignInError, StoreError};
 use crate::ticket::TicketState;
 
 /// The body of every answer that is not a success (`application/problem+json`).
@@ -145,6 +145,16 @@ impl From<MintError> for Problem {
             MintError::TakesNoSessions(_) => Self::new(StatusCode::CONFLICT, "ticket_takes_no_sessions", detail),
             MintError::Once(error) => error.into(),
             MintError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RevokeError> for Problem {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::NoDevice => Self::not_found(),
+            RevokeError::Once(error) => error.into(),
+            RevokeError::Store(error) => error.into(),
         }
     }
 }

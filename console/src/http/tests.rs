@@ -467,3 +467,30 @@ async fn the_audit_is_verified_over_the_api() {
     let (_, lines) = world.ask(get("/api/v1/audit", &cookie)).await;
     assert_eq!(lines["items"].as_array().unwrap().len() as i64, verified["lines"].as_i64().unwrap());
 }
+
+#[tokio::test]
+async fn a_device_is_revoked_and_restored_by_those_who_may() {
+    let world = World::open().await;
+    let cookie = world.cookie(Role::Supervisor).await;
+    let number = world.open_ticket(&cookie).await["number"].as_str().unwrap().parse().unwrap();
+    let minted = world.store.mint_invite(&Actor::Local, number, None).await.unwrap();
+    let key = belay_protocol::DeviceKey([1; 32]);
+    world.store.redeem_invite(&key, minted.code, None, None, None).await.unwrap();
+    let (_, page) = world.ask(get("/api/v1/devices", &cookie)).await;
+    assert_eq!(page["items"][0]["revoked"], Value::Null);
+    let path = format!("/api/v1/devices/{}", page["items"][0]["id"]);
+    let (revoke, restore) = (format!("{path}/revoke"), format!("{path}/restore"));
+
+    let (status, problem) = world.ask(post(&revoke, &cookie, &json!({ "reason": " " }))).await;
+    assert_eq!((status, problem["field"].as_str()), (422, Some("reason")));
+    let (status, _) = world.ask(post("/api/v1/devices/99/revoke", &cookie, &json!({ "reason": "stolen" }))).await;
+    assert_eq!(status, 404);
+    let (status, device) = world.ask(post(&revoke, &cookie, &json!({ "reason": "stolen" }))).await;
+    assert_eq!((status, device["revoked"]["reason"].as_str()), (200, Some("stolen")));
+    assert!(device["revoked"]["by"].as_str().unwrap().starts_with("user:"), "{device}");
+    assert_eq!(world.ask(get(&path, &cookie)).await.1, device);
+    let (_, sessions) = world.ask(get("/api/v1/sessions", &cookie)).await;
+    assert_eq!(sessions["items"][0]["end_reason"], "technician");
+    let (status, device) = world.ask(post(&restore, &cookie, &Value::Null)).await;
+    assert_eq!((status, &device["revoked"]), (200, &Value::Null));
+}

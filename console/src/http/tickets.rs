@@ -251,7 +251,8 @@ fn expected_version(headers: &HeaderMap) -> Result<i64, Problem> {
     version.ok_or_else(|| Problem::field("If-Match", "If-Match is not an ETag that this ticket had."))
 }
 
-fn not_blank(field: &'static str, value: Option<&Line>) -> Result<(), Problem> {
+/// Refuses an empty line and one with control characters.
+pub(super) fn not_blank(field: &'static str, value: Option<&Line>) -> Result<(), Problem> {
     match value {
         Some(text) if text.trim().is_empty() => Err(Problem::field(field, format!("{field} must not be empty."))),
         Some(text) if text.chars().any(char::is_control) => {

@@ -1,4 +1,4 @@
-//! Sessions, reports with their findings, and devices.
+//! Sessions, and reports with their findings.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use super::{Api, Page, tickets};
 use belay_protocol::report::Report as Facts;
 
 use crate::number::TicketNumber;
-use crate::store::{Device, DeviceId, Report, Session, SessionId, StoredReportId};
+use crate::store::{Report, Session, SessionId, StoredReportId};
 
 /// Lists all sessions, newest first.
 #[utoipa::path(get, path = "/api/v1/sessions", tag = "sessions", params(Paging),
@@ -83,23 +83,4 @@ pub(crate) async fn facts(State(api): State<Api>, Named(id): Named<i64>) -> Resu
         let detail = format!("This version of the console cannot read the report: {error}.");
         Problem::new(StatusCode::CONFLICT, "report_unreadable", detail)
     })
-}
-
-/// Lists the known devices, newest first.
-#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(Paging),
-    responses((status = 200, body = Page<Device>)))]
-pub(crate) async fn devices(
-    State(api): State<Api>,
-    Params(paging): Params<Paging>,
-) -> Result<Answer<Page<Device>>, Problem> {
-    let (limit, before) = (paging.limit()?, paging.id()?.map(DeviceId));
-    let devices = api.store.list_devices(before, limit as u64 + 1).await?;
-    Ok(Answer(Page::cut(devices, limit, |device| device.id.0)))
-}
-
-/// Shows a device.
-#[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = i64, Path)),
-    responses((status = 200, body = Device), (status = 404, body = Problem)))]
-pub(crate) async fn device(State(api): State<Api>, Named(id): Named<i64>) -> Result<Answer<Device>, Problem> {
-    api.store.device(DeviceId(id)).await?.map(Answer).ok_or_else(Problem::not_found)
 }

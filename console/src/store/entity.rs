@@ -62,6 +62,31 @@ pub(crate) mod device {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Devices that were shut out, and let in again. `live_device_id` is the device until then and empty afterwards: being
+/// unique, it holds a device to one revocation in force.
+pub(crate) mod revocation {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "revocations")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub device_id: i64,
+        pub live_device_id: Option<i64>,
+        pub reason: String,
+        pub revoked_by: String,
+        pub revoked_at: i64,
+        pub restored_by: Option<String>,
+        pub restored_at: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// Users of the desk. No password hash means that the set-up link was not used yet.
 pub(crate) mod user {
     use sea_orm::entity::prelude::*;

@@ -1,7 +1,7 @@
 //! One-time codes: minted for a ticket, redeemed by a device, and guessed by strangers.
 //!
-//! The store keeps keyed hashes only. A wrong, used, replaced or expired code and one of a closed ticket look the same to
-//! the peer; the audit and the ticket's log say which it was.
+//! The store keeps keyed hashes only. A wrong, used, replaced or expired code, one of a closed ticket and any of a revoked
+//! device look the same to the peer; the audit and the ticket's log say which it was.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ use super::entity::{device, invite, session, ticket};
 use super::throttle::{self, Consequence};
 use super::write::Write;
 use super::{
-    Actor, EventKind, Minted, Once, OnceError, Redeemed, SessionId, SessionState, Store, StoreError, sessions, tickets,
+    Actor, EventKind, Minted, Once, OnceError, Redeemed, SessionId, SessionState, Store, StoreError, revocations,
+    sessions, tickets,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -52,7 +53,7 @@ pub enum MintError {
 /// Why a code was not redeemed.
 #[derive(Debug, thiserror::Error)]
 pub enum RedeemError {
-    /// Wrong, used, replaced, expired, or for a closed ticket: the peer is not told which.
+    /// Wrong, used, replaced, expired, for a closed ticket, or from a revoked device: the peer is not told which.
     #[error("the code is not valid or has expired")]
     NotValid,
     /// Too many wrong codes from this device or its network; this one was not looked at.
@@ -172,7 +173,9 @@ impl Store {
             (_, None) => None,
             (None, Some(_)) => Some(false),
         };
-        if secret_is_right != Some(true) {
+        let is_revoked = revocations::is_revoked(&write.tx, device).await.map_err(StoreError::from)?;
+        // To a device that is shut out a good code looks like a wrong one, also by the delay.
+        if secret_is_right != Some(true) || is_revoked {
             for bucket in &buckets {
                 if let Some(retry_after) =
                     throttle::wait(&write.tx, bucket, write.now).await.map_err(StoreError::from)?
@@ -181,7 +184,7 @@ impl Store {
                 }
             }
         }
-        let verdict = judge(&write, device, invite, secret_is_right).await?;
+        let verdict = judge(&write, device, invite, secret_is_right, is_revoked).await?;
         match verdict {
             Verdict::Fresh(invite, ticket) => {
                 let redeemed = self.start_session(&mut write, device, invite, ticket, phrase).await?;
@@ -289,6 +292,7 @@ async fn judge(
     device: &DeviceKey,
     invite: Option<invite::Model>,
     secret_is_right: Option<bool>,
+    is_revoked: bool,
 ) -> Result<Verdict, StoreError> {
     let Some(invite) = invite else {
         return Ok(Verdict::Refused("unknown", None));
@@ -296,6 +300,9 @@ async fn judge(
     let ticket = ticket::Entity::find_by_id(invite.ticket_id).one(&write.tx).await?;
     let ticket = ticket.ok_or_else(|| StoreError::Unreadable(format!("invite {}", invite.id)))?;
     let refused = |reason, ticket| Ok(Verdict::Refused(reason, Some(ticket)));
+    if is_revoked {
+        return refused("device_revoked", ticket);
+    }
     if secret_is_right == Some(false) {
         return refused("wrong_secret", ticket);
     }

@@ -13,7 +13,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(FirstSchema)]
+        vec![Box::new(FirstSchema), Box::new(Revocations)]
     }
 }
 
@@ -39,6 +39,42 @@ impl MigrationTrait for FirstSchema {
             manager.create_index(index).await?;
         }
         Ok(())
+    }
+}
+
+struct Revocations;
+
+impl MigrationName for Revocations {
+    fn name(&self) -> &str {
+        "m2026_02_revocations"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Revocations {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let mut revocations = table(
+            "revocations",
+            vec![
+                big_pk_auto("id"),
+                big_integer("device_id"),
+                big_integer_null("live_device_id").unique_key().to_owned(),
+                text("reason"),
+                text("revoked_by"),
+                big_integer("revoked_at"),
+                text_null("restored_by"),
+                big_integer_null("restored_at"),
+            ],
+        );
+        refers(&mut revocations, "revocations", "device_id", "devices");
+        manager.create_table(revocations).await?;
+        let mut of_device = Index::create();
+        of_device.name("sessions_of_device").table("sessions").col("device_id").col("state");
+        manager.create_index(of_device).await
     }
 }
 

@@ -397,6 +397,19 @@ pub struct Device {
     pub first_seen_at_ms: UnixMillis,
     /// When it last did anything.
     pub last_seen_at_ms: UnixMillis,
+    /// Present while the device is shut out: no code of it is good, and no relay connects it.
+    pub revoked: Option<Revocation>,
+}
+
+/// Why a device is shut out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Revocation {
+    /// Since when.
+    pub at_ms: UnixMillis,
+    /// Who did it.
+    pub by: String,
+    /// Why, in one line.
+    pub reason: String,
 }
 
 stored_enum! {

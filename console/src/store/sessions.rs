@@ -14,7 +14,7 @@ use super::entity::{consent, device, organization, session, ticket};
 use super::write::Write;
 use super::{
     Actor, Consent, Device, DeviceId, EndReason, EventKind, NewConsent, Redeemed, Session, SessionId, SessionState,
-    SpokenPhrase, Store, StoreError, tickets,
+    SpokenPhrase, Store, StoreError, revocations, tickets,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -256,6 +256,12 @@ async fn ticket_of(db: &impl ConnectionTrait, session: &session::Model) -> Resul
     ticket.ok_or_else(|| StoreError::Unreadable(format!("session {}", session.id)))
 }
 
+/// Ends a session that has not ended.
+pub(super) async fn end_row(write: &mut Write, session: session::Model, reason: EndReason) -> Result<(), StoreError> {
+    let ticket = ticket_of(&write.tx, &session).await?;
+    leave_row(write, session, &ticket, SessionState::Ended, Some(reason)).await
+}
+
 async fn leave_row(
     write: &mut Write,
     session: session::Model,
@@ -312,11 +318,13 @@ async fn assemble(db: &impl ConnectionTrait, row: session::Model) -> Result<Sess
     })
 }
 
-async fn assemble_device(db: &impl ConnectionTrait, row: device::Model) -> Result<Device, StoreError> {
+/// A device as the desk shows it.
+pub(super) async fn assemble_device(db: &impl ConnectionTrait, row: device::Model) -> Result<Device, StoreError> {
     let organization = match row.organization_id {
         Some(id) => organization::Entity::find_by_id(id).one(db).await?,
         None => None,
     };
+    let revoked = revocations::shown(db, row.id).await?;
     let key: [u8; 32] = row.key.try_into().map_err(|_| StoreError::Unreadable(format!("device {}", row.id)))?;
     Ok(Device {
         id: DeviceId(row.id),
@@ -324,5 +332,6 @@ async fn assemble_device(db: &impl ConnectionTrait, row: device::Model) -> Resul
         customer: organization.map(|organization| organization.name),
         first_seen_at_ms: UnixMillis(row.first_seen_at),
         last_seen_at_ms: UnixMillis(row.last_seen_at),
+        revoked,
     })
 }

@@ -20,6 +20,7 @@ pub(super) struct Write {
     actor: Actor,
     store: Store,
     events: Vec<Event>,
+    changes_revocations: bool,
     turn: OwnedMutexGuard<()>,
 }
 
@@ -43,6 +44,7 @@ impl Store {
             actor: actor.clone(),
             store: self.clone(),
             events: Vec::new(),
+            changes_revocations: false,
             turn,
         })
     }
@@ -69,6 +71,16 @@ impl Write {
             at_ms: self.now,
         });
         Ok(())
+    }
+
+    /// Who makes the change.
+    pub(super) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Has those told who watch the revoked devices.
+    pub(super) fn changes_revocations(&mut self) {
+        self.changes_revocations = true;
     }
 
     /// Adds a line to the audit.
@@ -101,12 +113,15 @@ impl Write {
 
     /// Makes the change durable, then tells the live events. The caller may stop waiting: both happen, or neither.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        let Self { tx, store, events, turn, .. } = self;
+        let Self { tx, store, events, changes_revocations, turn, .. } = self;
         let commit = tokio::spawn(async move {
             tx.commit().await?;
             for event in events {
                 // No subscriber is not an error.
                 let _ = store.inner.events.send(event);
+            }
+            if changes_revocations {
+                store.inner.revocations.send_replace(());
             }
             drop(turn);
             Ok(())

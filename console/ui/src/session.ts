@@ -47,6 +47,12 @@ export const mayWork = (): boolean => {
   return role !== undefined && role !== 'auditor';
 };
 
+/** Whether the signed-in role may shut devices out. The console decides; this only hides buttons. */
+export const mayRevoke = (): boolean => {
+  const role = me()?.role;
+  return role === 'supervisor' || role === 'admin';
+};
+
 onSignedOut(() => {
   // A first look without a sign-in is no sign-in that has ended.
   if (me()) setEnded(true);

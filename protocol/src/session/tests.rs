@@ -120,6 +120,37 @@ fn the_code_is_not_sent_before_the_introduction() {
     assert_eq!(AgentSession::default().redeem(redeem()), Err(NotNow));
 }
 
+fn relays() -> BoundedVec<WellKnownRelay, MAX_RELAYS> {
+    vec![WellKnownRelay { address: Name::truncating("h:1"), key: Name::truncating("k") }].try_into().unwrap()
+}
+
+#[test]
+fn further_relays_are_named_and_taken_from_the_admission_to_the_end() {
+    let mut console = ConsoleSession::default();
+    assert_eq!(console.also_at(relays()), Err(NotNow));
+    console.introduce(introduction()).unwrap();
+    console.receive(AgentMessage::Redeem(redeem())).unwrap();
+    assert_eq!(console.also_at(relays()), Err(NotNow), "the code may be wrong");
+    let mut agent = AgentSession::default();
+    assert_eq!(agent.receive(ConsoleMessage::Relays(relays())), Err(Violation::OutOfTurn));
+
+    let (mut agent, mut console) = deciding();
+    let name = |agent: &mut AgentSession, console: &ConsoleSession| {
+        let named = console.also_at(relays()).unwrap();
+        assert_eq!(agent.receive(named), Ok(AgentEvent::AlsoAt(relays())));
+    };
+    name(&mut agent, &console);
+    console.receive(agent.consent(consent(&[Capability::Survey], Some(offer()))).unwrap()).unwrap();
+    name(&mut agent, &console);
+    console.receive_report(REPORT).unwrap();
+    console.finish_report().unwrap();
+    name(&mut agent, &console);
+    agent.receive(console.filed().unwrap()).unwrap();
+    name(&mut agent, &console);
+    console.end(EndReason::ByTechnician).unwrap();
+    assert_eq!(console.also_at(relays()), Err(NotNow));
+}
+
 /// The table of the module's documentation, as one number a state.
 #[derive(Debug, Clone, Copy)]
 struct Model {
@@ -137,6 +168,7 @@ impl Model {
             (2, ConsoleMessage::Admitted(_)) => Some(3),
             (2, ConsoleMessage::Refused(_)) => Some(MODEL_CLOSED),
             (4, ConsoleMessage::Filed(id)) if *id == offer().id => Some(5),
+            (3..=5, ConsoleMessage::Relays(_)) => Some(self.agent),
             (_, ConsoleMessage::Ended(_)) => Some(MODEL_CLOSED),
             _ => None,
         }
@@ -159,6 +191,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Step::Receive(ConsoleMessage::Refused(Refusal::NotValid))),
         Just(Step::Receive(ConsoleMessage::Filed(offer().id))),
         Just(Step::Receive(ConsoleMessage::Filed(ReportId([1; 16])))),
+        Just(Step::Receive(ConsoleMessage::Relays(relays()))),
         Just(Step::Receive(ConsoleMessage::Ended(EndReason::ByTechnician))),
         Just(Step::Redeem),
         any::<bool>().prop_map(Step::Consent),

@@ -77,6 +77,14 @@ impl Proxy {
         Ok(Self { host: host.to_owned(), port, authorization, exempt: Vec::new() })
     }
 
+    /// The name and the password that it asks for, where they are text; for clients of other protocols.
+    pub fn credentials(&self) -> Option<(String, Zeroizing<String>)> {
+        let Authorization(value) = self.authorization.as_ref()?;
+        let plain = Zeroizing::new(BASE64.decode(value.strip_prefix("Basic ")?.as_bytes()).ok()?);
+        let (name, password) = std::str::from_utf8(&plain).ok()?.split_once(':')?;
+        Some((name.to_owned(), Zeroizing::new(password.to_owned())))
+    }
+
     /// Says whether connections to `host` go through it.
     pub fn is_for(&self, host: &str) -> bool {
         let host = host.to_lowercase();
@@ -162,6 +170,8 @@ mod tests {
                 user.map(|user| format!("Basic {}", BASE64.encode(user.as_bytes())))
             );
             assert!(!format!("{proxy:?}").contains("Basic"));
+            let credentials = proxy.credentials().map(|(name, password)| format!("{name}:{}", *password));
+            assert_eq!(credentials.as_deref(), user);
         };
         check("http://proxy.example.com:8080", "proxy.example.com", 8080, None);
         check("proxy:3128/", "proxy", 3128, None);

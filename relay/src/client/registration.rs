@@ -9,9 +9,10 @@ use belay_protocol::delegation::Delegation;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::limits::HANDSHAKE_DEADLINE;
 use belay_protocol::message::{DENIED_PER_MESSAGE, FromRelay, PeerRoute, RelayRefusal, ToRelay};
+use belay_protocol::well_known::MAX_RELAYS;
 use belay_protocol::{DeviceKey, OrganizationKey, RouteId};
 use quinn::ConnectionError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -102,7 +103,33 @@ impl From<ConnectionError> for RelayError {
 pub struct Registration {
     commands: mpsc::Sender<Command>,
     notices: mpsc::Receiver<Notice>,
+    further: FurtherRelays,
+    in_use: watch::Receiver<Option<InUse>>,
     _task: AbortOnDropHandle<()>,
+}
+
+/// Tells a registration where else to look. Clones tell the same one.
+#[derive(Debug, Clone)]
+pub struct FurtherRelays {
+    relays: watch::Sender<Vec<RelayAddress>>,
+}
+
+impl FurtherRelays {
+    /// Has these relays tried beside those that the registration was made with, from the next attempt on. They take the
+    /// place of those that were named here before; those beyond [`MAX_RELAYS`] are left out.
+    pub fn also_at(&self, mut relays: Vec<RelayAddress>) {
+        relays.truncate(MAX_RELAYS);
+        self.relays.send_replace(relays);
+    }
+}
+
+/// The way that a registration has found last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InUse {
+    /// The relay.
+    pub relay: RelayAddress,
+    /// Whether UDP did not get through to it.
+    pub is_tunnel: bool,
 }
 
 #[derive(Debug)]
@@ -160,10 +187,14 @@ impl Registration {
     pub(super) fn spawn(client: Client, relays: Vec<RelayAddress>, role: Role) -> Self {
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (notice_queue, notices) = mpsc::channel(QUEUE);
+        let (further, further_relays) = watch::channel(Vec::new());
+        let (in_use, used) = watch::channel(None);
         let keeper = Keeper {
             client,
             relays,
             elsewhere: Vec::new(),
+            further: further_relays,
+            in_use,
             role,
             wish: None,
             wish_due: None,
@@ -175,7 +206,8 @@ impl Registration {
             commands: command_queue,
             notices: notice_queue,
         };
-        Self { commands, notices, _task: AbortOnDropHandle::new(tokio::spawn(keeper.run())) }
+        let further = FurtherRelays { relays: further };
+        Self { commands, notices, further, in_use: used, _task: AbortOnDropHandle::new(tokio::spawn(keeper.run())) }
     }
 
     /// Asks for a console of `organization`, now and after every reconnection, until the registration is dropped.
@@ -191,6 +223,16 @@ impl Registration {
     /// At a desk: the whole list of devices that are not to reach the organization.
     pub async fn deny_only(&self, devices: BTreeSet<DeviceKey>) {
         self.command(Command::DenyList(devices)).await;
+    }
+
+    /// Where further relays are named, which also works while no relay answers.
+    pub fn further_relays(&self) -> FurtherRelays {
+        self.further.clone()
+    }
+
+    /// The way that was found last; `None` before the first.
+    pub fn in_use(&self) -> Option<InUse> {
+        self.in_use.borrow().clone()
     }
 
     async fn command(&self, command: Command) {
@@ -209,6 +251,9 @@ struct Keeper {
     relays: Vec<RelayAddress>,
     /// Relays that a stopping one has named.
     elsewhere: Vec<RelayAddress>,
+    /// Relays that the desk has named.
+    further: watch::Receiver<Vec<RelayAddress>>,
+    in_use: watch::Sender<Option<InUse>>,
     role: Role,
     /// The organization an agent wants to reach.
     wish: Option<OrganizationKey>,
@@ -288,12 +333,18 @@ impl Keeper {
 
     /// All relays, the last good one ahead, UDP ahead of tunnels unless it was of no use the last time.
     fn plan(&self, deadline: Duration) -> Plan {
-        let all = self.relays.iter().chain(&self.elsewhere);
+        let further = self.further.borrow();
+        let mut all: Vec<&RelayAddress> = Vec::new();
+        for relay in self.relays.iter().chain(&self.elsewhere).chain(further.iter()) {
+            if !all.contains(&relay) {
+                all.push(relay);
+            }
+        }
         let ahead = |relay: &RelayAddress| match &self.nearest {
             Some(nearest) if nearest != relay => NEAREST_AHEAD,
             _ => Duration::ZERO,
         };
-        let relays = all.map(|relay| (relay.clone(), ahead(relay))).collect();
+        let relays = all.into_iter().map(|relay| (relay.clone(), ahead(relay))).collect();
         let tunnels_after = match self.nearest {
             _ if self.udp_is_blocked => Duration::ZERO,
             Some(_) if !self.is_urgent() => UDP_AHEAD_KNOWN,
@@ -413,6 +464,8 @@ impl Keeper {
     async fn settle(&mut self, current: &mut Current) -> Result<(), StreamError> {
         self.nearest = Some(current.link.relay.clone());
         self.udp_is_blocked = current.link.tunnel.is_some();
+        let in_use = InUse { relay: current.link.relay.clone(), is_tunnel: current.link.tunnel.is_some() };
+        self.in_use.send_replace(Some(in_use));
         let sender = &mut current.link.sender;
         match self.role {
             Role::Agent => {

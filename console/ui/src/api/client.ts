@@ -115,6 +115,9 @@ export const api = {
   sessions: () => request<Page<Session>>(`sessions?limit=${PAGE_MAX}`),
   devices: (cursor?: string) =>
     request<Page<Device>>(`devices?limit=${PAGE_MAX}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`),
+  revokeDevice: (id: number, reason: string, key: string) =>
+    post<Device>(`devices/${id}/revoke`, { reason }, { 'idempotency-key': key }),
+  restoreDevice: (id: number) => post<Device>(`devices/${id}/restore`, undefined, { 'idempotency-key': onceKey() }),
   users: () => request<Page<User>>('users'),
 };
 

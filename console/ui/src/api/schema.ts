@@ -79,6 +79,7 @@ export type Device = {
   key: string;
   /** When it last did anything. */
   last_seen_at_ms: UnixMillis;
+  revoked?: Revocation | null;
 };
 
 /** A known device. */
@@ -230,6 +231,22 @@ export type Report = {
   size_bytes: number;
   /** The sections that the customer left out or that could not be redacted. While `findings` is among them, an empty list of findings says nothing. */
   withheld: Withheld[];
+};
+
+/** Why a device is shut out. */
+export type Revocation = {
+  /** Since when. */
+  at_ms: UnixMillis;
+  /** Who did it. */
+  by: string;
+  /** Why, in one line. */
+  reason: string;
+};
+
+/** Why a device is to be shut out. */
+export type RevokeDevice = {
+  /** One line for whoever wonders later. */
+  reason: string;
 };
 
 /** What a user is at the desk. */

@@ -4,7 +4,9 @@ import { api } from '../api/client';
 import type { Device } from '../api/schema';
 import { listen, streamReady } from '../live';
 import { Problem } from '../parts/problem';
+import { Revoke } from '../parts/revoke';
 import { Foreign, Time } from '../parts/text';
+import { mayRevoke } from '../session';
 import { t } from '../text';
 
 export function Devices() {
@@ -12,6 +14,19 @@ export function Devices() {
   const [cursor, setCursor] = createSignal<string>();
   const [error, setError] = createSignal<unknown>();
 
+  const [revoking, setRevoking] = createSignal<Device>();
+
+  const changed = (device: Device) => {
+    setDevices((known) => known?.map((other) => (other.id === device.id ? device : other)));
+  };
+  const restore = async (device: Device) => {
+    try {
+      changed(await api.restoreDevice(device.id));
+      setError(undefined);
+    } catch (error) {
+      setError(error);
+    }
+  };
   const load = async (after?: string) => {
     try {
       const page = await api.devices(after);
@@ -67,7 +82,33 @@ export function Devices() {
                         <dt>{t().devices.key}</dt>
                         <dd class="mono">{device.key}</dd>
                       </div>
+                      <Show when={device.revoked}>
+                        {(revoked) => (
+                          <div class="wide">
+                            <dt>{t().devices.revoked}</dt>
+                            <dd>
+                              <Time atMs={revoked().at_ms} /> <Foreign text={revoked().reason} />
+                            </dd>
+                          </div>
+                        )}
+                      </Show>
                     </dl>
+                    <Show when={mayRevoke()}>
+                      <div class="buttons">
+                        <Show
+                          when={device.revoked}
+                          fallback={
+                            <button type="button" onClick={() => setRevoking(device)}>
+                              {t().devices.revoke}
+                            </button>
+                          }
+                        >
+                          <button type="button" onClick={() => void restore(device)}>
+                            {t().devices.restore}
+                          </button>
+                        </Show>
+                      </div>
+                    </Show>
                   </li>
                 )}
               </For>
@@ -77,6 +118,9 @@ export function Devices() {
             </Show>
           </Show>
         )}
+      </Show>
+      <Show when={revoking()} keyed>
+        {(device) => <Revoke device={device} close={() => setRevoking(undefined)} revoked={changed} />}
       </Show>
     </section>
   );

@@ -213,7 +213,7 @@ export const en = {
     priority: 'the priority',
     owner: 'the owner',
   },
-  refusals: { expired: 'had expired', used: 'had been used already', replaced: 'had been replaced by a newer one', ticket_takes_no_sessions: 'could not be used because the ticket is closed', wrong_secret: 'came with a link that was not made for it', other: 'was not good any more' },
+  refusals: { expired: 'had expired', used: 'had been used already', replaced: 'had been replaced by a newer one', ticket_takes_no_sessions: 'could not be used because the ticket is closed', wrong_secret: 'came with a link that was not made for it', device_revoked: 'could not be used because the device is revoked', other: 'was not good any more' },
   endReasons: {
     done: 'all was done',
     customer: 'the customer ended it or refused',
@@ -254,6 +254,13 @@ export const en = {
     firstSeen: 'First seen',
     lastSeen: 'Last seen',
     key: 'Key',
+    revoked: 'Revoked',
+    revoke: 'Revoke …',
+    revokeTitle: (device: number) => `Revoke device ${device}?`,
+    revokeText: 'Its sessions end at once, and no code lets it in until it is restored.',
+    reason: 'Reason',
+    confirm: 'Revoke',
+    restore: 'Restore',
   },
   problems: {
     network: 'The console cannot be reached. Check the connection and try again.',

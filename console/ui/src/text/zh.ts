@@ -210,7 +210,7 @@ export const zh: typeof en = {
     priority: '优先级',
     owner: '负责人',
   },
-  refusals: { expired: '已过期', used: '已被使用', replaced: '已被新的验证码取代', ticket_takes_no_sessions: '工单已关闭，无法使用', wrong_secret: '链接与其不符', other: '已失效' },
+  refusals: { expired: '已过期', used: '已被使用', replaced: '已被新的验证码取代', ticket_takes_no_sessions: '工单已关闭，无法使用', wrong_secret: '链接与其不符', device_revoked: '无法使用，因为该设备已停用', other: '已失效' },
   endReasons: {
     done: '全部完成',
     customer: '客户结束或拒绝',
@@ -251,6 +251,13 @@ export const zh: typeof en = {
     firstSeen: '首次出现',
     lastSeen: '最近出现',
     key: '公钥',
+    revoked: '已停用',
+    revoke: '停用……',
+    revokeTitle: (device) => `停用设备 ${device}？`,
+    revokeText: '其会话将立即结束；在恢复之前，任何验证码都不能让它连接。',
+    reason: '原因',
+    confirm: '停用',
+    restore: '恢复',
   },
   problems: {
     network: '无法连接控制台。请检查网络后重试。',

@@ -1,0 +1,77 @@
+//! The agent as a process behind a proxy that alone leads out.
+
+use std::process::Command;
+
+use belay_tests::programs::{DEADLINE, Ended, Program, Running, Site, run};
+use belay_tests::proxy::ConnectProxy;
+
+/// `user:p@ss`, as RFC 7617 has it.
+pub(super) const AUTHORIZATION: &str = "Basic dXNlcjpwQHNz";
+
+/// An address of this machine at which nothing listens, and which only the proxy takes for the relay's.
+const ELSEWHERE: &str = "127.0.0.2:";
+
+fn to_loopback(target: &str) -> String {
+    target.replace(ELSEWHERE, "127.0.0.1:")
+}
+
+/// `join` by a link whose relay can be reached neither by UDP nor by TCP.
+fn join(site: &Site, name: &str, proxy: &str) -> Command {
+    let link = site.open_ticket().unwrap().link;
+    let hidden = link.replace("//127.0.0.1:", &format!("//{ELSEWHERE}"));
+    assert_ne!(hidden, link);
+    let mut command = site.join(name, &["--yes", "--insecure-http", &hidden]).unwrap();
+    command.env("HTTPS_PROXY", proxy);
+    command
+}
+
+fn finish(command: &mut Command) -> Ended {
+    Running::start(command).unwrap().finish(DEADLINE).unwrap()
+}
+
+#[test]
+fn an_agent_without_udp_joins_through_a_proxy_that_asks_for_a_password() {
+    let site = Site::open().unwrap();
+    let proxy = ConnectProxy::start(AUTHORIZATION, to_loopback).unwrap();
+    let address = proxy.address();
+
+    let ended = finish(&mut join(&site, "without", ""));
+    assert_eq!(ended.code, Some(1), "{ended}");
+    assert!(ended.err.contains("does not answer"), "{ended}");
+    assert_eq!((proxy.refused(), proxy.targets().len()), (0, 0));
+
+    for (language, sentence) in [("en", "asks for a name and a password"), ("zh", "代理需要用户名和密码")] {
+        let ended = finish(join(&site, "refused", &format!("http://user:wrong@{address}")).env("LANG", language));
+        assert_eq!(ended.code, Some(1), "{ended}");
+        assert!(ended.err.contains(sentence) && !ended.err.contains("wrong@"), "{ended}");
+    }
+    assert!(proxy.refused() >= 2 && proxy.targets().is_empty());
+
+    let ended = finish(&mut join(&site, "through", &format!("http://user:p%40ss@{address}")));
+    assert_eq!(ended.code, Some(0), "{ended}");
+    ended.json().unwrap();
+    let targets = proxy.targets();
+    assert!(!targets.is_empty() && targets.iter().all(|target| target.starts_with(ELSEWHERE)), "{targets:?}");
+
+    // An exempt host is not asked for through the proxy.
+    let mut exempt = join(&site, "exempt", &format!("http://user:p%40ss@{address}"));
+    let ended = finish(exempt.env("no_proxy", "127.0.0.2"));
+    assert_eq!((ended.code, proxy.targets().len()), (Some(1), targets.len()), "{ended}");
+}
+
+#[test]
+fn a_proxy_that_is_none_is_one_sentence_without_its_password() {
+    let site = Site::open().unwrap();
+    let wrong = "ftp://user:s3cret@proxy:21";
+    for (language, sentence) in [("en", "not the address of an HTTP proxy"), ("zh", "不是有效的 HTTP 代理地址")]
+    {
+        let mut joining = site.join("device", &["help.example.com", "418205975"]).unwrap();
+        let mut serving = Program::Console.command(site.path()).unwrap();
+        serving.args(["serve", "--data", "another"]);
+        for command in [&mut joining, &mut serving] {
+            let ended = run(command.env("https_proxy", wrong).env("LANG", language)).unwrap();
+            assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended}");
+            assert!(ended.err.contains(sentence) && !ended.err.contains("s3cret"), "{ended}");
+        }
+    }
+}
