@@ -218,6 +218,9 @@ fn session_server(identity: &Identity, congestion: Congestion) -> Result<ServerC
 /// A name may have many addresses; this many are tried.
 const ADDRESSES_MAX: usize = 4;
 
+/// Time between the starts of attempts at two addresses of one host (RFC 8305, section 8).
+const ADDRESS_STAGGER: Duration = Duration::from_millis(250);
+
 /// Handshakes that may wait at once.
 const INCOMING_MAX: usize = 256;
 

@@ -6,12 +6,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-
-use std::time::Duration;
 
 /// Bytes of the largest datagram that a tunnel carries: QUIC's discovery of path MTU stops below.
 pub(crate) const DATAGRAM_MAX_BYTES: usize = 1_500;

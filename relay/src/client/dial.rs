@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::registration::RelayError;
 use super::socket::Way;
 use super::tunnel::{self, Tunnel};
-use super::{ADDRESSES_MAX, Client, jitter};
+use super::{ADDRESS_STAGGER, ADDRESSES_MAX, Client, jitter};
 use crate::close::Close;
 use crate::stream::{self, Receiver, Sender, StreamError};
 use crate::{tls, transport};
@@ -41,9 +41,6 @@ pub(super) struct Plan {
     /// Time for the whole of it.
     pub(super) deadline: Duration,
 }
-
-/// Time between the starts of attempts at two addresses of one host (RFC 8305, section 8).
-const ADDRESS_STAGGER: Duration = Duration::from_millis(250);
 
 impl Client {
     /// Tries all ways of `plan`; the first that answers wins. Fails with what tells most when none does.

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use belay_protocol::limits::{HANDSHAKE_DEADLINE, IDLE_TIMEOUT};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -22,9 +21,6 @@ use crate::tunnel::{self, FrameQueue};
 
 /// Bytes that may wait to be sent into a tunnel: a quarter of a second at 10 Mbit/s.
 const QUEUE_BYTES: usize = 256 * 1024;
-
-/// Time between the starts of attempts at two addresses of one host (RFC 8305, section 8).
-const ADDRESS_STAGGER: Duration = Duration::from_millis(250);
 
 /// An open tunnel. Dropping it closes it.
 #[derive(Debug)]
@@ -92,7 +88,7 @@ async fn connect(net: &Arc<dyn Net>, host: &str, port: u16) -> io::Result<Box<dy
     for (index, address) in addresses.into_iter().take(super::ADDRESSES_MAX).enumerate() {
         let net = Arc::clone(net);
         tries.spawn(async move {
-            tokio::time::sleep(ADDRESS_STAGGER * u32::try_from(index).unwrap_or(u32::MAX)).await;
+            tokio::time::sleep(super::ADDRESS_STAGGER * u32::try_from(index).unwrap_or(u32::MAX)).await;
             net.connect(address).await
         });
     }

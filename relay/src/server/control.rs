@@ -425,17 +425,17 @@ impl ControlPlane {
 
     fn deny(&self, organization: OrganizationKey, device: DeviceKey) -> Heard {
         let mut table = self.table();
-        let mut denied = table.denied().get(&organization).cloned().unwrap_or_default();
-        if denied.len() >= DENIED_MAX {
+        let known = table.denied().get(&organization);
+        if known.is_some_and(|known| known.len() >= DENIED_MAX) {
             return Heard::Answer(FromRelay::Refused(full()));
         }
-        if denied.insert(device)
+        if !known.is_some_and(|known| known.contains(&device))
             && let Err(error) = self.deny_file.append(&organization, &device)
         {
             // It holds until the next restart; the console's list is sent again then.
             tracing::error!(error = %crate::logging::told(&error), "a denial could not be kept");
         }
-        let told = table.set_denied(organization, denied);
+        let told = table.deny(organization, device);
         drop(table);
         tracing::info!(device = device.short(), pairs = told.len() / 2, "a device was denied");
         self.tell_gone(told);

@@ -311,7 +311,7 @@ impl DataPlane {
     }
 }
 
-/// Batches received in one system call. Eight of 64 KiB stay in a core's cache.
+/// Batches received in one system call: as many as quinn takes in one.
 const RECEIVE_BATCHES: usize = 32;
 
 /// The largest batch that the kernel joins.

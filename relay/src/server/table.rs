@@ -407,21 +407,31 @@ impl Table {
 
     /// Denies devices to an organization, or no longer: open pairs with them are closed, and both ends are told.
     pub fn set_denied(&mut self, organization: OrganizationKey, denied: BTreeSet<DeviceKey>) -> Vec<Told> {
-        let mut told = Vec::new();
-        for device in &denied {
-            let Some(route) = self.keys.get(&device.0).copied() else { continue };
-            let partners: Vec<RouteId> = self.endpoints[&route].partners.keys().copied().collect();
-            for partner in partners {
-                if self.endpoints.get(&partner).and_then(|end| end.organization) != Some(organization) {
-                    continue;
-                }
-                if let Some(pair) = self.told(route, partner) {
-                    told.extend([pair.agent, pair.desk]);
-                }
-                self.close_pair(route, partner);
-            }
-        }
+        let told = denied.iter().flat_map(|device| self.cut(&organization, device)).collect();
         self.denied.insert(organization, denied);
+        told
+    }
+
+    /// Denies one more device to an organization, as [`Table::set_denied`] does.
+    pub fn deny(&mut self, organization: OrganizationKey, device: DeviceKey) -> Vec<Told> {
+        self.denied.entry(organization).or_default().insert(device);
+        self.cut(&organization, &device)
+    }
+
+    /// Closes the pairs between a device and an organization.
+    fn cut(&mut self, organization: &OrganizationKey, device: &DeviceKey) -> Vec<Told> {
+        let mut told = Vec::new();
+        let Some(route) = self.keys.get(&device.0).copied() else { return told };
+        let partners: Vec<RouteId> = self.endpoints[&route].partners.keys().copied().collect();
+        for partner in partners {
+            if self.endpoints.get(&partner).and_then(|end| end.organization) != Some(*organization) {
+                continue;
+            }
+            if let Some(pair) = self.told(route, partner) {
+                told.extend([pair.agent, pair.desk]);
+            }
+            self.close_pair(route, partner);
+        }
         told
     }
 
