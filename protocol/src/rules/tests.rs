@@ -34,7 +34,7 @@ unit = "%"
 
 #[test]
 fn the_base_pack_parses_and_its_rows_hold() {
-    let pack = Pack::parse(include_str!("base.toml")).unwrap();
+    let pack = Pack::parse(super::BASE_TEXT).unwrap();
     assert!(pack.rules().len() >= 14);
     assert_eq!(pack.run_tests(), Vec::<String>::new());
     for rule in pack.rules() {
