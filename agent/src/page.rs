@@ -289,11 +289,13 @@ impl Page<'_> {
                 unseen.iter().filter(|(_, why)| *why == kind).map(|(subject, _)| subject.as_str()).collect();
             if !subjects.is_empty() {
                 let separator = if self.language == Language::Chinese { "、" } else { ", " };
-                let line = format!(
-                    "{}{}",
-                    subjects.join(separator),
-                    IN_BRACKETS.fill(self.language, &[("text", kind.phrase().text(self.language))])
-                );
+                let mut reason = kind.phrase().text(self.language).to_owned();
+                if let Some(lifted_by) = kind.lifted_by() {
+                    reason += SEMICOLON.text(self.language);
+                    reason += lifted_by.text(self.language);
+                }
+                let reason = IN_BRACKETS.fill(self.language, &[("text", &reason)]);
+                let line = format!("{}{reason}", subjects.join(separator));
                 for (number, line) in wrap(&line, PAGE_COLUMNS - 4).into_iter().enumerate() {
                     self.line(&format!("  {} {line}", if number == 0 { "-" } else { " " }));
                 }

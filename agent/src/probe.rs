@@ -25,7 +25,7 @@ pub mod portable;
 pub mod processes;
 pub mod routes;
 
-/// A probe's name and the time it may take.
+/// A probe's name, what it needs, and what it costs.
 #[derive(Clone, Copy, Debug)]
 pub struct Probe {
     /// A short name for logs and reasons.
@@ -34,11 +34,53 @@ pub struct Probe {
     pub subject: Phrase,
     /// Time after which it is left behind.
     pub deadline: Duration,
+    /// Who has to run the agent for it to see everything. Without, what it may not read is unknown.
+    pub privilege: Privilege,
+    /// What it asks of the machine.
+    pub cost: Cost,
+}
+
+/// Who has to run the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privilege {
+    /// Anybody.
+    Anyone,
+    /// Linux: root; Windows: an administrator.
+    Root,
+}
+
+/// What a probe asks of the machine, cheapest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// A few small files or system calls.
+    Glance,
+    /// A directory with an entry for each process, unit or device, or a file of some megabytes.
+    Walk,
+    /// A pause between two samples, or an answer from elsewhere.
+    Wait,
+    /// Another program is started: never in the passive profile.
+    Program,
 }
 
 impl Probe {
+    /// A probe that anybody may run, at a glance.
+    pub const fn new(id: &'static str, subject: Phrase, deadline: Duration) -> Self {
+        Self { id, subject, deadline, privilege: Privilege::Anyone, cost: Cost::Glance }
+    }
+
+    /// The same probe, which sees everything only when root runs it.
+    pub const fn as_root(self) -> Self {
+        Self { privilege: Privilege::Root, ..self }
+    }
+
+    /// The same probe at another cost.
+    pub const fn at(self, cost: Cost) -> Self {
+        Self { cost, ..self }
+    }
+
     /// Runs `look` on a thread of its own and waits for it at most until the deadline.
     pub async fn run<T: Send + 'static>(self, look: impl FnOnce() -> T + Send + 'static) -> Result<T, Why> {
+        tracing::debug!(probe = self.id, privilege = ?self.privilege, cost = ?self.cost, "looking");
         let (done, outcome) = oneshot::channel();
         let thread = std::thread::Builder::new().name(self.id.to_owned()).stack_size(THREAD_STACK_BYTES);
         // The receiver is gone when the probe was left behind; what it found out then is of no use.
@@ -83,6 +125,11 @@ impl Root {
         if self.is_live() { Ok(()) } else { Err(Why::new(WhyKind::NotApplicable, source)) }
     }
 
+    /// The number that is all that stands in a file; a reason speaks of `source`.
+    pub fn number<N: std::str::FromStr>(&self, path: &str, source: &'static str) -> Result<N, Why> {
+        self.read_for(path, source)?.trim().parse().map_err(|_| Why::new(WhyKind::Malformed, source))
+    }
+
     /// The text of a file that is named by a constant.
     pub fn read(&self, path: &'static str) -> Result<String, Why> {
         self.read_for(path, path)
@@ -91,14 +138,22 @@ impl Root {
     /// The text of `path`; a reason speaks of `source`, because `path` may hold names from the machine. Bytes that are
     /// not UTF-8 are replaced.
     pub fn read_for(&self, path: &str, source: &'static str) -> Result<String, Why> {
-        let failed = |e: io::Error| why(&e, source);
-        let file = open(&self.resolve(path, source)?).map_err(failed)?;
+        self.read_up_to(FILE_MAX_BYTES, path, source)
+    }
+
+    /// As [`Self::read_for`], with another bound.
+    pub fn read_up_to(&self, max_bytes: u64, path: &str, source: &'static str) -> Result<String, Why> {
         let mut bytes = Vec::new();
-        file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > FILE_MAX_BYTES {
+        self.open(path, source)?.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|e| why(&e, source))?;
+        if bytes.len() as u64 > max_bytes {
             return Err(Why::new(WhyKind::TooLarge, source));
         }
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A file or device, opened for reading without waiting for anybody.
+    pub fn open(&self, path: &str, source: &'static str) -> Result<File, Why> {
+        open(&self.resolve(path, source)?).map_err(|e| why(&e, source))
     }
 
     /// The names in a directory, sorted. Names that are not UTF-8 are left out.
@@ -176,8 +231,7 @@ pub(crate) mod tests {
         (dir, root)
     }
 
-    const PROBE: Probe =
-        Probe { id: "test", subject: Phrase { en: "test", zh: "测试" }, deadline: Duration::from_millis(20) };
+    const PROBE: Probe = Probe::new("test", Phrase { en: "test", zh: "测试" }, Duration::from_millis(20));
 
     #[tokio::test]
     async fn a_hung_source_costs_only_its_deadline() {

@@ -9,7 +9,7 @@ use belay_protocol::report::{
 };
 use belay_protocol::{BoundedVec, Language, Phrase};
 
-use crate::probe::{self, Probe, Root};
+use crate::probe::{self, Cost, Probe, Root};
 use crate::redact::Identity;
 
 /// What to look at, and how.
@@ -134,8 +134,9 @@ async fn system(root: &Root, deadline: Duration) -> System<Raw> {
             clock::look(root),
         )
     });
-    let watched = one("cpu", SYSTEM, deadline, root, |root| probe::cpu::watch(root, CPU_PAUSE));
-    let processes = one("processes", SYSTEM, deadline, root, probe::processes::look);
+    let watched =
+        with(Probe::new("cpu", SYSTEM, deadline).at(Cost::Wait), root, |root| probe::cpu::watch(root, CPU_PAUSE));
+    let processes = with(Probe::new("processes", SYSTEM, deadline).at(Cost::Walk), root, probe::processes::look);
     let (quick, watched, processes) = tokio::join!(quick, watched, processes);
     let (process_count, largest_processes) = match processes.and_then(|found| found) {
         Ok((count, largest)) => (Fact::Known(count), Fact::Known(largest)),
@@ -246,8 +247,17 @@ async fn one<T: Send + 'static>(
     root: &Root,
     look: impl FnOnce(&Root) -> T + Send + 'static,
 ) -> Result<T, Why> {
+    with(Probe::new(id, subject, deadline), root, look).await
+}
+
+/// Runs a probe that is more than a glance over `root`.
+async fn with<T: Send + 'static>(
+    probe: Probe,
+    root: &Root,
+    look: impl FnOnce(&Root) -> T + Send + 'static,
+) -> Result<T, Why> {
     let root = root.clone();
-    Probe { id, subject, deadline }.run(move || look(&root)).await
+    probe.run(move || look(&root)).await
 }
 
 fn flat<T>(found: Result<Result<T, Why>, Why>) -> Fact<T> {

@@ -323,11 +323,15 @@ pub enum WhyKind {
     NotSupported,
     /// The person at the device, or redaction, kept it back.
     Withheld,
+    /// It shows in change over time, and the agent has not watched for long enough.
+    TooSoon,
+    /// It is looked at only when somebody asks for it.
+    NotAsked,
 }
 
 impl WhyKind {
     /// Every kind, in the order of the wire.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::NotOffered,
         Self::PermissionDenied,
         Self::TimedOut,
@@ -337,6 +341,8 @@ impl WhyKind {
         Self::TooLarge,
         Self::NotSupported,
         Self::Withheld,
+        Self::TooSoon,
+        Self::NotAsked,
     ];
 
     /// The name as JSON and rules write it.
@@ -351,6 +357,8 @@ impl WhyKind {
             Self::TooLarge => "too_large",
             Self::NotSupported => "not_supported",
             Self::Withheld => "withheld",
+            Self::TooSoon => "too_soon",
+            Self::NotAsked => "not_asked",
         }
     }
 
@@ -368,7 +376,31 @@ impl WhyKind {
                 Phrase { en: "not yet supported on this operating system", zh: "此操作系统暂不支持" }
             }
             Self::Withheld => Phrase { en: "kept back", zh: "未提供" },
+            Self::TooSoon => Phrase { en: "not watched for long enough", zh: "观察时间不足" },
+            Self::NotAsked => Phrase { en: "only looked at when asked for", zh: "仅在要求时查看" },
         }
+    }
+
+    /// What would make it known; nothing where nothing would.
+    pub const fn lifted_by(self) -> Option<Phrase> {
+        Some(match self {
+            Self::PermissionDenied => Phrase {
+                en: "run as administrator or root to see it",
+                zh: "以管理员或 root 身份运行即可查看",
+            },
+            Self::TimedOut => {
+                Phrase { en: "look again when the machine is less busy", zh: "请在系统空闲时重新查看" }
+            }
+            Self::TooSoon => Phrase { en: "look again after six hours", zh: "请在六小时后重新查看" },
+            Self::NotAsked => Phrase { en: "survey --smart asks for it", zh: "使用 survey --smart 查看" },
+            Self::NotOffered
+            | Self::Malformed
+            | Self::NotApplicable
+            | Self::Failed
+            | Self::TooLarge
+            | Self::NotSupported
+            | Self::Withheld => return None,
+        })
     }
 }
 

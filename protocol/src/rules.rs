@@ -177,13 +177,22 @@ impl Rule {
             return None;
         }
         let checks = Values::about(if subject.is_empty() { "-" } else { &subject }).fill(&self.checks);
-        let reason = why.kind.phrase();
+        let (reason, lifted_by) = (why.kind.phrase(), why.kind.lifted_by());
+        let remedy = |language: Language| {
+            let reason = reason.text(language);
+            match &lifted_by {
+                Some(lifted_by) => {
+                    Text::truncating(LIFTED.fill(language, &[("why", reason), ("by", lifted_by.text(language))]))
+                }
+                None => Text::truncating(reason),
+            }
+        };
         Some(Finding {
             rule: self.id.clone(),
             fingerprint: Fingerprint::derive(&self.id, &subject),
             severity: Severity::Unknown,
             title: fill_phrase(&NOT_CHECKED, &[&checks.en, &checks.zh]),
-            remedy: Bilingual { en: Text::truncating(reason.en), zh: Text::truncating(reason.zh) },
+            remedy: Bilingual { en: remedy(Language::English), zh: remedy(Language::Chinese) },
             evidence: BoundedVec::new(),
             why: Some(why),
             subject: Text::truncating(subject),
@@ -191,6 +200,7 @@ impl Rule {
     }
 }
 
+const LIFTED: Phrase = Phrase { en: "{why}; {by}", zh: "{why}；{by}" };
 const NOT_CHECKED: Phrase = Phrase { en: "Could not check {what}", zh: "无法检查{what}" };
 
 fn fill_phrase(phrase: &Phrase, [en, zh]: &[&str; 2]) -> Bilingual {

@@ -101,7 +101,7 @@ fn parse_answer(question: &[u8; 17], answer: &[u8]) -> Option<DnsOutcome> {
 /// Asks the system's resolver for [`PUBLIC_NAME`], as any program would.
 pub async fn ask_system(deadline: Duration) -> DnsProbe {
     let started = Instant::now();
-    let probe = Probe { id: "getaddrinfo", subject: SUBJECT, deadline };
+    let probe = Probe::new("getaddrinfo", SUBJECT, deadline).at(super::Cost::Wait);
     let outcome =
         match probe.run(|| (PUBLIC_NAME, 53).to_socket_addrs().is_ok_and(|mut found| found.next().is_some())).await {
             Ok(true) => DnsOutcome::Resolved,

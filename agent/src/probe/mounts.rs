@@ -10,7 +10,7 @@ use belay_protocol::report::{
 use belay_protocol::{BoundedVec, Phrase, bounded::Name};
 use tokio::task::JoinSet;
 
-use super::{Probe, Root};
+use super::{Cost, Probe, Root};
 
 /// One line of `/proc/mounts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct MountLine {
 
 /// The file systems of `root` and, on this machine, their space.
 pub async fn look(root: Root, deadline: Duration) -> Disk<Raw> {
-    let probe = Probe { id: "mounts", subject: SUBJECT, deadline };
+    let probe = Probe::new("mounts", SUBJECT, deadline);
     let live = root.is_live();
     let lines = match probe.run(move || read_mounts(&root)).await {
         Ok(Ok(text)) => counted(parse_mounts(&text)),
@@ -217,7 +217,7 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
     if !waiting().insert(place.clone()) {
         return Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, "statvfs"));
     }
-    let probe = Probe { id: "statvfs", subject: SUBJECT, deadline };
+    let probe = Probe::new("statvfs", SUBJECT, deadline).at(Cost::Wait);
     let answer = probe.run(move || {
         let answer = read_space(&place);
         waiting().remove(&place);
