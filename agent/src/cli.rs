@@ -12,7 +12,7 @@ use belay_relay::settings;
 
 use crate::page;
 use crate::redact::{Redacted, redact};
-use crate::survey::{Look, Progress, look};
+use crate::survey::{Look, Progress, Smart, look};
 use crate::terminal::Colour;
 
 pub mod join;
@@ -86,6 +86,12 @@ pub struct SurveyArgs {
     /// Look at a captured tree of /proc and /sys instead of this machine
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
+    /// Also ask smartmontools for the health of disks: starts a program, wakes no disk, needs root
+    #[arg(long)]
+    pub smart: bool,
+    /// Also look when this certificate ends
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Vec<String>,
     /// Exit with 4 when something critical is found
     #[arg(long)]
     pub check: bool,
@@ -143,7 +149,14 @@ pub fn language(asked: Option<&str>) -> Language {
 }
 
 async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit> {
-    let watch = Look { root: options.root, language, ..Look::default() };
+    let watch = Look {
+        root: options.root,
+        language,
+        data_dir: crate::paths::default_data_dir().ok(),
+        smart: if options.smart { Smart::Asked } else { Smart::NotAsked },
+        certificates: options.certificate,
+        ..Look::default()
+    };
     let progress = ProgressLine::new(language);
     let survey = look(&watch, |step| progress.show(step)).await;
     progress.clear();
@@ -222,7 +235,8 @@ mod tests {
     #[tokio::test]
     async fn a_tree_with_something_critical_fails_the_check_and_only_the_check() {
         let (dir, _root) = crate::probe::tests::tree(&crate::redact::tests::files());
-        let options = |check| SurveyArgs { json: true, root: Some(dir.path().to_owned()), check };
+        let options =
+            |check| SurveyArgs { json: true, root: Some(dir.path().to_owned()), check, ..SurveyArgs::default() };
         assert_eq!(survey(options(true), Language::English).await.unwrap(), Exit::Critical);
         assert_eq!(survey(options(false), Language::English).await.unwrap(), Exit::Done);
         let missing = SurveyArgs { root: Some("/no/such/tree".into()), ..SurveyArgs::default() };

@@ -106,7 +106,8 @@ pub struct Receipt {
 pub async fn join(options: JoinOptions, mut person: Person, cut: CancellationToken) -> Result<Joined, JoinError> {
     let language = options.language;
     // Looking takes about as long as connecting. Nothing leaves the machine before the question is answered.
-    let look = Look { root: options.root.clone(), language, ..Look::default() };
+    let data_dir = Some(options.data.clone());
+    let look = Look { root: options.root.clone(), language, data_dir, ..Look::default() };
     let looking = tokio::spawn(async move { survey::look(&look, |_| {}).await });
 
     let invitation = invitation(&options).await?;

@@ -178,7 +178,7 @@ impl Page<'_> {
         }
     }
 
-    fn memory(&mut self, memory: &Memory) {
+    fn memory(&mut self, memory: &Memory<Shared>) {
         let language = self.language;
         self.section(SectionName::Memory);
         self.fact(&RAM, &memory.ram, |ram| {

@@ -12,18 +12,31 @@ use belay_protocol::Phrase;
 use belay_protocol::report::{Why, WhyKind};
 use tokio::sync::oneshot;
 
+pub mod arrays;
+pub mod block;
+pub mod certificates;
+pub mod cgroups;
 pub mod clock;
 pub mod cpu;
 pub mod devices;
 pub mod dns;
+pub mod growth;
+pub mod guards;
+pub mod hardware;
 pub mod interfaces;
 pub mod kernel;
+pub mod kernel_log;
 pub mod memory;
 pub mod mounts;
+pub mod nvme;
 pub mod os;
+pub mod packages;
 pub mod portable;
 pub mod processes;
 pub mod routes;
+pub mod smart;
+pub mod units;
+pub mod volumes;
 
 /// A probe's name, what it needs, and what it costs.
 #[derive(Clone, Copy, Debug)]

@@ -60,7 +60,9 @@ fn redact_with(survey: Survey, max_aliases: usize) -> Result<Redacted, RedactErr
             facts::system(&survey.system, aliases).map(Section::System)
         }),
         section(SectionName::Disk, &mut aliases, |aliases| facts::disk(&survey.disk, aliases).map(Section::Disk)),
-        Section::Memory(survey.memory),
+        section(SectionName::Memory, &mut aliases, |aliases| {
+            facts::memory(&survey.memory, aliases).map(Section::Memory)
+        }),
         section(SectionName::Drivers, &mut aliases, |aliases| {
             facts::drivers(&survey.drivers, aliases).map(Section::Drivers)
         }),

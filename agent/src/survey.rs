@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use belay_protocol::report::{
-    Address, Disk, DnsServer, Drivers, Fact, Memory, Network, Private, Raw, RelayPath, System, Why, WhyKind,
+    Address, BlockDevice, Disk, DnsServer, Drivers, Fact, Hardware, Memory, Network, Private, Raw, RelayPath, System,
+    Upkeep, Why, WhyKind,
 };
 use belay_protocol::{BoundedVec, Language, Phrase};
 
@@ -21,14 +22,38 @@ pub struct Look {
     pub language: Language,
     /// The relay and the way there, from whoever has just been there.
     pub relay: Fact<RelayPath>,
+    /// Where earlier surveys kept what they saw of disk space; without, nothing is forecast and nothing kept.
+    pub data_dir: Option<PathBuf>,
+    /// Whether smartmontools are asked for the health of disks: that starts a program.
+    pub smart: Smart,
+    /// Certificates to look at besides those in the usual places.
+    pub certificates: Vec<String>,
     /// Time that one source may take. All are looked at together, so that this bounds the whole survey.
     pub deadline: Duration,
 }
 
 impl Default for Look {
     fn default() -> Self {
-        Self { root: None, language: Language::English, relay: not_asked(), deadline: DEADLINE }
+        Self {
+            root: None,
+            language: Language::English,
+            relay: not_asked(),
+            data_dir: None,
+            smart: Smart::NotAsked,
+            certificates: Vec::new(),
+            deadline: DEADLINE,
+        }
     }
+}
+
+/// Whether smartmontools are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Smart {
+    /// No program is started.
+    #[default]
+    NotAsked,
+    /// Somebody asked for it.
+    Asked,
 }
 
 /// Nobody meets a relay in a survey that is made for this machine alone.
@@ -62,10 +87,10 @@ pub struct Survey {
     pub language: Language,
     /// The machine as a whole.
     pub system: System<Raw>,
-    /// Mounted file systems.
+    /// Mounted file systems and the disks below them.
     pub disk: Disk<Raw>,
     /// Memory, swap and pressure.
-    pub memory: Memory,
+    pub memory: Memory<Raw>,
     /// Kernel modules and devices.
     pub drivers: Drivers<Raw>,
     /// Interfaces, routes, names and the way to the relay.
@@ -93,8 +118,8 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
     let watcher = Watcher { progress: &progress, done: Mutex::new(0) };
     let deadline = options.deadline;
     let (system, disk, memory, drivers, network, identity) = tokio::join!(
-        watcher.finish(SYSTEM, system(&root, deadline)),
-        watcher.finish(probe::mounts::SUBJECT, probe::mounts::look(root.clone(), deadline)),
+        watcher.finish(SYSTEM, system(&root, options)),
+        watcher.finish(probe::mounts::SUBJECT, disk(&root, options)),
         watcher.finish(MEMORY, memory(&root, deadline)),
         watcher.finish(DRIVERS, drivers(&root, deadline)),
         watcher.finish(NETWORK, network(&root, options)),
@@ -119,9 +144,11 @@ const DRIVERS: Phrase = Phrase { en: "drivers and devices", zh: "驱动与设备
 const NETWORK: Phrase = Phrase { en: "network", zh: "网络" };
 
 /// Time between the two samples of the processors: long enough for twenty ticks of the clock they are counted in.
+/// Disks, swap and processes are watched in the same pause, each on its own thread.
 const CPU_PAUSE: Duration = Duration::from_millis(200);
 
-async fn system(root: &Root, deadline: Duration) -> System<Raw> {
+async fn system(root: &Root, options: &Look) -> System<Raw> {
+    let deadline = options.deadline;
     let quick = one("system", SYSTEM, deadline, root, |root| {
         use probe::{clock, cpu, os};
         (
@@ -132,19 +159,25 @@ async fn system(root: &Root, deadline: Duration) -> System<Raw> {
             cpu::count(root),
             cpu::load(root),
             clock::look(root),
+            (probe::processes::handles(root), probe::processes::tasks(root)),
         )
     });
+    let hardware = with(Probe::new("hardware", SYSTEM, deadline).at(Cost::Walk), root, probe::hardware::look);
     let watched =
         with(Probe::new("cpu", SYSTEM, deadline).at(Cost::Wait), root, |root| probe::cpu::watch(root, CPU_PAUSE));
-    let processes = with(Probe::new("processes", SYSTEM, deadline).at(Cost::Walk), root, probe::processes::look);
-    let (quick, watched, processes) = tokio::join!(quick, watched, processes);
-    let (process_count, largest_processes) = match processes.and_then(|found| found) {
-        Ok((count, largest)) => (Fact::Known(count), Fact::Known(largest)),
-        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    let processes = with(Probe::new("processes", SYSTEM, deadline).at(Cost::Walk), root, |root| {
+        probe::processes::look(root, CPU_PAUSE)
+    });
+    let (quick, watched, processes, hardware, upkeep) =
+        tokio::join!(quick, watched, processes, hardware, upkeep(root, options));
+    let hardware = hardware.unwrap_or_else(|why| Hardware::unknown(&why));
+    let (process_count, largest_processes, process_states) = match processes.and_then(|found| found) {
+        Ok(found) => (Fact::Known(found.count), Fact::Known(found.largest), Fact::Known(found.states)),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why.clone()), Fact::Unknown(why)),
     };
     let cpu_use = watched.and_then(|found| found).into();
     match quick {
-        Ok((os, kernel, host, uptime, cpus, load, clock)) => System {
+        Ok((os, kernel, host, uptime, cpus, load, clock, (handles, tasks))) => System {
             os: os.into(),
             kernel: kernel.into(),
             host: host.into(),
@@ -155,6 +188,11 @@ async fn system(root: &Root, deadline: Duration) -> System<Raw> {
             clock: clock.into(),
             process_count,
             largest_processes,
+            process_states,
+            handles: handles.into(),
+            tasks: tasks.into(),
+            hardware,
+            upkeep,
         },
         Err(why) => System {
             os: Fact::Unknown(why.clone()),
@@ -164,19 +202,108 @@ async fn system(root: &Root, deadline: Duration) -> System<Raw> {
             cpu_count: Fact::Unknown(why.clone()),
             cpu_use,
             load: Fact::Unknown(why.clone()),
-            clock: Fact::Unknown(why),
+            clock: Fact::Unknown(why.clone()),
             process_count,
             largest_processes,
+            process_states,
+            handles: Fact::Unknown(why.clone()),
+            tasks: Fact::Unknown(why),
+            hardware,
+            upkeep,
         },
     }
 }
 
-async fn memory(root: &Root, deadline: Duration) -> Memory {
-    one("memory", MEMORY, deadline, root, probe::memory::look).await.unwrap_or_else(|why| {
-        let unknown = || Fact::Unknown(why.clone());
-        let pressure = belay_protocol::report::Pressure { cpu: unknown(), memory: unknown(), io: unknown() };
-        Memory { ram: Fact::Unknown(why.clone()), swap: Fact::Unknown(why.clone()), pressure }
-    })
+async fn upkeep(root: &Root, options: &Look) -> Upkeep<Raw> {
+    use probe::{certificates, guards, kernel_log, packages, units};
+    let deadline = options.deadline;
+    let named = options.certificates.clone();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let (failed_units, quick, packages, kernel_log, guards, certificates) = tokio::join!(
+        with(Probe::new("units", SYSTEM, deadline).at(Cost::Wait), root, units::look),
+        one("restart", SYSTEM, deadline, root, |root| {
+            (packages::restart(root), packages::updates(root), packages::crashes(root))
+        }),
+        with(Probe::new("packages", SYSTEM, deadline).at(Cost::Walk), root, packages::unfinished),
+        with(Probe::new("kernel-log", SYSTEM, deadline).as_root().at(Cost::Walk), root, kernel_log::look),
+        with(Probe::new("guards", SYSTEM, deadline).as_root().at(Cost::Walk), root, |root| {
+            let running = guards::running(root)?;
+            Ok((guards::firewall(root, &running), guards::antivirus(&running)))
+        }),
+        with(Probe::new("certificates", SYSTEM, deadline).as_root(), root, move |root| {
+            certificates::look(root, &named, now)
+        }),
+    );
+    let (restart, updates, crashes) = match quick {
+        Ok((restart, updates, crashes)) => (restart.into(), updates.into(), Fact::Known(crashes)),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
+    let (firewall, antivirus) = match guards.and_then(|found| found) {
+        Ok((firewall, antivirus)) => (firewall.into(), Fact::Known(antivirus)),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
+    Upkeep {
+        failed_units: flat(failed_units),
+        restart,
+        updates,
+        unfinished_packages: flat(packages),
+        crashes,
+        kernel_log: flat(kernel_log),
+        firewall,
+        antivirus,
+        certificates: flat(certificates),
+    }
+}
+
+async fn disk(root: &Root, options: &Look) -> Disk<Raw> {
+    use probe::{arrays, block, growth::Growth, mounts, volumes};
+    let deadline = options.deadline;
+    let mut growth = options.data_dir.as_deref().filter(|_| root.is_live()).map(Growth::in_data_dir);
+    let ((mounts, left_out), volumes, block_devices, arrays) = tokio::join!(
+        mounts::look(root.clone(), deadline, growth.as_mut()),
+        one("volumes", mounts::SUBJECT, deadline, root, volumes::look),
+        async {
+            let probe = Probe::new("block", mounts::SUBJECT, deadline).at(Cost::Wait);
+            match with(probe, root, |root| block::look(root, CPU_PAUSE)).await.and_then(|found| found) {
+                Ok(devices) => Fact::Known(health(root, options, devices).await),
+                Err(why) => Fact::Unknown(why),
+            }
+        },
+        one("arrays", mounts::SUBJECT, deadline, root, arrays::look),
+    );
+    Disk { mounts, left_out, volumes: flat(volumes), block_devices, arrays: flat(arrays) }
+}
+
+/// Asks each disk for its health, all at once: one that hangs costs its own deadline.
+async fn health(
+    root: &Root,
+    options: &Look,
+    devices: BoundedVec<BlockDevice<Raw>, 256>,
+) -> BoundedVec<BlockDevice<Raw>, 256> {
+    let ask = async |mut device: BlockDevice<Raw>| {
+        let name = device.name.to_string();
+        let speaks = device.health.why().is_some_and(|why| why.kind == WhyKind::NotAsked);
+        if speaks && name.starts_with("nvme") {
+            let probe = Probe::new("nvme", probe::mounts::SUBJECT, options.deadline).as_root().at(Cost::Wait);
+            device.health = flat(with(probe, root, move |root| probe::nvme::look(root, &name)).await);
+        } else if speaks && options.smart == Smart::Asked {
+            let probe = Probe::new("smart", probe::mounts::SUBJECT, SMART_DEADLINE).as_root().at(Cost::Program);
+            device.health = flat(with(probe, root, move |root| probe::smart::look(root, &name)).await);
+        }
+        device
+    };
+    let asked = futures_util::future::join_all(devices.into_iter().map(ask)).await;
+    BoundedVec::truncating(asked).0
+}
+
+/// A disk behind a USB bridge takes some seconds to answer.
+const SMART_DEADLINE: Duration = Duration::from_secs(15);
+
+async fn memory(root: &Root, deadline: Duration) -> Memory<Raw> {
+    let probe = Probe::new("memory", MEMORY, deadline).at(Cost::Wait);
+    let found = with(probe, root, |root| probe::memory::look(root, CPU_PAUSE)).await;
+    found.unwrap_or_else(|why| Memory::unknown(&why))
 }
 
 async fn drivers(root: &Root, deadline: Duration) -> Drivers<Raw> {

@@ -14,16 +14,25 @@ use crate::finding::Findings;
 use crate::lang::{Language, Phrase};
 use crate::limits;
 
+mod block;
 mod disk;
 mod drivers;
+mod hardware;
 mod memory;
 mod network;
 mod privacy;
 mod system;
+mod upkeep;
 
+pub use block::{
+    Activity, Array, ArrayState, ArrayWork, BlockDevice, Forecast, Health, HealthWarning, Medium, Verdict, Volume,
+};
 pub use disk::{Access, DeviceKind, Disk, Inodes, Mount, Response, Space};
 pub use drivers::{Bus, Device, Drivers, Module, TAINT_FLAGS, Taint};
-pub use memory::{Memory, Pressure, Ram, Stall, Swap};
+pub use hardware::{Battery, Flow, Hardware, Platform, PlatformKind, Temperature};
+pub use memory::{
+    Commit, Ecc, HugePages, Memory, MemoryGroup, Overcommit, Pressure, Ram, Stall, Swap, SwapRate, Writeback,
+};
 pub use network::{
     Counters, DnsOutcome, DnsProbe, DnsServer, Family, Interface, InterfaceKind, LinkState, Network, Reachability,
     RelayPath, Route, Transport,
@@ -31,7 +40,10 @@ pub use network::{
 pub use privacy::{
     Address, Host, Masked, Private, PrivateKind, Raw, Serial, Shared, Stage, User, UserPath, Wire, Words,
 };
-pub use system::{Clock, CpuUse, Kernel, Load, Os, Process, Synchronisation, System};
+pub use system::{Clock, CpuUse, Handles, Kernel, Load, Os, Process, ProcessStates, Synchronisation, System, Tasks};
+pub use upkeep::{
+    Certificate, Crashes, Firewall, KernelLog, Restart, RestartReason, Trouble, TroubleKind, Unit, Updates, Upkeep,
+};
 
 /// The version of the report's layout; a reader refuses any other.
 pub const SCHEMA_VERSION: u16 = 1;
@@ -110,7 +122,7 @@ pub enum Section {
     /// Mounted file systems.
     Disk(Disk<Shared>),
     /// Memory, swap and pressure.
-    Memory(Memory),
+    Memory(Memory<Shared>),
     /// Kernel modules and devices.
     Drivers(Drivers<Shared>),
     /// Interfaces, routes, names and the way to the relay.
@@ -191,12 +203,12 @@ impl SectionName {
     pub const fn contents(self) -> Phrase {
         match self {
             Self::System => Phrase {
-                en: "system version, load, clock, and the names of the largest programs",
-                zh: "系统版本、负载、时钟，以及占用内存最多的程序名称",
+                en: "system version, load, clock, failed services, pending updates, kinds of trouble in the log, and the names of the largest programs",
+                zh: "系统版本、负载、时钟、失败的服务、待装更新、日志中的故障类型，以及占用内存最多的程序名称",
             },
             Self::Disk => Phrase {
-                en: "where disks and shares are mounted and how full they are; no files",
-                zh: "磁盘与共享的挂载位置和使用量；不含文件",
+                en: "disks and their health, where disks and shares are mounted and how full they are; no files",
+                zh: "磁盘及其健康状况、磁盘与共享的挂载位置和使用量；不含文件",
             },
             Self::Memory => Phrase { en: "how much memory is used", zh: "内存使用量" },
             Self::Drivers => Phrase {

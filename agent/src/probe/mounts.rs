@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use belay_protocol::report::{
-    Access, DeviceKind, Disk, Fact, Inodes, Mount, Private, Raw, Response, Space, Why, WhyKind,
-};
+use belay_protocol::report::{Access, DeviceKind, Fact, Inodes, Mount, Private, Raw, Response, Space, Why, WhyKind};
 use belay_protocol::{BoundedVec, Phrase, bounded::Name};
 use tokio::task::JoinSet;
 
+use super::growth::{Growth, Sample};
 use super::{Cost, Probe, Root};
 
 /// One line of `/proc/mounts`.
@@ -25,13 +24,14 @@ pub struct MountLine {
     pub options: Vec<String>,
 }
 
-/// The file systems of `root` and, on this machine, their space.
-pub async fn look(root: Root, deadline: Duration) -> Disk<Raw> {
+/// The file systems of `root` and how many did not fit. On this machine they are asked for their space, and `growth`,
+/// where there is one, for how they grew.
+pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -> Found {
     let probe = Probe::new("mounts", SUBJECT, deadline);
     let live = root.is_live();
     let lines = match probe.run(move || read_mounts(&root)).await {
         Ok(Ok(text)) => counted(parse_mounts(&text)),
-        Ok(Err(why)) | Err(why) => return Disk { mounts: Fact::Unknown(why), left_out: 0 },
+        Ok(Err(why)) | Err(why) => return (Fact::Unknown(why), 0),
     };
     let (lines, left_out) = BoundedVec::<_, 512>::truncating(lines);
     let mut asked = JoinSet::new();
@@ -50,8 +50,33 @@ pub async fn look(root: Root, deadline: Duration) -> Disk<Raw> {
     // df leaves out what has no blocks at all: it is no storage.
     let storage =
         mounts.into_values().filter(|(_, asked)| asked.space.known().is_none_or(|space| space.size_bytes > 0));
-    let (mounts, _) = BoundedVec::truncating(storage.map(|(line, asked)| mount(line, asked)));
-    Disk { mounts: Fact::Known(mounts), left_out: u32::try_from(left_out).unwrap_or(u32::MAX) }
+    let mut mounts: Vec<_> = storage.map(|(line, asked)| mount(line, asked)).collect();
+    if let Some(growth) = growth {
+        follow(&mut mounts, growth);
+    }
+    (Fact::Known(BoundedVec::truncating(mounts).0), u32::try_from(left_out).unwrap_or(u32::MAX))
+}
+
+/// The file systems, and how many did not fit.
+pub type Found = (Fact<BoundedVec<Mount<Raw>, 512>>, u32);
+
+/// Says when each disk that can be written to will be full, and keeps what was seen for the next survey. That it cannot
+/// be kept costs the next forecast and nothing else.
+fn follow(mounts: &mut [Mount<Raw>], growth: &mut Growth) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let mut seen = Vec::new();
+    for mount in mounts {
+        let grows = mount.device_kind == DeviceKind::Local && mount.access == Access::ReadWrite;
+        if let Some(space) = mount.space.known().filter(|_| grows) {
+            let sample = Sample::new(now, mount.mount_point.reveal(), space.used_bytes);
+            mount.forecast = growth.forecast(&sample, space.available_bytes).into();
+            seen.push(sample);
+        }
+    }
+    if let Err(error) = growth.keep(seen) {
+        tracing::debug!(kind = ?error.kind(), "the samples of disk space cannot be kept");
+    }
 }
 
 /// What the person who waits reads.
@@ -160,6 +185,7 @@ fn mount(line: MountLine, asked: Asked) -> Mount<Raw> {
         space: asked.space,
         inodes: asked.inodes,
         options: BoundedVec::truncating(line.options.into_iter().map(Private::new)).0,
+        forecast: Fact::Unknown(Why::new(WhyKind::NotApplicable, "disk-growth")),
     }
 }
 
@@ -277,8 +303,8 @@ mod tests {
     #[tokio::test]
     async fn ext4_in_emergency_is_not_writable_whatever_the_mount_says() {
         let (_dir, root) = tree(&[("proc/self/mounts", MOUNTS)]);
-        let disk = look(root, Duration::from_secs(5)).await;
-        let mounts = disk.mounts.known().unwrap();
+        let (mounts, _) = look(root, Duration::from_secs(5), None).await;
+        let mounts = mounts.known().unwrap();
         let seen: Vec<_> = mounts.iter().map(|m| (m.access, m.device_kind)).collect();
         assert_eq!(seen[0], (Access::EmergencyReadOnly, DeviceKind::Local));
         assert_eq!(seen[2], (Access::ReadOnly, DeviceKind::Network));

@@ -75,6 +75,14 @@ impl Aliases {
         self.alias(PrivateKind::Host, value.reveal()).map(Masked::redacted)
     }
 
+    /// Masks a serial number as a whole; an empty one is nobody's.
+    pub(super) fn serial<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
+        match value.reveal() {
+            "" => Ok(Masked::redacted("")),
+            serial => self.alias(PrivateKind::Serial, serial).map(Masked::redacted),
+        }
+    }
+
     /// Masks an address as a whole.
     pub(super) fn address<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
         match value.reveal().parse::<IpAddr>() {

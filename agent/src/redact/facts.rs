@@ -2,7 +2,8 @@
 
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{
-    Bus, Device, Disk, DnsServer, Drivers, Fact, Interface, Mount, Network, Process, Raw, Route, Shared, System,
+    BlockDevice, Bus, Certificate, Device, Disk, DnsServer, Drivers, Fact, Hardware, Interface, Memory, MemoryGroup,
+    Mount, Network, Process, ProcessStates, Raw, Route, Shared, System, Temperature, Unit, Upkeep, Volume,
 };
 
 use super::aliases::{Aliases, CannotMask};
@@ -23,6 +24,80 @@ pub(super) fn system(raw: &System<Raw>, aliases: &mut Aliases) -> Masking<System
         largest_processes: list(&raw.largest_processes, |process| {
             Ok(Process { name: aliases.text(&process.name)?, resident_bytes: process.resident_bytes })
         })?,
+        process_states: fact(&raw.process_states, |states| {
+            Ok(ProcessStates {
+                zombies: states.zombies,
+                stuck: states.stuck,
+                stuck_names: items(&states.stuck_names, |name| aliases.text(name))?,
+            })
+        })?,
+        handles: raw.handles.clone(),
+        tasks: raw.tasks.clone(),
+        hardware: hardware(&raw.hardware, aliases)?,
+        upkeep: upkeep(&raw.upkeep, aliases)?,
+    })
+}
+
+fn hardware(raw: &Hardware<Raw>, aliases: &mut Aliases) -> Masking<Hardware<Shared>> {
+    let temperature = |temperature: &Temperature<Raw>| {
+        Ok(Temperature {
+            sensor: aliases.text(&temperature.sensor)?,
+            celsius: temperature.celsius,
+            critical_celsius: temperature.critical_celsius.clone(),
+        })
+    };
+    Ok(Hardware {
+        temperatures: list(&raw.temperatures, temperature)?,
+        throttled_times: raw.throttled_times.clone(),
+        batteries: raw.batteries.clone(),
+        platform: raw.platform.clone(),
+    })
+}
+
+fn upkeep(raw: &Upkeep<Raw>, aliases: &mut Aliases) -> Masking<Upkeep<Shared>> {
+    Ok(Upkeep {
+        failed_units: list(&raw.failed_units, |unit| Ok(Unit { name: aliases.text(&unit.name)? }))?,
+        restart: raw.restart.clone(),
+        updates: raw.updates.clone(),
+        unfinished_packages: raw.unfinished_packages.clone(),
+        crashes: raw.crashes.clone(),
+        kernel_log: raw.kernel_log.clone(),
+        firewall: raw.firewall.clone(),
+        antivirus: raw.antivirus.clone(),
+        certificates: list(&raw.certificates, |certificate| {
+            Ok(Certificate {
+                path: aliases.text(&certificate.path)?,
+                subject: aliases.text(&certificate.subject)?,
+                ends_unix_s: certificate.ends_unix_s,
+                ends_in_days: certificate.ends_in_days,
+            })
+        })?,
+    })
+}
+
+pub(super) fn memory(raw: &Memory<Raw>, aliases: &mut Aliases) -> Masking<Memory<Shared>> {
+    let group = |group: &MemoryGroup<Raw>| {
+        Ok(MemoryGroup {
+            path: aliases.text(&group.path)?,
+            limit_bytes: group.limit_bytes.clone(),
+            used_bytes: group.used_bytes.clone(),
+            used_percent: group.used_percent.clone(),
+            oom_kills: group.oom_kills.clone(),
+            limit_hits: group.limit_hits.clone(),
+        })
+    };
+    Ok(Memory {
+        ram: raw.ram.clone(),
+        swap: raw.swap.clone(),
+        pressure: raw.pressure.clone(),
+        commit: raw.commit.clone(),
+        swap_rate: raw.swap_rate.clone(),
+        writeback: raw.writeback.clone(),
+        huge_pages: raw.huge_pages.clone(),
+        shared_bytes: raw.shared_bytes.clone(),
+        oom_kills: raw.oom_kills.clone(),
+        groups: list(&raw.groups, group)?,
+        ecc: raw.ecc.clone(),
     })
 }
 
@@ -38,9 +113,33 @@ pub(super) fn disk(raw: &Disk<Raw>, aliases: &mut Aliases) -> Masking<Disk<Share
             space: mount.space.clone(),
             inodes: mount.inodes.clone(),
             options: items(&mount.options, |option| aliases.text(option))?,
+            forecast: mount.forecast.clone(),
         })
     };
-    Ok(Disk { mounts: list(&raw.mounts, mount)?, left_out: raw.left_out })
+    let mounts = list(&raw.mounts, mount)?;
+    let volumes = list(&raw.volumes, |volume: &Volume<Raw>| {
+        Ok(Volume {
+            name: aliases.text(&volume.name)?,
+            fs_type: volume.fs_type.clone(),
+            errors: volume.errors.clone(),
+            last_error_unix_s: volume.last_error_unix_s.clone(),
+            missing_devices: volume.missing_devices,
+        })
+    })?;
+    let block_devices = list(&raw.block_devices, |device: &BlockDevice<Raw>| {
+        Ok(BlockDevice {
+            name: device.name.clone(),
+            model: fact(&device.model, |model| aliases.text(model))?,
+            serial: fact(&device.serial, |serial| aliases.serial(serial))?,
+            size_bytes: device.size_bytes,
+            medium: device.medium.clone(),
+            removable: device.removable.clone(),
+            read_only: device.read_only.clone(),
+            activity: device.activity.clone(),
+            health: device.health.clone(),
+        })
+    })?;
+    Ok(Disk { mounts, left_out: raw.left_out, volumes, block_devices, arrays: raw.arrays.clone() })
 }
 
 pub(super) fn drivers(raw: &Drivers<Raw>, aliases: &mut Aliases) -> Masking<Drivers<Shared>> {

@@ -1,11 +1,11 @@
-//! Mounted file systems.
+//! Mounted file systems and the disks below them.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Stage, Wire};
+use super::{Array, BlockDevice, Fact, Forecast, Stage, Volume, Wire};
 use crate::bounded::{BoundedVec, Name};
 
-/// Mounted file systems.
+/// Mounted file systems and the disks below them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "S: Wire")]
 pub struct Disk<S: Stage> {
@@ -13,6 +13,12 @@ pub struct Disk<S: Stage> {
     pub mounts: Fact<BoundedVec<Mount<S>, 512>>,
     /// Further mounts that did not fit.
     pub left_out: u32,
+    /// The file systems that count their own errors.
+    pub volumes: Fact<BoundedVec<Volume<S>, 512>>,
+    /// Disks, and what the kernel treats as one.
+    pub block_devices: Fact<BoundedVec<BlockDevice<S>, 256>>,
+    /// Software arrays; not applicable while the kernel has none loaded.
+    pub arrays: Fact<BoundedVec<Array, 64>>,
 }
 
 /// One mounted file system.
@@ -37,6 +43,8 @@ pub struct Mount<S: Stage> {
     pub inodes: Fact<Inodes>,
     /// Mount options, one each.
     pub options: BoundedVec<S::Words, 64>,
+    /// When it will be full.
+    pub forecast: Fact<Forecast>,
 }
 
 /// Where the data of a file system is.
@@ -141,7 +149,7 @@ fn percent_up(used: u64, available: u64) -> u8 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::report::{Masked, Shared, Why, WhyKind};
+    use crate::report::{Masked, Shared, Why, WhyKind, block};
 
     pub(crate) fn sample() -> Disk<Shared> {
         let mount = Mount {
@@ -154,8 +162,19 @@ pub(crate) mod tests {
             space: Fact::Known(Space { size_bytes: 200, used_bytes: 20, available_bytes: 80, used_percent: 20 }),
             inodes: Fact::Unknown(Why::new(WhyKind::NotApplicable, "statvfs").with_os_error(Some(-2))),
             options: vec![Masked::redacted("rw"), Masked::redacted("relatime")].try_into().unwrap(),
+            forecast: Fact::Known(Forecast {
+                bytes_per_day: 1.0,
+                full_in_days: Fact::Known(80.0),
+                watched_hours: 48.0,
+            }),
         };
-        Disk { mounts: Fact::Known(vec![mount].try_into().unwrap()), left_out: 0 }
+        Disk {
+            mounts: Fact::Known(vec![mount].try_into().unwrap()),
+            left_out: 0,
+            volumes: Fact::Known(vec![block::tests::volume()].try_into().unwrap()),
+            block_devices: Fact::Known(vec![block::tests::block_device()].try_into().unwrap()),
+            arrays: Fact::Known(vec![block::tests::array()].try_into().unwrap()),
+        }
     }
 
     #[test]

@@ -2,17 +2,58 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::{Fact, Stage, Why, Wire};
+use crate::bounded::BoundedVec;
 
 /// Memory, swap and pressure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
+#[serde(bound = "S: Wire")]
+pub struct Memory<S: Stage> {
     /// Main memory.
     pub ram: Fact<Ram>,
     /// Swap; a machine without any has a total of 0.
     pub swap: Fact<Swap>,
     /// How long work waited.
     pub pressure: Pressure,
+    /// What was promised to programs.
+    pub commit: Fact<Commit>,
+    /// How fast pages go to swap and come back.
+    pub swap_rate: Fact<SwapRate>,
+    /// What still has to be written to disks.
+    pub writeback: Fact<Writeback>,
+    /// Memory set aside in large pages.
+    pub huge_pages: Fact<HugePages>,
+    /// Memory that programs share, and files that are kept in memory.
+    pub shared_bytes: Fact<u64>,
+    /// Programs that were ended because memory ran out, since the system started.
+    pub oom_kills: Fact<u64>,
+    /// Groups of programs that have a limit of their own or lost a program to one.
+    pub groups: Fact<BoundedVec<MemoryGroup<S>, 128>>,
+    /// Errors that memory with parity found.
+    pub ecc: Fact<Ecc>,
+}
+
+impl<S: Stage> Memory<S> {
+    /// Nothing known, for one reason.
+    pub fn unknown(why: &Why) -> Self {
+        Self {
+            ram: Fact::Unknown(why.clone()),
+            swap: Fact::Unknown(why.clone()),
+            pressure: Pressure {
+                cpu: Fact::Unknown(why.clone()),
+                memory: Fact::Unknown(why.clone()),
+                io: Fact::Unknown(why.clone()),
+            },
+            commit: Fact::Unknown(why.clone()),
+            swap_rate: Fact::Unknown(why.clone()),
+            writeback: Fact::Unknown(why.clone()),
+            huge_pages: Fact::Unknown(why.clone()),
+            shared_bytes: Fact::Unknown(why.clone()),
+            oom_kills: Fact::Unknown(why.clone()),
+            groups: Fact::Unknown(why.clone()),
+            ecc: Fact::Unknown(why.clone()),
+        }
+    }
 }
 
 /// Main memory.
@@ -83,6 +124,96 @@ pub struct Stall {
     pub full_avg300_percent: f64,
 }
 
+/// What was promised to programs, whether they use it or not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Promised.
+    pub committed_bytes: u64,
+    /// What may be promised; binding only under [`Overcommit::Never`].
+    pub limit_bytes: u64,
+    /// Promised of what may be promised; passes 100 where the limit does not bind.
+    pub used_percent: f64,
+    /// Whether the kernel promises more than it has.
+    pub policy: Overcommit,
+}
+
+impl Commit {
+    /// A promise of `committed_bytes` of `limit_bytes`.
+    pub fn count(committed_bytes: u64, limit_bytes: u64, policy: Overcommit) -> Self {
+        Self { committed_bytes, limit_bytes, used_percent: percent(committed_bytes, limit_bytes), policy }
+    }
+}
+
+/// Whether the kernel promises more memory than it has (proc_sys_vm(5), `overcommit_memory`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overcommit {
+    /// Within reason.
+    Heuristic,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Pages that went to swap and came back between two samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SwapRate {
+    /// Pages a second that came back.
+    pub in_pages_per_second: f64,
+    /// Pages a second that went out.
+    pub out_pages_per_second: f64,
+    /// Time between the two samples.
+    pub sampled_ms: u32,
+}
+
+/// What still has to be written to disks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writeback {
+    /// Waits to be written.
+    pub dirty_bytes: u64,
+    /// Is being written.
+    pub writing_bytes: u64,
+}
+
+/// Memory set aside in large pages of the default size; nothing else can use it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HugePages {
+    /// All of it.
+    pub total_bytes: u64,
+    /// Not in use.
+    pub free_bytes: u64,
+}
+
+/// A group of programs with a limit on its memory (Linux cgroups of either version).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "S: Wire")]
+pub struct MemoryGroup<S: Stage> {
+    /// Its path below the hierarchy's root; may hold names of people and containers.
+    pub path: S::Path,
+    /// The limit; not applicable where there is none.
+    pub limit_bytes: Fact<u64>,
+    /// In use, without what could be dropped at once: the working set that Kubernetes counts.
+    pub used_bytes: Fact<u64>,
+    /// Used of the limit; not applicable without one.
+    pub used_percent: Fact<f64>,
+    /// Programs that were ended because the group had no memory left.
+    pub oom_kills: Fact<u64>,
+    /// How often the group ran into its limit.
+    pub limit_hits: Fact<u64>,
+}
+
+/// Errors that memory with parity found (Linux EDAC).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ecc {
+    /// Memory controllers that tell of errors.
+    pub controllers: u32,
+    /// Errors that were corrected since the system started.
+    pub corrected: u64,
+    /// Errors that were not.
+    pub uncorrected: u64,
+}
+
 /// `part` of `whole` in percent; 0 of nothing.
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
@@ -91,14 +222,33 @@ fn percent(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::report::{Why, WhyKind};
+    use crate::report::{Masked, Shared, WhyKind};
 
-    pub(crate) fn sample() -> Memory {
+    pub(crate) fn sample() -> Memory<Shared> {
         let unknown = || Fact::Unknown(Why::new(WhyKind::NotOffered, "/proc/pressure"));
         Memory {
             ram: Fact::Known(Ram::count(1 << 30, 1 << 29).unwrap()),
             swap: Fact::Known(Swap::count(0, 0).unwrap()),
             pressure: Pressure { cpu: unknown(), memory: unknown(), io: unknown() },
+            commit: Fact::Known(Commit::count(1 << 29, 1 << 30, Overcommit::Heuristic)),
+            swap_rate: Fact::Known(SwapRate { in_pages_per_second: 0.0, out_pages_per_second: 0.0, sampled_ms: 200 }),
+            writeback: Fact::Known(Writeback { dirty_bytes: 4_096, writing_bytes: 0 }),
+            huge_pages: Fact::Known(HugePages { total_bytes: 0, free_bytes: 0 }),
+            shared_bytes: Fact::Known(1 << 20),
+            oom_kills: Fact::Known(0),
+            groups: Fact::Known(
+                vec![MemoryGroup {
+                    path: Masked::redacted("/system.slice"),
+                    limit_bytes: Fact::Known(200),
+                    used_bytes: Fact::Known(100),
+                    used_percent: Fact::Known(50.0),
+                    oom_kills: Fact::Known(0),
+                    limit_hits: Fact::Known(1),
+                }]
+                .try_into()
+                .unwrap(),
+            ),
+            ecc: Fact::Known(Ecc { controllers: 1, corrected: 0, uncorrected: 0 }),
         }
     }
 

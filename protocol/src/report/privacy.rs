@@ -17,6 +17,8 @@ pub trait Stage: Clone + fmt::Debug + PartialEq + 'static {
     type Host: Clone + fmt::Debug + PartialEq;
     /// An IP or hardware address.
     type Address: Clone + fmt::Debug + PartialEq;
+    /// A number that only this machine or one part of it has.
+    type Serial: Clone + fmt::Debug + PartialEq;
     /// Free text: the name of a process, a device, an interface, a mount option.
     type Words: Clone + fmt::Debug + PartialEq;
 }
@@ -27,6 +29,7 @@ pub trait Wire:
         Path: Serialize + DeserializeOwned,
         Host: Serialize + DeserializeOwned,
         Address: Serialize + DeserializeOwned,
+        Serial: Serialize + DeserializeOwned,
         Words: Serialize + DeserializeOwned,
     >
 {
@@ -40,6 +43,7 @@ impl Stage for Raw {
     type Path = Private<UserPath>;
     type Host = Private<Host>;
     type Address = Private<Address>;
+    type Serial = Private<Serial>;
     type Words = Private<Words>;
 }
 
@@ -51,6 +55,7 @@ impl Stage for Shared {
     type Path = Masked<UserPath>;
     type Host = Masked<Host>;
     type Address = Masked<Address>;
+    type Serial = Masked<Serial>;
     type Words = Masked<Words>;
 }
 
@@ -190,6 +195,7 @@ mod tests {
         <Private<User> as Unserializable<_>>::proof();
         <crate::report::System<Raw> as Unserializable<_>>::proof();
         <crate::report::Disk<Raw> as Unserializable<_>>::proof();
+        <crate::report::Memory<Raw> as Unserializable<_>>::proof();
         <crate::report::Drivers<Raw> as Unserializable<_>>::proof();
         <crate::report::Network<Raw> as Unserializable<_>>::proof();
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Stage, Wire};
+use super::{Fact, Hardware, Stage, Upkeep, Wire};
 use crate::bounded::{BoundedVec, Name};
 
 /// The machine as a whole.
@@ -29,6 +29,50 @@ pub struct System<S: Stage> {
     pub process_count: Fact<u32>,
     /// The processes with the most memory, largest first.
     pub largest_processes: Fact<BoundedVec<Process<S>, 16>>,
+    /// Processes that do not get on.
+    pub process_states: Fact<ProcessStates<S>>,
+    /// Files that all programs together have open.
+    pub handles: Fact<Handles>,
+    /// Processes and threads, against the most there may be.
+    pub tasks: Fact<Tasks>,
+    /// Sensors and supplies.
+    pub hardware: Hardware<S>,
+    /// What failed, waits, happened and guards.
+    pub upkeep: Upkeep<S>,
+}
+
+/// Processes that do not get on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "S: Wire")]
+pub struct ProcessStates<S: Stage> {
+    /// Those that ended and whose parents have not noticed.
+    pub zombies: u32,
+    /// Those that waited for a device or server, and could not be interrupted, in both of two samples.
+    pub stuck: u32,
+    /// The names of some that are stuck.
+    pub stuck_names: BoundedVec<S::Words, 8>,
+}
+
+/// Files that are open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handles {
+    /// Open.
+    pub open: u64,
+    /// The most there may be.
+    pub limit: u64,
+    /// Open of the most: 0 to 100.
+    pub used_percent: f64,
+}
+
+/// Processes and threads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tasks {
+    /// There are.
+    pub count: u64,
+    /// There may be: the smaller of the bounds on numbers and on threads.
+    pub limit: u64,
+    /// Of the most: 0 to 100.
+    pub used_percent: f64,
 }
 
 /// The distribution or edition of the operating system.
@@ -107,7 +151,7 @@ pub struct Process<S: Stage> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::report::{Masked, Shared, Why, WhyKind};
+    use crate::report::{Masked, Shared, Why, WhyKind, hardware, upkeep};
 
     pub(crate) fn sample() -> System<Shared> {
         System {
@@ -135,6 +179,15 @@ pub(crate) mod tests {
             largest_processes: Fact::Known(
                 vec![Process { name: Masked::redacted("postgres"), resident_bytes: 1 << 20 }].try_into().unwrap(),
             ),
+            process_states: Fact::Known(ProcessStates {
+                zombies: 1,
+                stuck: 1,
+                stuck_names: vec![Masked::redacted("jbd2")].try_into().unwrap(),
+            }),
+            handles: Fact::Known(Handles { open: 10, limit: 1_000, used_percent: 1.0 }),
+            tasks: Fact::Known(Tasks { count: 100, limit: 10_000, used_percent: 1.0 }),
+            hardware: hardware::tests::sample(),
+            upkeep: upkeep::tests::sample(),
         }
     }
 }
