@@ -3,7 +3,7 @@
 use belay_protocol::finding::{Finding, Severity, bytes_for_people, word_for_people};
 use belay_protocol::report::{
     Access, DeviceKind, Disk, DnsOutcome, DnsProbe, Drivers, Fact, Interface, LinkState, Memory, Mount, Network,
-    Reachability, Report, Section, SectionName, Shared, Stall, Synchronisation, System, WhyKind,
+    Reachability, Report, Section, SectionName, Shared, Stall, Synchronisation, System, TroubleKind, Verdict, WhyKind,
 };
 use belay_protocol::{Language, Phrase};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -144,6 +144,32 @@ impl Page<'_> {
             let shown = shown.map(|process| format!("{} {}", process.name, bytes_for_people(process.resident_bytes)));
             shown.collect::<Vec<_>>().join(", ")
         });
+        self.upkeep(system);
+    }
+
+    fn upkeep(&mut self, system: &System<Shared>) {
+        let language = self.language;
+        let or_none = |names: Vec<&str>| match names.is_empty() {
+            true => NONE.text(language).to_owned(),
+            false => names.join(", "),
+        };
+        self.fact(&HOTTEST, &system.hardware.temperatures, |temperatures| {
+            let hottest = temperatures.iter().max_by(|a, b| a.celsius.total_cmp(&b.celsius));
+            hottest.map(|hottest| format!("{:.0} °C ({})", hottest.celsius, hottest.sensor)).unwrap_or_default()
+        });
+        let upkeep = &system.upkeep;
+        self.fact(&FAILED_SERVICES, &upkeep.failed_units, |units| {
+            or_none(units.iter().map(|unit| unit.name.as_str()).collect())
+        });
+        self.fact(&UPDATES, &upkeep.updates, |updates| updates.pending.to_string());
+        self.fact(&KERNEL_LOG, &upkeep.kernel_log, |log| {
+            let word = |kind: &TroubleKind| word_for_people(kind.as_str()).map(|word| word.text(language));
+            or_none(log.troubles.iter().filter_map(|trouble| word(&trouble.kind)).collect())
+        });
+        self.fact(&FIREWALL, &upkeep.firewall, |firewall| {
+            or_none(firewall.signs.iter().map(|sign| sign.as_str()).collect())
+        });
+        self.fact(&CERTIFICATES, &upkeep.certificates, |certificates| certificates.len().to_string());
     }
 
     fn disk(&mut self, disk: &Disk<Shared>) {
@@ -160,6 +186,30 @@ impl Page<'_> {
             }
             self.row(&label, &value);
         }
+        self.devices(disk);
+    }
+
+    fn devices(&mut self, disk: &Disk<Shared>) {
+        let devices = disk.block_devices.known().map(|devices| &**devices).unwrap_or_default();
+        for device in devices {
+            let label = format!("{} {}", HEALTH.text(self.language), device.name);
+            match &device.health {
+                Fact::Known(health) => {
+                    let verdict = match health.verdict {
+                        Verdict::Passed => &PASSED,
+                        Verdict::Failing => &FAILING,
+                    };
+                    let model = device.model.known().map(|model| format!(" · {model}")).unwrap_or_default();
+                    let value = self.own(&format!("{}{model}", verdict.text(self.language)));
+                    self.row(&label, &value);
+                }
+                Fact::Unknown(why) if why.kind == WhyKind::NotApplicable => {}
+                Fact::Unknown(why) => self.unseen.push((label, why.kind)),
+            }
+        }
+        self.fact(&ARRAYS, &disk.arrays, |arrays| {
+            arrays.iter().map(|array| array.name.as_str()).collect::<Vec<_>>().join(", ")
+        });
     }
 
     fn mount(&self, mount: &Mount<Shared>) -> String {
@@ -193,6 +243,8 @@ impl Page<'_> {
             }
         });
         let share = |stall: &Stall| format!("{:.0} %", stall.some_avg60_percent);
+        self.fact(&ENDED, &memory.oom_kills, u64::to_string);
+        self.fact(&ECC, &memory.ecc, |ecc| ecc.corrected.saturating_add(ecc.uncorrected).to_string());
         self.fact(&WAITS_CPU, &memory.pressure.cpu, share);
         self.fact(&WAITS_MEMORY, &memory.pressure.memory, share);
         self.fact(&WAITS_IO, &memory.pressure.io, share);

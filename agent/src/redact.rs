@@ -57,11 +57,11 @@ fn redact_with(survey: Survey, max_aliases: usize) -> Result<Redacted, RedactErr
     };
     let sections = vec![
         section(SectionName::System, &mut aliases, |aliases| {
-            facts::system(&survey.system, aliases).map(Section::System)
+            facts::system(&survey.system, aliases).map(|system| Section::System(Box::new(system)))
         }),
         section(SectionName::Disk, &mut aliases, |aliases| facts::disk(&survey.disk, aliases).map(Section::Disk)),
         section(SectionName::Memory, &mut aliases, |aliases| {
-            facts::memory(&survey.memory, aliases).map(Section::Memory)
+            facts::memory(&survey.memory, aliases).map(|memory| Section::Memory(Box::new(memory)))
         }),
         section(SectionName::Drivers, &mut aliases, |aliases| {
             facts::drivers(&survey.drivers, aliases).map(Section::Drivers)

@@ -234,6 +234,7 @@ pub const fn word_for_people(word: &str) -> Option<Phrase> {
         b"ext4_error" => Phrase { en: "ext4 damaged", zh: "ext4 损坏" },
         b"xfs_error" => Phrase { en: "XFS damaged", zh: "XFS 损坏" },
         b"btrfs_error" => Phrase { en: "Btrfs damaged", zh: "Btrfs 损坏" },
+        b"out_of_memory" => Phrase { en: "memory ran out", zh: "内存耗尽" },
         b"segfault" => Phrase { en: "programs crashed", zh: "程序崩溃" },
         b"usb_over_current" => Phrase { en: "too much current", zh: "电流过大" },
         b"usb_broken" => Phrase { en: "a device was not recognised", zh: "设备无法识别" },

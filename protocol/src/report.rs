@@ -118,11 +118,11 @@ pub struct Replacement {
 #[serde(rename_all = "snake_case")]
 pub enum Section {
     /// Operating system, processor, clock and processes.
-    System(System<Shared>),
+    System(Box<System<Shared>>),
     /// Mounted file systems.
     Disk(Disk<Shared>),
     /// Memory, swap and pressure.
-    Memory(Memory<Shared>),
+    Memory(Box<Memory<Shared>>),
     /// Kernel modules and devices.
     Drivers(Drivers<Shared>),
     /// Interfaces, routes, names and the way to the relay.
@@ -431,9 +431,9 @@ pub(crate) mod tests {
             replaced: vec![Replacement { kind: PrivateKind::Host, distinct: 1, times: 2 }].try_into().unwrap(),
         };
         let sections = vec![
-            Section::System(system::tests::sample()),
+            Section::System(Box::new(system::tests::sample())),
             Section::Disk(disk::tests::sample()),
-            Section::Memory(memory::tests::sample()),
+            Section::Memory(Box::new(memory::tests::sample())),
             Section::Drivers(drivers::tests::sample()),
             Section::Network(network::tests::sample()),
             Section::Findings(crate::finding::tests::sample()),

@@ -84,11 +84,12 @@ mod linux {
         stream.set_write_timeout(Some(SILENCE))?;
         let user = rustix::process::geteuid().as_raw().to_string();
         let user: String = user.bytes().map(|digit| format!("{digit:02x}")).collect();
-        stream.write_all(format!("\0AUTH EXTERNAL {user}\r\n").as_bytes())?;
+        // All of it before the answer, as sd-bus does: systemd's own socket overlooks a call that arrives together with
+        // BEGIN.
+        stream.write_all(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;
         if !read_line(&mut stream)?.starts_with("OK ") {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        stream.write_all(b"BEGIN\r\n")?;
         let mut body = Vec::new();
         for (serial, call) in (1u32..).zip(calls) {
             stream.write_all(&call.encode(serial))?;

@@ -104,7 +104,7 @@ async fn reasons_hold_no_names_from_the_machine() {
 }
 
 /// Files that every probe reads.
-const READ: [&str; 24] = [
+const READ: [&str; 36] = [
     "etc/passwd",
     "etc/resolv.conf",
     "etc/os-release",
@@ -129,6 +129,18 @@ const READ: [&str; 24] = [
     "sys/bus/pci/devices/0/class",
     "sys/bus/usb/devices/1-1:1.0/bInterfaceClass",
     "sys/bus/usb/devices/1-1/product",
+    "proc/mdstat",
+    "proc/vmstat",
+    "proc/1/comm",
+    "dev/kmsg",
+    "run/systemd/container",
+    "run/reboot-required.pkgs",
+    "sys/block/sda/size",
+    "sys/block/sda/device/model",
+    "sys/fs/ext4/sda1/errors_count",
+    "sys/class/hwmon/hwmon0/temp1_input",
+    "sys/class/power_supply/BAT0/type",
+    "var/lib/dpkg/status",
 ];
 
 proptest::proptest! {

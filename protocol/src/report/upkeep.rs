@@ -165,6 +165,58 @@ pub enum TroubleKind {
     ServerSilent,
 }
 
+impl TroubleKind {
+    /// Every kind, in the order of the wire.
+    pub const ALL: [Self; 20] = [
+        Self::Oops,
+        Self::Bug,
+        Self::Panic,
+        Self::Lockup,
+        Self::HungTask,
+        Self::MachineCheck,
+        Self::MemoryError,
+        Self::Overheated,
+        Self::IoError,
+        Self::AtaError,
+        Self::NvmeReset,
+        Self::Ext4Error,
+        Self::XfsError,
+        Self::BtrfsError,
+        Self::OutOfMemory,
+        Self::Segfault,
+        Self::UsbOverCurrent,
+        Self::UsbBroken,
+        Self::LinkDown,
+        Self::ServerSilent,
+    ];
+
+    /// The name as JSON and rules write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Oops => "oops",
+            Self::Bug => "bug",
+            Self::Panic => "panic",
+            Self::Lockup => "lockup",
+            Self::HungTask => "hung_task",
+            Self::MachineCheck => "machine_check",
+            Self::MemoryError => "memory_error",
+            Self::Overheated => "overheated",
+            Self::IoError => "io_error",
+            Self::AtaError => "ata_error",
+            Self::NvmeReset => "nvme_reset",
+            Self::Ext4Error => "ext4_error",
+            Self::XfsError => "xfs_error",
+            Self::BtrfsError => "btrfs_error",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Segfault => "segfault",
+            Self::UsbOverCurrent => "usb_over_current",
+            Self::UsbBroken => "usb_broken",
+            Self::LinkDown => "link_down",
+            Self::ServerSilent => "server_silent",
+        }
+    }
+}
+
 /// Signs of a firewall. Its rules are not read: that would need more rights and mean more than it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firewall {
@@ -230,6 +282,14 @@ pub(crate) mod tests {
                 .try_into()
                 .unwrap(),
             ),
+        }
+    }
+
+    #[test]
+    fn every_trouble_has_its_name_and_a_word_for_people() {
+        for kind in TroubleKind::ALL {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.as_str()));
+            assert!(crate::finding::word_for_people(kind.as_str()).is_some(), "{kind:?}");
         }
     }
 }
