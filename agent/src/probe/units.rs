@@ -119,7 +119,7 @@ mod linux {
             stream.read_exact(&mut rest)?;
             match head.answer(&rest, serial) {
                 Some(Ok(body)) => return Ok(body.to_vec()),
-                Some(Err(())) => return Err(io::ErrorKind::PermissionDenied.into()),
+                Some(Err(())) => return Err(io::ErrorKind::Other.into()),
                 None => {}
             }
         }
