@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use belay_protocol::finding::Severity;
 use belay_protocol::{Language, Phrase};
+use belay_relay::client::Proxy;
 use belay_relay::logging::{LogOptions, told};
 use belay_relay::settings;
 
 use crate::page;
+use crate::probe::desk_path::Desk;
 use crate::redact::{Redacted, redact};
 use crate::survey::{Look, Progress, look};
 use crate::terminal::Colour;
@@ -89,6 +91,9 @@ pub struct SurveyArgs {
     /// Exit with 4 when something critical is found
     #[arg(long)]
     pub check: bool,
+    /// Also look at the way to this support desk; nothing about this machine is sent to it
+    #[arg(long, value_name = "HOST")]
+    pub desk: Option<String>,
 }
 
 /// Reads the command line, the environment and the configuration file, and runs.
@@ -143,7 +148,11 @@ pub fn language(asked: Option<&str>) -> Language {
 }
 
 async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit> {
-    let watch = Look { root: options.root, language, ..Look::default() };
+    let desk = match options.desk {
+        Some(host) => Some(Desk { host, proxy: Proxy::from_environment(|name| std::env::var(name).ok())? }),
+        None => None,
+    };
+    let watch = Look { root: options.root, language, desk, ..Look::default() };
     let progress = ProgressLine::new(language);
     let survey = look(&watch, |step| progress.show(step)).await;
     progress.clear();
@@ -222,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn a_tree_with_something_critical_fails_the_check_and_only_the_check() {
         let (dir, _root) = crate::probe::tests::tree(&crate::redact::tests::files());
-        let options = |check| SurveyArgs { json: true, root: Some(dir.path().to_owned()), check };
+        let options = |check| SurveyArgs { json: true, root: Some(dir.path().to_owned()), check, desk: None };
         assert_eq!(survey(options(true), Language::English).await.unwrap(), Exit::Critical);
         assert_eq!(survey(options(false), Language::English).await.unwrap(), Exit::Done);
         let missing = SurveyArgs { root: Some("/no/such/tree".into()), ..SurveyArgs::default() };

@@ -466,6 +466,7 @@ fn prepare(mut survey: Survey, session: &Session, way: &Way) -> Result<Redacted,
         rtt_us: u64::try_from(path.round_trip.as_micros()).ok(),
         loss_percent: Some(loss),
         mtu_bytes: Some(path.mtu_bytes),
+        black_holes: Some(path.black_holes),
     });
     redact(survey).map_err(|error| JoinError::local(&error))
 }

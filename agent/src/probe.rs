@@ -12,18 +12,30 @@ use belay_protocol::Phrase;
 use belay_protocol::report::{Why, WhyKind};
 use tokio::sync::oneshot;
 
+pub mod addresses;
 pub mod clock;
 pub mod cpu;
+pub mod desk_path;
 pub mod devices;
+pub mod dkms;
 pub mod dns;
+pub mod firmware;
+pub mod graphics;
 pub mod interfaces;
 pub mod kernel;
 pub mod memory;
 pub mod mounts;
 pub mod os;
+pub mod pcie;
+pub mod pnp;
 pub mod portable;
 pub mod processes;
+pub mod proxies;
 pub mod routes;
+pub mod sockets;
+pub mod traffic;
+pub mod usb_ports;
+pub mod way_out;
 
 /// A probe's name and the time it may take.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +120,13 @@ impl Root {
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// What the link at `path` says, without following it.
+    pub fn link(&self, path: &str, source: &'static str) -> Result<String, Why> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("/", path));
+        let target = fs::read_link(self.resolve(directory, source)?.join(name)).map_err(|e| why(&e, source))?;
+        target.into_os_string().into_string().map_err(|_| Why::new(WhyKind::Malformed, source))
     }
 
     /// Whether `path` exists, itself or as a link.

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use belay_protocol::report::{
-    Address, Disk, DnsServer, Drivers, Fact, Memory, Network, Private, Raw, RelayPath, System, Why, WhyKind,
-};
-use belay_protocol::{BoundedVec, Language, Phrase};
+use belay_protocol::report::{Disk, Drivers, Fact, Memory, Network, Raw, RelayPath, System, Why, WhyKind};
+use belay_protocol::{Language, Phrase};
 
+use crate::probe::desk_path::Desk;
 use crate::probe::{self, Probe, Root};
 use crate::redact::Identity;
+
+mod drivers;
+mod network;
 
 /// What to look at, and how.
 #[derive(Clone, Debug)]
@@ -21,13 +23,16 @@ pub struct Look {
     pub language: Language,
     /// The relay and the way there, from whoever has just been there.
     pub relay: Fact<RelayPath>,
-    /// Time that one source may take. All are looked at together, so that this bounds the whole survey.
+    /// The support desk whose way is looked at; nobody is asked without one.
+    pub desk: Option<Desk>,
+    /// Time that one source may take. All are looked at together, so that this bounds the whole survey
+    /// unless a desk is named.
     pub deadline: Duration,
 }
 
 impl Default for Look {
     fn default() -> Self {
-        Self { root: None, language: Language::English, relay: not_asked(), deadline: DEADLINE }
+        Self { root: None, language: Language::English, relay: not_asked(), desk: None, deadline: DEADLINE }
     }
 }
 
@@ -96,8 +101,8 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
         watcher.finish(SYSTEM, system(&root, deadline)),
         watcher.finish(probe::mounts::SUBJECT, probe::mounts::look(root.clone(), deadline)),
         watcher.finish(MEMORY, memory(&root, deadline)),
-        watcher.finish(DRIVERS, drivers(&root, deadline)),
-        watcher.finish(NETWORK, network(&root, options)),
+        watcher.finish(DRIVERS, drivers::look(&root, deadline)),
+        watcher.finish(NETWORK, network::look(&root, options)),
         watcher.finish(SYSTEM, identity(&root, deadline)),
     );
     Ok(Survey {
@@ -118,7 +123,7 @@ const MEMORY: Phrase = Phrase { en: "memory", zh: "内存" };
 const DRIVERS: Phrase = Phrase { en: "drivers and devices", zh: "驱动与设备" };
 const NETWORK: Phrase = Phrase { en: "network", zh: "网络" };
 
-/// Time between the two samples of the processors: long enough for twenty ticks of the clock they are counted in.
+/// Time between two samples, of the processors and of the network at once: long enough for twenty ticks of the clock they are counted in.
 const CPU_PAUSE: Duration = Duration::from_millis(200);
 
 async fn system(root: &Root, deadline: Duration) -> System<Raw> {
@@ -177,62 +182,6 @@ async fn memory(root: &Root, deadline: Duration) -> Memory {
         Memory { ram: Fact::Unknown(why.clone()), swap: Fact::Unknown(why.clone()), pressure }
     })
 }
-
-async fn drivers(root: &Root, deadline: Duration) -> Drivers<Raw> {
-    let (modules, taint, pci, usb) = tokio::join!(
-        one("modules", DRIVERS, deadline, root, probe::kernel::modules),
-        one("taint", DRIVERS, deadline, root, probe::kernel::taint),
-        one("pci", DRIVERS, deadline, root, probe::devices::pci),
-        one("usb", DRIVERS, deadline, root, probe::devices::usb),
-    );
-    Drivers { modules: flat(modules), taint: flat(taint), pci: flat(pci), usb: flat(usb) }
-}
-
-async fn network(root: &Root, options: &Look) -> Network<Raw> {
-    let deadline = options.deadline;
-    let (interfaces, routes, dns_servers, system_resolver) = tokio::join!(
-        one("interfaces", NETWORK, deadline, root, probe::interfaces::look),
-        one("routes", NETWORK, deadline, root, probe::routes::look),
-        dns_servers(root, deadline),
-        async {
-            match root.live_only("getaddrinfo") {
-                Ok(()) => Fact::Known(probe::dns::ask_system(deadline).await),
-                Err(why) => Fact::Unknown(why),
-            }
-        },
-    );
-    Network {
-        interfaces: flat(interfaces),
-        default_routes: flat(routes),
-        dns_servers,
-        system_resolver,
-        relay: options.relay.clone(),
-    }
-}
-
-async fn dns_servers(root: &Root, deadline: Duration) -> Fact<BoundedVec<DnsServer<Raw>, 16>> {
-    let servers = match one("resolv.conf", probe::dns::SUBJECT, deadline, root, probe::dns::read_servers).await {
-        Ok(Ok(servers)) => servers,
-        Ok(Err(why)) | Err(why) => return Fact::Unknown(why),
-    };
-    let mut asked = tokio::task::JoinSet::new();
-    let live = root.live_only("dns");
-    for (place, server) in servers.into_iter().enumerate() {
-        let live = live.clone();
-        asked.spawn(async move {
-            let probe = match live {
-                Ok(()) => Fact::Known(probe::dns::ask((server, DNS_PORT).into(), deadline).await),
-                Err(why) => Fact::Unknown(why),
-            };
-            (place, DnsServer { address: Private::<Address>::new(server.to_string()), probe })
-        });
-    }
-    let mut answers = asked.join_all().await;
-    answers.sort_by_key(|(place, _)| *place);
-    Fact::Known(BoundedVec::truncating(answers.into_iter().map(|(_, server)| server)).0)
-}
-
-const DNS_PORT: u16 = 53;
 
 async fn identity(root: &Root, deadline: Duration) -> Identity {
     one("identity", SYSTEM, deadline, root, Identity::learn).await.unwrap_or_default()

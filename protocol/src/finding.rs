@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::bounded::{BoundedVec, Name, Text};
 use crate::lang::{Language, Phrase};
 use crate::limits;
-use crate::report::Why;
+use crate::report::{PnpProblem, Taint, Why};
 
 /// What the rules made of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ pub fn bytes_for_people(bytes: u64) -> String {
 }
 
 /// A word of the facts, such as `refused` or `emergency_read_only`, as people read it; none for other text.
-pub const fn word_for_people(word: &str) -> Option<Phrase> {
+pub fn word_for_people(word: &str) -> Option<Phrase> {
     Some(match word.as_bytes() {
         b"resolved" => Phrase { en: "found", zh: "解析成功" },
         b"refused" => Phrase { en: "answers, but does not know the name", zh: "有应答，但无法解析" },
@@ -208,7 +208,7 @@ pub const fn word_for_people(word: &str) -> Option<Phrase> {
         b"video" => Phrase { en: "video", zh: "视频" },
         b"printer" => Phrase { en: "printer", zh: "打印机" },
         b"input" => Phrase { en: "input", zh: "输入" },
-        _ => return None,
+        _ => return Taint::phrase(word).or_else(|| PnpProblem::phrase_of(word)),
     })
 }
 

@@ -22,11 +22,16 @@ mod privacy;
 mod system;
 
 pub use disk::{Access, DeviceKind, Disk, Inodes, Mount, Response, Space};
-pub use drivers::{Bus, Device, Drivers, Module, TAINT_FLAGS, Taint};
+pub use drivers::{
+    Bus, Device, DkmsModule, Drivers, Graphics, Module, OverCurrent, PNP_PROBLEMS, PcieDevice, PcieErrors, Pnp,
+    PnpDevice, PnpProblem, SlowUsb, TAINT_FLAGS, Taint, UsbPorts,
+};
 pub use memory::{Memory, Pressure, Ram, Stall, Swap};
 pub use network::{
-    Counters, DnsOutcome, DnsProbe, DnsServer, Family, Interface, InterfaceKind, LinkState, Network, Reachability,
-    RelayPath, Route, Transport,
+    AddressReach, AddressState, Connect, Conntrack, Counters, DeskPath, DnsOutcome, DnsProbe, DnsServer, Family, Https,
+    Interface, InterfaceAddress, InterfaceKind, LinkState, Listener, ListenerReach, Neighbour, Network, PlainHttp,
+    ProxySetting, ProxySource, Rates, Reachability, RelayPath, Route, Segments, SocketCount, SocketProtocol, Softnet,
+    TcpQuality, Transport, WayOut, WifiSignal,
 };
 pub use privacy::{
     Address, Host, Masked, Private, PrivateKind, Raw, Serial, Shared, Stage, User, UserPath, Wire, Words,
