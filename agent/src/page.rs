@@ -2,8 +2,8 @@
 
 use belay_protocol::finding::{Finding, Severity, bytes_for_people, word_for_people};
 use belay_protocol::report::{
-    Access, DeviceKind, Disk, DnsOutcome, DnsProbe, Drivers, Fact, Interface, LinkState, Memory, Mount, Network,
-    Reachability, Report, Section, SectionName, Shared, Stall, Synchronisation, System, WhyKind,
+    Access, DeviceKind, Disk, Fact, Memory, Mount, Report, Section, SectionName, Shared, Stall, Synchronisation,
+    System, WhyKind,
 };
 use belay_protocol::{Language, Phrase};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -11,6 +11,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::terminal::{Colour, Style, plain};
 use words::*;
 
+mod drivers;
+mod network;
 mod words;
 
 /// Puts real names in place of aliases, or leaves them.
@@ -198,84 +200,6 @@ impl Page<'_> {
         self.fact(&WAITS_IO, &memory.pressure.io, share);
     }
 
-    fn drivers(&mut self, drivers: &Drivers<Shared>) {
-        let language = self.language;
-        self.section(SectionName::Drivers);
-        self.fact(&MODULES, &drivers.modules, |modules| modules.len().to_string());
-        self.fact(&TAINT, &drivers.taint, |taint| match taint.bits {
-            0 => NONE.text(language).to_owned(),
-            _ => taint.flags.iter().map(|flag| flag.as_str()).collect::<Vec<_>>().join(", "),
-        });
-        for (label, bus) in [(&PCI, &drivers.pci), (&USB, &drivers.usb)] {
-            self.fact(label, bus, |bus| {
-                let (all, without) = (bus.device_count.to_string(), bus.without_driver.len().to_string());
-                UNDRIVEN.fill(language, &[("all", &all), ("without", &without)])
-            });
-        }
-    }
-
-    fn network(&mut self, network: &Network<Shared>) {
-        let language = self.language;
-        self.section(SectionName::Network);
-        match &network.interfaces {
-            Fact::Known(interfaces) => {
-                for interface in interfaces.iter().filter(|interface| interface.link != LinkState::Down) {
-                    let value = self.interface(interface);
-                    let label = self.own(interface.name.as_str());
-                    self.row(&label, &value);
-                }
-            }
-            Fact::Unknown(why) => self.unseen.push((INTERFACES.text(language).to_owned(), why.kind)),
-        }
-        self.fact(&WAY_OUT, &network.default_routes, |routes| match routes.first() {
-            Some(route) => {
-                let gateway = route.gateway.as_ref().map(|gateway| format!(" {gateway}")).unwrap_or_default();
-                format!("{}{gateway}", route.interface)
-            }
-            None => NONE.text(language).to_owned(),
-        });
-        match &network.dns_servers {
-            Fact::Known(servers) => {
-                for server in servers {
-                    let address = self.own(server.address.as_str());
-                    let label = format!("{} {address}", NAME_SERVER.text(language));
-                    match &server.probe {
-                        Fact::Known(probe) => self.row(&label, &outcome(probe, language)),
-                        Fact::Unknown(why) => self.unseen.push((label, why.kind)),
-                    }
-                }
-            }
-            Fact::Unknown(why) => self.unseen.push((NAME_SERVERS.text(language).to_owned(), why.kind)),
-        }
-        self.fact(&NAMES, &network.system_resolver, |probe| outcome(probe, language));
-        self.fact(&RELAY, &network.relay, |relay| match relay.reachability {
-            Reachability::Reached => {
-                let rtt = relay.rtt_us.map(micros_for_people).unwrap_or_default();
-                format!("{} {rtt}", relay.relay)
-            }
-            Reachability::Unreachable => format!("{}: {}", relay.relay, UNREACHABLE.text(language)),
-        });
-    }
-
-    fn interface(&self, interface: &Interface<Shared>) -> String {
-        let link = match interface.link {
-            LinkState::Up => &LINK_UP,
-            LinkState::NoCarrier => &LINK_NONE,
-            LinkState::Down => &LINK_DOWN,
-            LinkState::Unclear => &LINK_UNCLEAR,
-        };
-        let mut parts = vec![link.text(self.language).to_owned()];
-        if let Some(speed) = interface.speed_mbps.known() {
-            parts.push(format!("{speed} Mbit/s"));
-        }
-        if let Some(counters) = interface.counters.known() {
-            let errors = counters.rx_errors.saturating_add(counters.tx_errors).to_string();
-            let dropped = counters.rx_dropped.saturating_add(counters.tx_dropped).to_string();
-            parts.push(LOSSES.fill(self.language, &[("errors", &errors), ("dropped", &dropped)]));
-        }
-        parts.join(" · ")
-    }
-
     /// What could not be looked at, one line for each reason.
     fn unseen(&mut self) {
         if self.unseen.is_empty() {
@@ -388,18 +312,10 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-fn outcome(probe: &DnsProbe, language: Language) -> String {
-    let phrase = match probe.outcome {
-        DnsOutcome::Resolved => Phrase { en: "answers in {time}", zh: "应答用时 {time}" },
-        DnsOutcome::Refused => Phrase {
-            en: "answers, but does not know public names ({time})",
-            zh: "有应答，但无法解析公网域名（{time}）",
-        },
-        DnsOutcome::Silent => Phrase { en: "no answer within {time}", zh: "{time} 内无应答" },
-        DnsOutcome::Unreachable => UNREACHABLE,
-        DnsOutcome::Malformed => Phrase { en: "answers nonsense", zh: "应答无法识别" },
-    };
-    phrase.fill(language, &[("time", &micros_for_people(probe.took_us))])
+/// Words one after the other, or that there is none.
+fn listed(words: impl Iterator<Item = String>, language: Language) -> String {
+    let words: Vec<_> = words.collect();
+    if words.is_empty() { NONE.text(language).to_owned() } else { words.join(", ") }
 }
 
 fn micros_for_people(micros: u64) -> String {

@@ -109,6 +109,7 @@ pub struct Replacement {
 /// The facts about one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "a report has each section once; a box would save nothing")]
 pub enum Section {
     /// Operating system, processor, clock and processes.
     System(System<Shared>),

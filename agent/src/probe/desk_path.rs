@@ -79,7 +79,7 @@ async fn connect(address: Option<SocketAddr>) -> Fact<Connect> {
     match timeout(DEADLINE, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Fact::Known(Connect::Connected),
         Ok(Err(error)) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => Fact::Known(Connect::Refused),
+            io::ErrorKind::ConnectionRefused => Fact::Known(Connect::ConnectionRefused),
             io::ErrorKind::TimedOut => Fact::Known(Connect::TimedOut),
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::AddrNotAvailable => {
                 Fact::Known(Connect::NoRoute)
@@ -121,7 +121,7 @@ fn classify(error: &WellKnownError) -> Https {
             ureq::Error::HostNotFound => Https::NoName,
             ureq::Error::Timeout(_) => Https::TimedOut,
             ureq::Error::Io(io) => match io.kind() {
-                io::ErrorKind::ConnectionRefused => Https::Refused,
+                io::ErrorKind::ConnectionRefused => Https::ConnectionRefused,
                 io::ErrorKind::TimedOut => Https::TimedOut,
                 _ => Https::Failed,
             },
@@ -215,7 +215,7 @@ mod tests {
     async fn a_desk_that_is_not_there_refuses_and_has_no_portal() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let path = look(&Desk { host: format!("127.0.0.1:{port}"), proxy: None }).await;
-        assert_eq!((path.https, path.ipv4), (Https::Refused, Fact::Known(Connect::Refused)));
+        assert_eq!((path.https, path.ipv4), (Https::ConnectionRefused, Fact::Known(Connect::ConnectionRefused)));
         assert_eq!(path.ipv6.why().unwrap().kind, WhyKind::NotApplicable);
     }
 

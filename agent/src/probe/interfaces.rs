@@ -60,12 +60,18 @@ fn interface(root: &Root, name: &str, signals: &BTreeMap<String, WifiSignal>) ->
     };
     let below = root.list(&format!("{NET}/{name}"), NET).unwrap_or_default();
     let below = below.iter().filter_map(|entry| entry.strip_prefix("lower_")).map(Private::new);
+    let link = parse_link(flags.as_deref(), text("carrier").ok().as_deref());
+    // An interface that is switched off refuses to tell what it came up with.
+    let as_linked = |file: &'static str| match link {
+        LinkState::Down => Err(Why::new(WhyKind::NotApplicable, NET)),
+        _ => text(file),
+    };
     Some(Interface {
         name: Private::new(name),
         kind,
-        link: parse_link(flags.as_deref(), text("carrier").ok().as_deref()),
-        speed_mbps: text("speed").and_then(|speed| parse_speed(&speed)).into(),
-        duplex: text("duplex").and_then(|duplex| parse_duplex(&duplex)).into(),
+        link,
+        speed_mbps: as_linked("speed").and_then(|speed| parse_speed(&speed)).into(),
+        duplex: as_linked("duplex").and_then(|duplex| parse_duplex(&duplex)).into(),
         mtu_bytes: number("mtu").map(|mtu| u32::try_from(mtu).unwrap_or(u32::MAX)).into(),
         counters: counters().into(),
         rates: Fact::Unknown(Why::new(WhyKind::NotApplicable, NET_DEV)),

@@ -257,7 +257,7 @@ pub(crate) mod tests {
         };
         let ports = UsbPorts {
             counting_ports: 4,
-            over_current: vec![OverCurrent { port: name("usb1-port2"), times: 1 }].try_into().unwrap(),
+            over_current: vec![OverCurrent { port: name("usb1-port2"), times: 0 }].try_into().unwrap(),
             slow: vec![SlowUsb {
                 address: name("1-3"),
                 speed_mbps: 480,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fact, Stage, Wire};
 use crate::bounded::{BoundedVec, Name};
+use crate::lang::Phrase;
 
 /// Interfaces, routes, names and the way to the relay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -354,7 +355,7 @@ pub enum Connect {
     /// It worked.
     Connected,
     /// The other side said no.
-    Refused,
+    ConnectionRefused,
     /// No answer came.
     TimedOut,
     /// This machine, or a router, knows no way.
@@ -372,7 +373,7 @@ pub enum Https {
     /// The desk's name was not found.
     NoName,
     /// The other side said no.
-    Refused,
+    ConnectionRefused,
     /// No answer came.
     TimedOut,
     /// The certificate comes from nobody whom this machine trusts: traffic is opened on the way, or the desk is set up
@@ -386,6 +387,24 @@ pub enum Https {
     ProxyPassword,
     /// It failed in another way.
     Failed,
+}
+
+impl Https {
+    /// The outcome as people read it.
+    pub const fn phrase(self) -> Phrase {
+        match self {
+            Self::Answered => Phrase { en: "answered", zh: "已应答" },
+            Self::WrongAnswer => Phrase { en: "something else answered", zh: "应答不是服务台" },
+            Self::NoName => Phrase { en: "its name was not found", zh: "找不到域名" },
+            Self::ConnectionRefused => Phrase { en: "it refused the connection", zh: "连接被拒绝" },
+            Self::TimedOut => Phrase { en: "no answer in time", zh: "超时无应答" },
+            Self::Untrusted => Phrase { en: "its certificate is not trusted", zh: "证书不受信任" },
+            Self::WrongTime => Phrase { en: "its certificate is not valid today", zh: "证书当前无效" },
+            Self::WrongName => Phrase { en: "its certificate is for another name", zh: "证书属于其他域名" },
+            Self::ProxyPassword => Phrase { en: "the proxy asks for a password", zh: "代理要求密码" },
+            Self::Failed => Phrase { en: "the connection failed", zh: "连接失败" },
+        }
+    }
 }
 
 /// What came of a request over plain HTTP.
