@@ -69,7 +69,7 @@ const AFTER_HELP: &str = "Examples:\n  belay-agent survey\n  belay-agent join he
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Look at this machine and show what was found; contacts no support desk
+    /// Look at this machine and show what was found; contacts no support desk unless you name one
     #[command(after_help = SURVEY_EXAMPLE)]
     Survey(SurveyArgs),
     /// Join the support session of an invite: shows what would be sent, asks, and sends it
@@ -77,7 +77,7 @@ pub enum Command {
     Join(join::JoinArgs),
 }
 
-const SURVEY_EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n\nThe name servers of this machine are asked one public question each; nothing about you is in it.";
+const SURVEY_EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist; nothing about you is in them.";
 
 /// Options of `survey`.
 #[derive(Debug, Default, clap::Args)]

@@ -1,14 +1,18 @@
 //! Firmware that drivers asked for and did not get, from the kernel's log.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
+#[cfg(target_os = "linux")]
 use std::io::{self, Read};
 use std::path::Path;
 
 use belay_protocol::BoundedVec;
-use belay_protocol::report::{Private, Why, WhyKind, Words};
+#[cfg(not(target_os = "linux"))]
+use belay_protocol::report::WhyKind;
+use belay_protocol::report::{Private, Why, Words};
 
-use super::{Root, why};
+use super::Root;
+#[cfg(target_os = "linux")]
+use super::why;
 
 /// Names of firmware files that could not be loaded since the kernel's log begins, each once.
 pub fn look(root: &Root) -> Result<BoundedVec<Private<Words>, 64>, Why> {
@@ -20,17 +24,9 @@ pub fn look(root: &Root) -> Result<BoundedVec<Private<Words>, 64>, Why> {
 const LOG: &str = "/dev/kmsg";
 
 /// Everything that is in the kernel's log now. Each read gives one record, so that it cannot be read as a plain file.
+#[cfg(target_os = "linux")]
 fn read_log(path: &Path) -> Result<String, Why> {
-    if !cfg!(target_os = "linux") {
-        return Err(Why::new(WhyKind::NotSupported, LOG));
-    }
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        options.read(true),
-        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
-    );
-    let mut log = options.open(path).map_err(|e| why(&e, LOG))?;
+    let mut log = super::open(path).map_err(|e| why(&e, LOG))?;
     let (mut text, mut record) = (String::new(), vec![0; RECORD_MAX_BYTES]);
     while text.len() < LOG_MAX_BYTES {
         match log.read(&mut record) {
@@ -45,10 +41,17 @@ fn read_log(path: &Path) -> Result<String, Why> {
     Ok(text)
 }
 
+#[cfg(not(target_os = "linux"))]
+fn read_log(_: &Path) -> Result<String, Why> {
+    Err(Why::new(WhyKind::NotSupported, LOG))
+}
+
 /// PRINTK_MESSAGE_MAX of the kernel is 2 KiB; a shorter buffer makes the read fail.
+#[cfg(target_os = "linux")]
 const RECORD_MAX_BYTES: usize = 8 * 1024;
 
 /// The largest log that distributions configure (CONFIG_LOG_BUF_SHIFT of 20) and its prefixes.
+#[cfg(target_os = "linux")]
 const LOG_MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Finds the files in what the kernel's firmware loader says, also in Debian's wording.
@@ -73,6 +76,8 @@ const OPTIONAL: [&str; 3] = ["iwl-debug-yoyo", "iwl-dbg-cfg", "regulatory.db"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
+    use belay_protocol::report::WhyKind;
 
     #[test]
     fn missing_files_are_found_in_both_wordings_and_optional_ones_are_not() {
