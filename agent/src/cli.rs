@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use belay_protocol::finding::Severity;
 use belay_protocol::{Language, Phrase};
+use belay_relay::client::Proxy;
 use belay_relay::logging::{LogOptions, told};
 use belay_relay::settings;
 
 use crate::page;
+use crate::probe::desk_path::Desk;
 use crate::redact::{Redacted, redact};
 use crate::survey::{Look, Progress, Smart, look};
 use crate::terminal::Colour;
@@ -67,7 +69,7 @@ const AFTER_HELP: &str = "Examples:\n  belay-agent survey\n  belay-agent join he
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Look at this machine and show what was found; contacts no support desk
+    /// Look at this machine and show what was found; contacts no support desk unless you name one
     #[command(after_help = SURVEY_EXAMPLE)]
     Survey(SurveyArgs),
     /// Join the support session of an invite: shows what would be sent, asks, and sends it
@@ -75,7 +77,7 @@ pub enum Command {
     Join(join::JoinArgs),
 }
 
-const SURVEY_EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n\nThe name servers of this machine are asked one public question each; nothing about you is in it.";
+const SURVEY_EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist; nothing about you is in them.";
 
 /// Options of `survey`.
 #[derive(Debug, Default, clap::Args)]
@@ -95,6 +97,9 @@ pub struct SurveyArgs {
     /// Exit with 4 when something critical is found
     #[arg(long)]
     pub check: bool,
+    /// Also look at the way to this support desk; nothing about this machine is sent to it
+    #[arg(long, value_name = "HOST")]
+    pub desk: Option<String>,
 }
 
 /// Reads the command line, the environment and the configuration file, and runs.
@@ -149,9 +154,14 @@ pub fn language(asked: Option<&str>) -> Language {
 }
 
 async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit> {
+    let desk = match options.desk {
+        Some(host) => Some(Desk::new(host, Proxy::from_environment(|name| std::env::var(name).ok())?)),
+        None => None,
+    };
     let watch = Look {
         root: options.root,
         language,
+        desk,
         data_dir: crate::paths::default_data_dir().ok(),
         smart: if options.smart { Smart::Asked } else { Smart::NotAsked },
         certificates: options.certificate,

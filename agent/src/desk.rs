@@ -1,7 +1,7 @@
 //! Who a desk is: what its domain says about it, and whether that agrees with the invite.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use belay_protocol::OrganizationKey;
 use belay_protocol::well_known::{MAX_BYTES, PATH, WellKnown};
@@ -62,6 +62,68 @@ pub fn fetch(host: &str, insecure_http: bool, proxy: Option<&Proxy>) -> Result<W
         true => return Err(WellKnownError::InsecureHost),
         false => "https",
     };
+    let answer = client(host, insecure_http, proxy)?.get(format!("{scheme}://{host}{PATH}")).call()?;
+    document(answer)
+}
+
+/// Somebody's answer to a question by HTTP.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// When it was given, by the other's clock.
+    pub date: Option<String>,
+    /// Where it sends to.
+    pub location: Option<String>,
+    /// Whether it is a desk's document.
+    pub is_document: bool,
+    /// When it came, by this machine's clock.
+    pub at: SystemTime,
+}
+
+/// Asks `host` for its document by HTTPS and says what came, whatever it is. Blocks for at most `deadline`.
+pub fn ask(host: &str, proxy: Option<&Proxy>, deadline: Duration) -> Result<Answer, WellKnownError> {
+    let request = client(host, false, proxy)?.get(format!("https://{host}{PATH}"));
+    let config = request.config().http_status_as_error(false).timeout_global(Some(deadline));
+    let came = config.build().call()?;
+    let answer = Answer::of(&came);
+    Ok(Answer { is_document: document(came).is_ok(), ..answer })
+}
+
+/// Asks port `port` of `name` by plain HTTP, directly, for what no desk has. Blocks for at most `deadline`.
+pub fn ask_plainly(name: &str, port: u16, deadline: Duration) -> Result<Answer, WellKnownError> {
+    let config = ureq::Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .timeout_global(Some(deadline))
+        .user_agent(USER_AGENT);
+    let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+    let came = config.build().new_agent().get(format!("http://{host}:{port}/generate_204")).call()?;
+    Ok(Answer::of(&came))
+}
+
+impl Answer {
+    fn of<B>(came: &ureq::http::Response<B>) -> Self {
+        let header = |name: &str| Some(came.headers().get(name)?.to_str().ok()?.to_owned());
+        Self {
+            status: came.status().as_u16(),
+            date: header("date"),
+            location: header("location"),
+            is_document: false,
+            at: SystemTime::now(),
+        }
+    }
+}
+
+fn document(mut answer: ureq::http::Response<ureq::Body>) -> Result<WellKnown, WellKnownError> {
+    let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string()?;
+    serde_json::from_str(&text).map_err(|_| WellKnownError::NotADesk)
+}
+
+/// The HTTP client for `host`.
+fn client(host: &str, insecure_http: bool, proxy: Option<&Proxy>) -> Result<ureq::Agent, ureq::Error> {
     let tls = ureq::tls::TlsConfig::builder()
         .provider(ureq::tls::TlsProvider::Rustls)
         .root_certs(ureq::tls::RootCerts::PlatformVerifier)
@@ -74,11 +136,11 @@ pub fn fetch(host: &str, insecure_http: bool, proxy: Option<&Proxy>) -> Result<W
         .proxy(proxy.filter(|proxy| !insecure_http && proxy.is_for(name_of(host))).map(through).transpose()?)
         .max_redirects(if insecure_http { 0 } else { REDIRECTS_MAX })
         .timeout_global(Some(DEADLINE))
-        .user_agent(concat!("belay-agent/", env!("CARGO_PKG_VERSION")));
-    let mut answer = config.build().new_agent().get(format!("{scheme}://{host}{PATH}")).call()?;
-    let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string()?;
-    serde_json::from_str(&text).map_err(|_| WellKnownError::NotADesk)
+        .user_agent(USER_AGENT);
+    Ok(config.build().new_agent())
 }
+
+const USER_AGENT: &str = concat!("belay-agent/", env!("CARGO_PKG_VERSION"));
 
 /// Compares what `host` says with the organization key of the invite.
 pub fn verify(host: &str, organization: &OrganizationKey, insecure_http: bool, proxy: Option<&Proxy>) -> Verification {
@@ -96,8 +158,14 @@ pub fn is_loopback(host: &str) -> bool {
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// The port behind a host, if it has one.
+pub fn port_of(host: &str) -> Option<u16> {
+    let rest = host.strip_prefix('[').map_or(host, |bracketed| bracketed.split_once(']').map_or("", |(_, rest)| rest));
+    rest.rsplit_once(':')?.1.parse().ok()
+}
+
 /// A host without its port and its brackets.
-fn name_of(host: &str) -> &str {
+pub fn name_of(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),

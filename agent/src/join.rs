@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::consent::ledger::{Answered, Entry, Ledger};
 use crate::consent::{Answer, Approved, DeskStanding, Request, prompt};
 use crate::desk::{self, Verification};
+use crate::probe::desk_path::Desk;
 use crate::redact::{Redacted, redact};
 use crate::survey::{self, Look, NoSuchTree, Survey};
 use crate::terminal::{Colour, plain};
@@ -107,7 +108,8 @@ pub async fn join(options: JoinOptions, mut person: Person, cut: CancellationTok
     let language = options.language;
     // Looking takes about as long as connecting. Nothing leaves the machine before the question is answered.
     let data_dir = Some(options.data.clone());
-    let look = Look { root: options.root.clone(), language, data_dir, ..Look::default() };
+    let desk = desk_to_look_for(&options);
+    let look = Look { root: options.root.clone(), language, desk, data_dir, ..Look::default() };
     let looking = tokio::spawn(async move { survey::look(&look, |_| {}).await });
 
     let invitation = invitation(&options).await?;
@@ -467,6 +469,7 @@ fn prepare(mut survey: Survey, session: &Session, way: &Way) -> Result<Redacted,
         rtt_us: u64::try_from(path.round_trip.as_micros()).ok(),
         loss_percent: Some(loss),
         mtu_bytes: Some(path.mtu_bytes),
+        black_holes: Some(path.black_holes),
     });
     redact(survey).map_err(|error| JoinError::local(&error))
 }
@@ -499,6 +502,19 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
     }
     Ok(Invitation { relays, organization, code, secret: None, host })
 }
+
+/// The desk whose way is looked at while it is being met; none for one on this very machine, where there is no way.
+fn desk_to_look_for(options: &JoinOptions) -> Option<Desk> {
+    let host = match options.invite.parse::<Invite>() {
+        Ok(invite) => invite.desk,
+        Err(_) => help_host(&options.invite)?,
+    };
+    let is_far = !options.insecure_http && !desk::is_loopback(&host);
+    is_far.then(|| Desk { host, proxy: options.proxy.clone(), deadline: DESK_DEADLINE })
+}
+
+/// Three round trips by satellite. Meeting the desk takes as long, so that nobody waits for it.
+const DESK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A help address as typed, without a scheme or a trailing slash.
 fn help_host(text: &str) -> Option<String> {

@@ -12,14 +12,19 @@ use belay_protocol::Phrase;
 use belay_protocol::report::{Why, WhyKind};
 use tokio::sync::oneshot;
 
+pub mod addresses;
 pub mod arrays;
 pub mod block;
 pub mod certificates;
 pub mod cgroups;
 pub mod clock;
 pub mod cpu;
+pub mod desk_path;
 pub mod devices;
+pub mod dkms;
 pub mod dns;
+pub mod firmware;
+pub mod graphics;
 pub mod growth;
 pub mod guards;
 pub mod hardware;
@@ -31,12 +36,19 @@ pub mod mounts;
 pub mod nvme;
 pub mod os;
 pub mod packages;
+pub mod pcie;
+pub mod pnp;
 pub mod portable;
 pub mod processes;
+pub mod proxies;
 pub mod routes;
 pub mod smart;
+pub mod sockets;
+pub mod traffic;
 pub mod units;
+pub mod usb_ports;
 pub mod volumes;
+pub mod way_out;
 
 /// A probe's name, what it needs, and what it costs.
 #[derive(Clone, Copy, Debug)]
@@ -176,6 +188,13 @@ impl Root {
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// What the link at `path` says, without following it.
+    pub fn link(&self, path: &str, source: &'static str) -> Result<String, Why> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("/", path));
+        let target = fs::read_link(self.resolve(directory, source)?.join(name)).map_err(|e| why(&e, source))?;
+        target.into_os_string().into_string().map_err(|_| Why::new(WhyKind::Malformed, source))
     }
 
     /// Whether `path` exists, itself or as a link.

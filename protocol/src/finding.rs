@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::bounded::{BoundedVec, Name, Text};
 use crate::lang::{Language, Phrase};
 use crate::limits;
-use crate::report::Why;
+use crate::report::{Https, PnpProblem, Taint, Why};
 
 /// What the rules made of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ pub fn bytes_for_people(bytes: u64) -> String {
 }
 
 /// A word of the facts, such as `refused` or `emergency_read_only`, as people read it; none for other text.
-pub const fn word_for_people(word: &str) -> Option<Phrase> {
+pub fn word_for_people(word: &str) -> Option<Phrase> {
     Some(match word.as_bytes() {
         b"resolved" => Phrase { en: "found", zh: "解析成功" },
         b"refused" => Phrase { en: "answers, but does not know the name", zh: "有应答，但无法解析" },
@@ -207,6 +207,23 @@ pub const fn word_for_people(word: &str) -> Option<Phrase> {
         b"audio" => Phrase { en: "audio", zh: "音频" },
         b"video" => Phrase { en: "video", zh: "视频" },
         b"printer" => Phrase { en: "printer", zh: "打印机" },
+        b"not_asked" => Phrase { en: "not asked for lately", zh: "近期未询问" },
+        b"connected" => Phrase { en: "connected", zh: "已连接" },
+        b"no_route" => Phrase { en: "no way there", zh: "无路由" },
+        b"answered" => Https::Answered.phrase(),
+        b"wrong_answer" => Https::WrongAnswer.phrase(),
+        b"no_name" => Https::NoName.phrase(),
+        b"connection_refused" => Https::ConnectionRefused.phrase(),
+        b"timed_out" => Https::TimedOut.phrase(),
+        b"untrusted" => Https::Untrusted.phrase(),
+        b"wrong_time" => Https::WrongTime.phrase(),
+        b"wrong_name" => Https::WrongName.phrase(),
+        b"proxy_password" => Https::ProxyPassword.phrase(),
+        b"failed" => Https::Failed.phrase(),
+        b"any" => Phrase { en: "by anybody", zh: "任何人" },
+        b"one_address" => Phrase { en: "at one address", zh: "单个地址" },
+        b"multimedia" => Phrase { en: "multimedia", zh: "多媒体" },
+        b"other" => Phrase { en: "other", zh: "其他" },
         b"input" => Phrase { en: "input", zh: "输入" },
         b"active" => Phrase { en: "running", zh: "运行中" },
         b"inactive" => Phrase { en: "not started", zh: "未启动" },
@@ -240,7 +257,7 @@ pub const fn word_for_people(word: &str) -> Option<Phrase> {
         b"usb_broken" => Phrase { en: "a device was not recognised", zh: "设备无法识别" },
         b"link_down" => Phrase { en: "the link went down", zh: "链路断开" },
         b"server_silent" => Phrase { en: "a file server does not answer", zh: "文件服务器无应答" },
-        _ => return None,
+        _ => return Taint::phrase(word).or_else(|| PnpProblem::phrase_of(word)),
     })
 }
 

@@ -28,14 +28,19 @@ pub use block::{
     Activity, Array, ArrayState, ArrayWork, BlockDevice, Forecast, Health, HealthWarning, Medium, Verdict, Volume,
 };
 pub use disk::{Access, DeviceKind, Disk, Inodes, Mount, Response, Space};
-pub use drivers::{Bus, Device, Drivers, Module, TAINT_FLAGS, Taint};
+pub use drivers::{
+    Bus, Device, DkmsModule, Drivers, Graphics, Module, OverCurrent, PNP_PROBLEMS, PcieDevice, PcieErrors, Pnp,
+    PnpDevice, PnpProblem, SlowUsb, TAINT_FLAGS, Taint, UsbPorts,
+};
 pub use hardware::{Battery, Flow, Hardware, Platform, PlatformKind, Temperature};
 pub use memory::{
     Commit, Ecc, HugePages, Memory, MemoryGroup, Overcommit, Pressure, Ram, Stall, Swap, SwapRate, Writeback,
 };
 pub use network::{
-    Counters, DnsOutcome, DnsProbe, DnsServer, Family, Interface, InterfaceKind, LinkState, Network, Reachability,
-    RelayPath, Route, Transport,
+    AddressReach, AddressState, Connect, Conntrack, Counters, DeskPath, DnsOutcome, DnsProbe, DnsServer, Family, Https,
+    Interface, InterfaceAddress, InterfaceKind, LinkState, Listener, ListenerReach, Neighbour, Network, PlainHttp,
+    ProxySetting, ProxySource, Rates, Reachability, RelayPath, Route, Segments, SocketCount, SocketProtocol, Softnet,
+    TcpQuality, Transport, WayOut, WifiSignal,
 };
 pub use privacy::{
     Address, Host, Masked, Private, PrivateKind, Raw, Serial, Shared, Stage, User, UserPath, Wire, Words,
@@ -116,6 +121,7 @@ pub struct Replacement {
 /// The facts about one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "a report has each section once; a box would save nothing")]
 pub enum Section {
     /// Operating system, processor, clock and processes.
     System(Box<System<Shared>>),
@@ -404,7 +410,9 @@ impl WhyKind {
                 Phrase { en: "look again when the machine is less busy", zh: "请在系统空闲时重新查看" }
             }
             Self::TooSoon => Phrase { en: "look again after six hours", zh: "请在六小时后重新查看" },
-            Self::NotAsked => Phrase { en: "survey --smart asks for it", zh: "使用 survey --smart 查看" },
+            Self::NotAsked => {
+                Phrase { en: "belay-agent survey --smart asks for it", zh: "使用 belay-agent survey --smart 查看" }
+            }
             Self::NotOffered
             | Self::Malformed
             | Self::NotApplicable

@@ -55,16 +55,19 @@ impl Pack {
     /// Applies every rule to `facts`.
     pub fn judge_facts(&self, facts: &Facts, standing: &Standing) -> Findings {
         let scope = facts.scope();
-        let mut raised = BTreeSet::new();
+        let (mut raised, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         let mut found: BTreeMap<Fingerprint, Finding> = BTreeMap::new();
         for rule in self.rules() {
             if rule.silent_when.iter().any(|other| raised.contains(other.as_str())) {
                 continue;
             }
             for finding in rule.judge(facts, &scope, standing) {
-                if finding.severity != Severity::Unknown {
-                    raised.insert(rule.id.as_str());
+                let is_unknown = finding.severity == Severity::Unknown;
+                if is_unknown && rule.unknown_with.iter().any(|other| unknown.contains(other.as_str())) {
+                    continue;
                 }
+                let rules = if is_unknown { &mut unknown } else { &mut raised };
+                rules.insert(rule.id.as_str());
                 let worse = |known: &Finding| known.severity.rank() <= finding.severity.rank();
                 if !found.get(&finding.fingerprint).is_some_and(worse) {
                     found.insert(finding.fingerprint, finding);

@@ -36,7 +36,6 @@ const NEVER: &[(&str, &[&str])] = &[
             "prometheus",
             "rcgen",
             "sd-notify",
-            "x509-parser",
         ],
     ),
     ("belay-console", &["belay-agent", "sysinfo"]),

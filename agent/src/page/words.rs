@@ -69,3 +69,14 @@ pub(super) const NAME_SERVERS: Phrase = Phrase { en: "name servers", zh: "域名
 pub(super) const NAMES: Phrase = Phrase { en: "looking up names", zh: "域名解析" };
 pub(super) const RELAY: Phrase = Phrase { en: "relay", zh: "中继" };
 pub(super) const UNREACHABLE: Phrase = Phrase { en: "cannot be reached", zh: "无法连接" };
+pub(super) const GRAPHICS: Phrase = Phrase { en: "graphics drivers", zh: "显卡驱动" };
+pub(super) const FIRMWARE: Phrase = Phrase { en: "missing firmware", zh: "缺失的固件" };
+pub(super) const DKMS: Phrase = Phrase { en: "modules built here", zh: "本机编译的模块" };
+pub(super) const PNP: Phrase = Phrase { en: "devices", zh: "设备" };
+pub(super) const WITH_PROBLEM: Phrase =
+    Phrase { en: "{all}, {wrong} with a problem", zh: "{all} 个，其中 {wrong} 个有问题" };
+pub(super) const WAY_OUT_DEVICE: Phrase = Phrase { en: "way out, device", zh: "出口设备" };
+pub(super) const PROXY: Phrase = Phrase { en: "proxy settings", zh: "代理设置" };
+pub(super) const LISTENING: Phrase = Phrase { en: "ports open to others", zh: "对外开放的端口" };
+pub(super) const RESENT: Phrase = Phrase { en: "TCP sent again", zh: "TCP 重传" };
+pub(super) const DESK: Phrase = Phrase { en: "support desk", zh: "服务台" };

@@ -13,7 +13,7 @@ pub fn pci(root: &Root) -> Result<Bus<Raw>, Why> {
     let undriven = undriven.filter_map(|address| {
         let number = |file: &str| parse_hex(&root.read_for(&format!("{PCI}/{address}/{file}"), PCI).ok()?);
         let class_code = number("class")?;
-        if class_code >> 8 == HOST_BRIDGE {
+        if NEEDS_NONE.contains(&(class_code >> 8)) {
             return None;
         }
         Some(Device {
@@ -36,6 +36,9 @@ pub fn usb(root: &Root) -> Result<Bus<Raw>, Why> {
         let (device, _) = address.split_once(':')?;
         let text = |path: String| root.read_for(&format!("{USB}/{path}"), USB).ok();
         let class_code = parse_hex(&text(format!("{address}/bInterfaceClass"))?)?;
+        if DRIVEN_BY_PROGRAMS.contains(&class_code) {
+            return None;
+        }
         let number = |file: &str| u16::try_from(parse_hex(&text(format!("{device}/{file}"))?)?).ok();
         Some(Device {
             address: Name::truncating(address.as_str()),
@@ -49,11 +52,16 @@ pub fn usb(root: &Root) -> Result<Bus<Raw>, Why> {
     Ok(bus(interfaces.len(), undriven))
 }
 
-/// The processor's own end of the bus: base class 6, subclass 0. It works without a driver everywhere.
-const HOST_BRIDGE: u32 = 0x0600;
+/// Class and subclass of what works without a driver everywhere: the processor's own end of the bus, bridges to older
+/// buses, memory and timers of the chipset.
+const NEEDS_NONE: [u32; 6] = [0x0600, 0x0601, 0x0604, 0x0500, 0x0580, 0x0800];
 
-const PCI: &str = "/sys/bus/pci/devices";
-const USB: &str = "/sys/bus/usb/devices";
+/// Classes whose functions programs drive, or nobody needs to: hubs that are switched off, smart cards, billboards that
+/// only tell of a failed mode, diagnostics, firmware updates.
+const DRIVEN_BY_PROGRAMS: [u32; 5] = [0x09, 0x0b, 0x11, 0xdc, 0xfe];
+
+pub(super) const PCI: &str = "/sys/bus/pci/devices";
+pub(super) const USB: &str = "/sys/bus/usb/devices";
 
 fn bus(device_count: usize, undriven: impl Iterator<Item = Device<Raw>>) -> Bus<Raw> {
     Bus {
@@ -69,7 +77,7 @@ pub fn parse_hex(text: &str) -> Option<u32> {
 }
 
 /// The base class in a word (PCI Code and ID Assignment Specification, section 1).
-fn pci_class(class_code: u32) -> &'static str {
+pub(super) fn pci_class(class_code: u32) -> &'static str {
     match class_code >> 16 {
         0x01 => "storage",
         0x02 => "network",
@@ -118,13 +126,14 @@ mod tests {
             ("sys/bus/usb/devices/1-2/product", "Alice's camera\n"),
             ("sys/bus/usb/devices/1-2:1.0/bInterfaceClass", "0e\n"),
             ("sys/bus/usb/devices/1-2:1.1/driver/x", ""),
+            ("sys/bus/usb/devices/1-2:1.2/bInterfaceClass", "09\n"),
         ]);
         let bus = pci(&root).unwrap();
         assert_eq!((bus.device_count, bus.without_driver.len()), (4, 1));
         let device = &bus.without_driver[0];
         assert_eq!((device.class.as_str(), device.vendor_id, device.product_id), ("network", 0x8086, 0x2723));
         let bus = usb(&root).unwrap();
-        assert_eq!((bus.device_count, bus.without_driver.len()), (2, 1));
+        assert_eq!((bus.device_count, bus.without_driver.len()), (3, 1));
         assert_eq!(bus.without_driver[0].class.as_str(), "video");
         assert_eq!(bus.without_driver[0].name.as_ref().unwrap().reveal(), "Alice's camera");
     }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use belay_protocol::Phrase;
-use belay_protocol::report::{DnsOutcome, DnsProbe, Why};
+use belay_protocol::report::{DnsOutcome, DnsProbe, Why, WhyKind};
 use tokio::net::UdpSocket;
 
 use super::{Probe, Root};
@@ -47,8 +47,27 @@ pub fn parse_resolv_conf(text: &str) -> Vec<IpAddr> {
 
 /// Asks `server` for the name servers of the root zone, twice if need be.
 pub async fn ask(server: SocketAddr, deadline: Duration) -> DnsProbe {
+    put(server, &question(rand::random(), &[], TYPE_NS), deadline).await
+}
+
+/// Asks `server` for a name that cannot exist (RFC 6761, section 6.4). One that finds an address makes it up, and sends
+/// people who mistype a name somewhere.
+pub async fn invents_names(server: SocketAddr, deadline: Duration) -> Result<bool, Why> {
+    let label = format!("belay-{:08x}", rand::random::<u32>());
+    let probe = put(server, &question(rand::random(), &[&label, "invalid"], TYPE_A), deadline).await;
+    match probe.outcome {
+        DnsOutcome::Resolved => Ok(true),
+        DnsOutcome::Refused => Ok(false),
+        // That it does not answer is told of it already.
+        DnsOutcome::Silent | DnsOutcome::Unreachable | DnsOutcome::Malformed => {
+            Err(Why::new(WhyKind::NotApplicable, "invalid."))
+        }
+    }
+}
+
+async fn put(server: SocketAddr, question: &[u8], deadline: Duration) -> DnsProbe {
     let started = Instant::now();
-    let outcome = match tokio::time::timeout(deadline, exchange(server, deadline / 3)).await {
+    let outcome = match tokio::time::timeout(deadline, exchange(server, question, deadline / 3)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => DnsOutcome::Unreachable,
         Err(_) => DnsOutcome::Silent,
@@ -56,16 +75,15 @@ pub async fn ask(server: SocketAddr, deadline: Duration) -> DnsProbe {
     DnsProbe { outcome, took_us: micros(started.elapsed()) }
 }
 
-async fn exchange(server: SocketAddr, resend_after: Duration) -> io::Result<DnsOutcome> {
+async fn exchange(server: SocketAddr, question: &[u8], resend_after: Duration) -> io::Result<DnsOutcome> {
     let local: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((local, 0)).await?;
     socket.connect(server).await?;
-    let question = question(rand::random());
     let mut answer = [0; ANSWER_MAX_BYTES];
     loop {
-        socket.send(&question).await?;
+        socket.send(question).await?;
         if let Ok(received) = tokio::time::timeout(resend_after, socket.recv(&mut answer)).await {
-            let outcome = parse_answer(&question, &answer[..received?]);
+            let outcome = parse_answer(question, answer.get(..received?).unwrap_or_default());
             // An answer to another question is somebody's guess; the real one may still come.
             if let Some(outcome) = outcome {
                 return Ok(outcome);
@@ -77,15 +95,25 @@ async fn exchange(server: SocketAddr, resend_after: Duration) -> io::Result<DnsO
 /// Answers to a question without EDNS are no longer than this (RFC 1035, section 2.3.4).
 const ANSWER_MAX_BYTES: usize = 512;
 
-/// A query for `. NS IN` with recursion desired (RFC 1035, section 4.1).
-fn question(id: u16) -> [u8; 17] {
-    let [high, low] = id.to_be_bytes();
-    [high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1]
+/// A query for the name of `labels` with recursion desired (RFC 1035, section 4.1).
+fn question(id: u16, labels: &[&str], kind: u8) -> Vec<u8> {
+    let mut question = id.to_be_bytes().to_vec();
+    question.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in labels {
+        question.push(u8::try_from(label.len()).expect("labels are constants and short numbers"));
+        question.extend(label.bytes());
+    }
+    question.extend([0, 0, kind, 0, 1]);
+    question
 }
 
+/// RFC 1035, section 3.2.2.
+const TYPE_A: u8 = 1;
+const TYPE_NS: u8 = 2;
+
 /// What the header of an answer to `question` says; nothing when it answers another.
-fn parse_answer(question: &[u8; 17], answer: &[u8]) -> Option<DnsOutcome> {
-    if answer.get(..2)? != &question[..2] {
+fn parse_answer(question: &[u8], answer: &[u8]) -> Option<DnsOutcome> {
+    if answer.get(..2)? != question.get(..2)? {
         return None;
     }
     let Some(header) = answer.get(..12) else { return Some(DnsOutcome::Malformed) };
@@ -135,7 +163,7 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart() {
-        let question = question(0x1234);
+        let question = question(0x1234, &[], TYPE_NS);
         let answer = |flags: [u8; 2], count: u8| {
             parse_answer(&question, &[0x12, 0x34, flags[0], flags[1], 0, 1, 0, count, 0, 0, 0, 0])
         };
@@ -166,11 +194,28 @@ mod tests {
         assert_eq!(ask(address, Duration::from_secs(10)).await.outcome, DnsOutcome::Unreachable);
     }
 
+    #[tokio::test]
+    async fn a_server_that_finds_what_cannot_exist_lies() {
+        for (code, expected) in [(0x80, true), (0x83, false)] {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let address = server.local_addr().unwrap();
+            let serve = async {
+                let mut query = [0; 64];
+                let (length, from) = server.recv_from(&mut query).await.unwrap();
+                assert!(query[..length].windows(9).any(|part| part == b"\x07invalid\0"));
+                query[2..8].copy_from_slice(&[0x81, code, 0, 1, 0, 1]);
+                server.send_to(&query[..length], from).await.unwrap();
+            };
+            let (lies, ()) = tokio::join!(invents_names(address, Duration::from_secs(10)), serve);
+            assert_eq!(lies, Ok(expected));
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn parsing_anything_never_panics(text in ".*", bytes: Vec<u8>) {
             parse_resolv_conf(&text);
-            parse_answer(&question(1), &bytes);
+            parse_answer(&question(1, &["x"], TYPE_A), &bytes);
         }
     }
 }

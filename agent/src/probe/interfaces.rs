@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use belay_protocol::BoundedVec;
 use belay_protocol::bounded::Name;
-use belay_protocol::report::{Counters, Fact, Interface, InterfaceKind, LinkState, Private, Raw, Why, WhyKind};
+use belay_protocol::report::{
+    Counters, Fact, Interface, InterfaceKind, LinkState, Private, Raw, Why, WhyKind, WifiSignal,
+};
 
 use super::Root;
 
@@ -12,8 +14,9 @@ use super::Root;
 pub fn look(root: &Root) -> Result<BoundedVec<Interface<Raw>, 256>, Why> {
     match root.list(NET, NET) {
         Ok(names) => {
+            let signals = root.read(WIRELESS).map(|text| parse_wireless(&text)).unwrap_or_default();
             let names = names.into_iter().filter(|name| name != "lo");
-            Ok(BoundedVec::truncating(names.filter_map(|name| interface(root, &name))).0)
+            Ok(BoundedVec::truncating(names.filter_map(|name| interface(root, &name, &signals))).0)
         }
         Err(why) if why.kind == WhyKind::NotOffered => {
             let counters = parse_net_dev(&root.read(NET_DEV)?);
@@ -24,10 +27,11 @@ pub fn look(root: &Root) -> Result<BoundedVec<Interface<Raw>, 256>, Why> {
 }
 
 const NET: &str = "/sys/class/net";
-const NET_DEV: &str = "/proc/net/dev";
+pub(super) const NET_DEV: &str = "/proc/net/dev";
+const WIRELESS: &str = "/proc/net/wireless";
 
 /// One interface; none when the name is not one (`bonding_masters` is a file among the interfaces).
-fn interface(root: &Root, name: &str) -> Option<Interface<Raw>> {
+fn interface(root: &Root, name: &str, signals: &BTreeMap<String, WifiSignal>) -> Option<Interface<Raw>> {
     let text = |file: &str| root.read_for(&format!("{NET}/{name}/{file}"), NET).map(|text| text.trim().to_owned());
     let number = |file: &str| text(file)?.parse::<u64>().map_err(|_| Why::new(WhyKind::Malformed, NET));
     let has = |file: &str| root.has(&format!("{NET}/{name}/{file}"));
@@ -54,15 +58,47 @@ fn interface(root: &Root, name: &str) -> Option<Interface<Raw>> {
             tx_dropped: one("tx_dropped")?,
         })
     };
+    let below = root.list(&format!("{NET}/{name}"), NET).unwrap_or_default();
+    let below = below.iter().filter_map(|entry| entry.strip_prefix("lower_")).map(Private::new);
+    let link = parse_link(flags.as_deref(), text("carrier").ok().as_deref());
+    // An interface that is switched off refuses to tell what it came up with.
+    let as_linked = |file: &'static str| match link {
+        LinkState::Down => Err(Why::new(WhyKind::NotApplicable, NET)),
+        _ => text(file),
+    };
     Some(Interface {
         name: Private::new(name),
         kind,
-        link: parse_link(flags.as_deref(), text("carrier").ok().as_deref()),
-        speed_mbps: text("speed").and_then(|speed| parse_speed(&speed)).into(),
-        duplex: text("duplex").and_then(|duplex| parse_duplex(&duplex)).into(),
+        link,
+        speed_mbps: as_linked("speed").and_then(|speed| parse_speed(&speed)).into(),
+        duplex: as_linked("duplex").and_then(|duplex| parse_duplex(&duplex)).into(),
         mtu_bytes: number("mtu").map(|mtu| u32::try_from(mtu).unwrap_or(u32::MAX)).into(),
         counters: counters().into(),
+        rates: Fact::Unknown(Why::new(WhyKind::NotApplicable, NET_DEV)),
+        addresses: Fact::Unknown(Why::new(WhyKind::NotApplicable, "rtnetlink")),
+        below: BoundedVec::truncating(below).0,
+        signal: signal(kind, signals.get(name)).into(),
     })
+}
+
+/// The signal of a radio. Newer kernels no longer have the list, and some drivers give no figure in dBm.
+fn signal(kind: InterfaceKind, found: Option<&WifiSignal>) -> Result<WifiSignal, Why> {
+    match (kind, found) {
+        (InterfaceKind::Wireless, found) => found.copied().ok_or_else(|| Why::new(WhyKind::NotOffered, WIRELESS)),
+        _ => Err(Why::new(WhyKind::NotApplicable, WIRELESS)),
+    }
+}
+
+/// Understands `/proc/net/wireless`: behind the name stand status, quality, level and noise. A level that is not
+/// negative is not in dBm.
+pub fn parse_wireless(text: &str) -> BTreeMap<String, WifiSignal> {
+    let line = |line: &str| {
+        let (name, fields) = line.split_once(':')?;
+        let mut fields = fields.split_ascii_whitespace().skip(1).map(|field| field.trim_end_matches('.'));
+        let (quality, signal_dbm) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        (signal_dbm < 0).then(|| (name.trim().to_owned(), WifiSignal { signal_dbm, quality }))
+    };
+    text.lines().filter_map(line).collect()
 }
 
 /// ARPHRD_PPP, ARPHRD_TUNNEL, ARPHRD_TUNNEL6, ARPHRD_NONE (tun, WireGuard) of linux/if_arp.h.
@@ -104,6 +140,10 @@ fn counted((name, counters): (String, Counters)) -> Interface<Raw> {
         duplex: Fact::Unknown(unknown()),
         mtu_bytes: Fact::Unknown(unknown()),
         counters: Fact::Known(counters),
+        rates: Fact::Unknown(unknown()),
+        addresses: Fact::Unknown(unknown()),
+        below: BoundedVec::new(),
+        signal: Fact::Unknown(unknown()),
     }
 }
 
@@ -165,6 +205,18 @@ mod tests {
     }
 
     #[test]
+    fn the_signal_of_a_radio_is_read_where_it_is_in_dbm() {
+        let text = "Inter-| sta-|   Quality        |\n face | tus | link level noise |\n\
+             wlan0: 0000   54.  -56.  -256        0      0      0      0      0        0\n\
+             wlan1: 0010    9     8.    7.        6      5      4      3      2        1\n";
+        let signals = parse_wireless(text);
+        assert_eq!(signals.len(), 1);
+        assert_eq!(signals["wlan0"], WifiSignal { signal_dbm: -56, quality: 54 });
+        assert_eq!(signal(InterfaceKind::Wired, None).unwrap_err().kind, WhyKind::NotApplicable);
+        assert_eq!(signal(InterfaceKind::Wireless, None).unwrap_err().kind, WhyKind::NotOffered);
+    }
+
+    #[test]
     fn a_link_that_is_off_is_not_a_link_that_is_broken() {
         for (flags, carrier, link) in [
             (Some("0x1002"), None, LinkState::Down),
@@ -182,6 +234,7 @@ mod tests {
         #[test]
         fn parsing_anything_never_panics(text in ".*") {
             parse_net_dev(&text);
+            parse_wireless(&text);
         }
     }
 }

@@ -1,19 +1,31 @@
-//! The kernel's log: which known troubles it tells of, and how often. Its words do not leave this module.
+//! The kernel's log, read once: which known troubles it tells of and how often, and which firmware is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use belay_protocol::BoundedVec;
-use belay_protocol::report::{Fact, KernelLog, Trouble, TroubleKind, Why, WhyKind};
+use belay_protocol::report::{Fact, KernelLog, Private, Trouble, TroubleKind, Why, WhyKind, Words};
 
-use super::{Root, os};
+use super::{Root, firmware, os};
 
-/// The troubles in the log of `root`. Needs root where `kernel.dmesg_restrict` is set, as most distributions do.
-pub fn look(root: &Root) -> Result<KernelLog, Why> {
+/// What the kernel's log tells.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The troubles in it. Other words of the log do not leave this module.
+    pub log: KernelLog,
+    /// Names of firmware files that could not be loaded, each once.
+    pub missing_firmware: BoundedVec<Private<Words>, 64>,
+}
+
+/// Reads the log of `root`. Needs root where `kernel.dmesg_restrict` is set, as most distributions do.
+pub fn look(root: &Root) -> Result<Told, Why> {
     let text = read_records(root.open(KMSG, KMSG)?)?;
     // What was recorded some time ago in a captured tree says nothing about now.
     let now = root.live_only(KMSG).and_then(|()| os::uptime_seconds(root));
-    Ok(parse_records(&text, now))
+    let messages = text.lines().filter_map(parse_record).map(|(_, message)| message);
+    let missing: BTreeSet<&str> = messages.filter_map(firmware::parse_missing).collect();
+    let missing = missing.into_iter().map(|file| Private::new(file.to_owned()));
+    Ok(Told { log: parse_records(&text, now), missing_firmware: BoundedVec::truncating(missing).0 })
 }
 
 const KMSG: &str = "/dev/kmsg";
@@ -183,12 +195,22 @@ mod tests {
             11,4,9500000,-;Oops: a program may write this\n\
             not a record\n";
         let (_dir, root) = tree(&[("dev/kmsg", text)]);
-        let log = look(&root).unwrap();
+        let log = look(&root).unwrap().log;
         assert_eq!((log.lines, log.span_seconds, log.troubles.len()), (3, 8, 1));
         assert_eq!((log.troubles[0].kind, log.troubles[0].times), (TroubleKind::Ext4Error, 2));
         assert_eq!(log.troubles[0].last_seconds_ago.why().unwrap().kind, WhyKind::NotApplicable);
         let live = parse_records(text, Ok(60));
         assert_eq!(live.troubles[0].last_seconds_ago, Fact::Known(51));
+    }
+
+    #[test]
+    fn missing_firmware_is_named_once_and_only_in_the_kernels_name() {
+        let text = "4,1,1,-;iwlwifi 0000:02:00.0: Direct firmware load for iwlwifi-cc-a0-77.ucode failed with error -2\n\
+            4,2,2,-;iwlwifi 0000:02:00.0: Direct firmware load for iwlwifi-cc-a0-77.ucode failed with error -2\n\
+            12,3,3,-;x: Direct firmware load for a-program-said-so failed with error -2\n";
+        let (_dir, root) = tree(&[("dev/kmsg", text)]);
+        let missing = look(&root).unwrap().missing_firmware;
+        assert_eq!(missing.iter().map(Private::reveal).collect::<Vec<_>>(), ["iwlwifi-cc-a0-77.ucode"]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Ways out of the machine.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use belay_protocol::BoundedVec;
-use belay_protocol::report::{Family, Private, Raw, Route, Why};
+use belay_protocol::report::{Family, Neighbour, Private, Raw, Route, Why, WhyKind};
 
 use super::Root;
 
@@ -13,7 +14,19 @@ pub fn look(root: &Root) -> Result<BoundedVec<Route<Raw>, 16>, Why> {
     // A kernel without IPv6 has no such file, and no such routes.
     routes.extend(root.read("/proc/net/ipv6_route").map(|text| parse_ipv6(&text)).unwrap_or_default());
     routes.sort_by_key(|found| (found.family, !found.halves, found.metric));
+    let neighbours = root.read(ARP).map(|text| parse_neighbours(&text));
+    let neighbour = |found: &Found| match (&found.gateway, found.family, &neighbours) {
+        (None, ..) => Err(Why::new(WhyKind::NotApplicable, ARP)),
+        // The neighbours of IPv6 are in no file.
+        (Some(_), Family::Ipv6, _) => Err(Why::new(WhyKind::NotSupported, "neighbours")),
+        (Some(_), Family::Ipv4, Err(why)) => Err(why.clone()),
+        (Some(gateway), Family::Ipv4, Ok(known)) => {
+            let key = (gateway.clone(), found.interface.clone());
+            Ok(known.get(&key).copied().unwrap_or(Neighbour::NotAsked))
+        }
+    };
     let route = |found: Found| Route {
+        neighbour: neighbour(&found).into(),
         family: found.family,
         interface: Private::new(found.interface),
         gateway: found.gateway.map(Private::new),
@@ -21,6 +34,25 @@ pub fn look(root: &Root) -> Result<BoundedVec<Route<Raw>, 16>, Why> {
     };
     Ok(BoundedVec::truncating(routes.into_iter().map(route)).0)
 }
+
+const ARP: &str = "/proc/net/arp";
+
+/// Understands `/proc/net/arp` (proc_pid_net(5)): routers and others by address and interface.
+pub fn parse_neighbours(text: &str) -> BTreeMap<(String, String), Neighbour> {
+    let line = |line: &str| {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let [address, _, flags, _, _, interface] = fields[..] else { return None };
+        let address: Ipv4Addr = address.parse().ok()?;
+        let is_complete = super::devices::parse_hex(flags)? & (ATF_COM | ATF_PERM) != 0;
+        let neighbour = if is_complete { Neighbour::Found } else { Neighbour::Silent };
+        Some(((address.to_string(), interface.to_owned()), neighbour))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// linux/if_arp.h.
+const ATF_COM: u32 = 0x02;
+const ATF_PERM: u32 = 0x04;
 
 /// A default route as the kernel lists it.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,6 +116,7 @@ const RTF_REJECT: u32 = 0x200;
 mod tests {
     use super::*;
     use crate::probe::tests::tree;
+    use belay_protocol::report::Fact;
 
     const IPV4: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
         eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
@@ -114,6 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn a_router_that_does_not_answer_is_told_from_one_that_was_not_asked() {
+        let arp = "IP address       HW type     Flags       HW address            Mask     Device\n\
+            192.168.1.1      0x1         0x0         00:00:00:00:00:00     *        eth0\n\
+            192.168.1.1      0x1         0x2         00:50:56:c0:00:08     *        wlan1\n";
+        let (_dir, root) = tree(&[("proc/net/route", IPV4), ("proc/net/arp", arp)]);
+        let routes = look(&root).unwrap();
+        assert_eq!(routes[0].neighbour, Fact::Known(Neighbour::Silent));
+        assert_eq!(routes[1].neighbour, Fact::Known(Neighbour::NotAsked));
+        let (_dir, root) = tree(&[("proc/net/route", IPV4)]);
+        assert_eq!(look(&root).unwrap()[0].neighbour.why().unwrap().kind, WhyKind::NotOffered);
+    }
+
+    #[test]
     fn no_route_is_known_to_be_none() {
         let (_dir, root) = tree(&[("proc/net/route", "Iface\tDestination\n")]);
         assert_eq!(look(&root).unwrap().len(), 0);
@@ -124,6 +170,7 @@ mod tests {
         fn parsing_anything_never_panics(text in ".*") {
             parse_ipv4(&text);
             parse_ipv6(&text);
+            parse_neighbours(&text);
         }
     }
 }

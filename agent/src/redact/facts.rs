@@ -2,8 +2,9 @@
 
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{
-    BlockDevice, Bus, Certificate, Device, Disk, DnsServer, Drivers, Fact, Hardware, Interface, Memory, MemoryGroup,
-    Mount, Network, Process, ProcessStates, Raw, Route, Shared, System, Temperature, Unit, Upkeep, Volume,
+    BlockDevice, Bus, Certificate, Device, Disk, DnsServer, Drivers, Fact, Hardware, Interface, InterfaceAddress,
+    Listener, Memory, MemoryGroup, Mount, Network, Pnp, PnpDevice, Process, ProcessStates, ProxySetting, Raw, Route,
+    Shared, SlowUsb, System, Temperature, Unit, Upkeep, UsbPorts, Volume, WayOut,
 };
 
 use super::aliases::{Aliases, CannotMask};
@@ -161,6 +162,46 @@ pub(super) fn drivers(raw: &Drivers<Raw>, aliases: &mut Aliases) -> Masking<Driv
         taint: raw.taint.clone(),
         pci: fact(&raw.pci, &mut bus)?,
         usb: fact(&raw.usb, &mut bus)?,
+        missing_firmware: list(&raw.missing_firmware, |file| aliases.text(file))?,
+        dkms: raw.dkms.clone(),
+        graphics: raw.graphics.clone(),
+        pcie: raw.pcie.clone(),
+        usb_ports: fact(&raw.usb_ports, |ports| usb_ports(ports, aliases))?,
+        pnp: fact(&raw.pnp, |pnp| self::pnp(pnp, aliases))?,
+    })
+}
+
+fn usb_ports(raw: &UsbPorts<Raw>, aliases: &mut Aliases) -> Masking<UsbPorts<Shared>> {
+    let slow = |device: &SlowUsb<Raw>| {
+        Ok(SlowUsb {
+            address: device.address.clone(),
+            speed_mbps: device.speed_mbps,
+            expected_mbps: device.expected_mbps,
+            name: device.name.as_ref().map(|name| aliases.text(name)).transpose()?,
+        })
+    };
+    Ok(UsbPorts {
+        counting_ports: raw.counting_ports,
+        over_current: raw.over_current.clone(),
+        slow: items(&raw.slow, slow)?,
+    })
+}
+
+fn pnp(raw: &Pnp<Raw>, aliases: &mut Aliases) -> Masking<Pnp<Shared>> {
+    let mut device = |device: &PnpDevice<Raw>| {
+        Ok(PnpDevice {
+            instance: aliases.text(&device.instance)?,
+            name: aliases.text(&device.name)?,
+            problem_code: device.problem_code,
+            driver_date: device.driver_date.clone(),
+            driver_version: device.driver_version.clone(),
+        })
+    };
+    Ok(Pnp {
+        device_count: raw.device_count,
+        problems: items(&raw.problems, &mut device)?,
+        unsigned: items(&raw.unsigned, &mut device)?,
+        oldest_driver: raw.oldest_driver.clone(),
     })
 }
 
@@ -174,6 +215,18 @@ pub(super) fn network(raw: &Network<Raw>, aliases: &mut Aliases) -> Masking<Netw
             duplex: interface.duplex.clone(),
             mtu_bytes: interface.mtu_bytes.clone(),
             counters: interface.counters.clone(),
+            rates: interface.rates.clone(),
+            addresses: list(&interface.addresses, |address| {
+                Ok(InterfaceAddress {
+                    address: aliases.address(&address.address)?,
+                    family: address.family,
+                    prefix_bits: address.prefix_bits,
+                    reach: address.reach,
+                    state: address.state,
+                })
+            })?,
+            below: items(&interface.below, |name| aliases.text(name))?,
+            signal: interface.signal.clone(),
         })
     })?;
     let default_routes = list(&raw.default_routes, |route| {
@@ -182,13 +235,49 @@ pub(super) fn network(raw: &Network<Raw>, aliases: &mut Aliases) -> Masking<Netw
             interface: aliases.text(&route.interface)?,
             gateway: route.gateway.as_ref().map(|gateway| aliases.address(gateway)).transpose()?,
             metric: route.metric,
+            neighbour: route.neighbour.clone(),
         })
     })?;
     let dns_servers = list(&raw.dns_servers, |server| {
-        Ok(DnsServer { address: aliases.address(&server.address)?, probe: server.probe.clone() })
+        Ok(DnsServer {
+            address: aliases.address(&server.address)?,
+            probe: server.probe.clone(),
+            invents_names: server.invents_names.clone(),
+        })
     })?;
-    let (system_resolver, relay) = (raw.system_resolver.clone(), raw.relay.clone());
-    Ok(Network { interfaces, default_routes, dns_servers, system_resolver, relay })
+    let way_out = fact(&raw.way_out, |way| {
+        let physical = way.physical.as_ref().map(|name| aliases.text(name)).transpose()?;
+        Ok(WayOut { interface: aliases.text(&way.interface)?, kind: way.kind, physical })
+    })?;
+    let proxies = list(&raw.proxies, |proxy| {
+        let value = aliases.text(&proxy.value)?;
+        Ok(ProxySetting { source: proxy.source, variable: proxy.variable.clone(), value })
+    })?;
+    let listeners = list(&raw.listeners, |listener| {
+        Ok(Listener {
+            protocol: listener.protocol,
+            family: listener.family,
+            reach: listener.reach,
+            port: listener.port,
+            uid: listener.uid,
+            process: fact(&listener.process, |name| aliases.text(name))?,
+        })
+    })?;
+    Ok(Network {
+        interfaces,
+        default_routes,
+        dns_servers,
+        system_resolver: raw.system_resolver.clone(),
+        relay: raw.relay.clone(),
+        way_out,
+        proxies,
+        desk: raw.desk.clone(),
+        listeners,
+        sockets: raw.sockets.clone(),
+        conntrack: raw.conntrack.clone(),
+        tcp: raw.tcp.clone(),
+        softnet: raw.softnet.clone(),
+    })
 }
 
 fn fact<T, U>(raw: &Fact<T>, mask: impl FnOnce(&T) -> Masking<U>) -> Masking<Fact<U>> {

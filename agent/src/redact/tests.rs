@@ -103,8 +103,33 @@ async fn reasons_hold_no_names_from_the_machine() {
     assert_eq!((why.kind, why.source.as_str()), (WhyKind::NotApplicable, "/proc/stat"));
 }
 
+#[tokio::test]
+async fn proxies_programs_and_addresses_are_masked_too() {
+    let mut all = files();
+    all.extend([
+        ("etc/environment", "https_proxy=http://alice:hunter2@cache.corp.example.org:3128\n"),
+        ("proc/net/tcp", "  0: 0900A8C0:0016 00000000:0000 0A 0:0 0:0 0 1000 0 634 1\n"),
+        ("proc/net/udp", ""),
+        ("sys/class/net/enx00249b123456/flags", "0x1003\n"),
+        ("sys/class/net/br0/lower_enx00249b123456/flags", "0x1003\n"),
+        ("sys/class/net/br0/flags", "0x1003\n"),
+        ("sys/bus/usb/devices/1-1/product", "Alice's disk\n"),
+        ("sys/bus/usb/devices/1-1/speed", "480\n"),
+        ("sys/bus/usb/devices/1-1/version", " 3.00\n"),
+    ]);
+    let (dir, _root) = tree(&all);
+    let survey = look(&Look { root: Some(dir.path().to_owned()), ..Look::default() }, |_| ()).await.unwrap();
+    assert_eq!(survey.network.listeners.known().unwrap().len(), 1);
+    assert_eq!(survey.drivers.usb_ports.known().unwrap().slow.len(), 1);
+    let json = serde_json::to_string(&redact(survey).unwrap().report().unwrap()).unwrap().to_lowercase();
+    for name in ["alice", "hunter2", "corp.example", "00249b"] {
+        assert!(!json.contains(name), "{name} is in the report");
+    }
+    assert!(json.contains("https_proxy") && json.contains("mac-1"), "{json}");
+}
+
 /// Files that every probe reads.
-const READ: [&str; 36] = [
+const READ: [&str; 52] = [
     "etc/passwd",
     "etc/resolv.conf",
     "etc/os-release",
@@ -141,6 +166,22 @@ const READ: [&str; 36] = [
     "sys/class/hwmon/hwmon0/temp1_input",
     "sys/class/power_supply/BAT0/type",
     "var/lib/dpkg/status",
+    "sys/bus/usb/devices/1-1/version",
+    "sys/bus/usb/devices/1-1/speed",
+    "sys/bus/usb/devices/1-0:1.0/usb1-port1/over_current_count",
+    "sys/bus/pci/devices/0/current_link_speed",
+    "sys/bus/pci/devices/0/aer_dev_fatal",
+    "sys/class/drm/card0/device/uevent",
+    "sys/module/zfs/version",
+    "proc/net/arp",
+    "proc/net/snmp",
+    "proc/net/softnet_stat",
+    "proc/net/tcp",
+    "proc/net/udp6",
+    "proc/net/wireless",
+    "proc/net/dev",
+    "proc/sys/net/netfilter/nf_conntrack_count",
+    "etc/environment",
 ];
 
 proptest::proptest! {

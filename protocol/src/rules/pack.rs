@@ -40,7 +40,7 @@ pub enum PackError {
 #[derive(Debug)]
 pub struct Pack {
     id: PackId,
-    /// In an order in which every rule stands after those that silence it.
+    /// In an order in which every rule stands after those that silence it or speak for it.
     rules: Vec<Rule>,
 }
 
@@ -64,7 +64,7 @@ impl Pack {
         self.id.clone()
     }
 
-    /// The rules, each after those that silence it.
+    /// The rules, each after those that silence it or speak for it.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -87,6 +87,8 @@ pub struct Rule {
     pub(super) raise: Vec<(Severity, Expression)>,
     pub(super) clear: Option<Expression>,
     pub(super) silent_when: Vec<Name>,
+    /// Rules that need the same source: when it cannot be read, what they say about it is enough.
+    pub(super) unknown_with: Vec<Name>,
     pub(super) checks: Bilingual,
     pub(super) title: Bilingual,
     pub(super) remedy: Bilingual,
@@ -109,6 +111,11 @@ impl Rule {
     /// Where the rule's thresholds come from.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The rules whose outcome decides whether this one speaks.
+    fn waits_for(&self) -> impl Iterator<Item = &Name> {
+        self.silent_when.iter().chain(&self.unknown_with)
     }
 
     fn run_tests(&self) -> Vec<String> {
@@ -219,6 +226,8 @@ struct RuleFile {
     clear: Option<String>,
     #[serde(default)]
     silent_when: Vec<Name>,
+    #[serde(default)]
+    unknown_with: Vec<Name>,
     checks: Bilingual,
     title: Bilingual,
     remedy: Bilingual,
@@ -262,6 +271,7 @@ impl RuleFile {
             raise,
             clear: self.clear.as_deref().map(compile).transpose()?,
             silent_when: self.silent_when,
+            unknown_with: self.unknown_with,
             checks: self.checks,
             title: self.title,
             remedy: self.remedy,
@@ -367,7 +377,8 @@ fn tree_of_toml(value: &toml::Value) -> Tree {
     }
 }
 
-/// Puts every rule after those that silence it, and refuses ids that repeat, silencers that do not exist, and circles.
+/// Puts every rule after those that silence it or speak for it, and refuses ids that repeat, names of rules that do not
+/// exist, and circles.
 fn in_order_of_silence(rules: Vec<Rule>) -> Result<Vec<Rule>, PackError> {
     let refuse = |rule: &Rule, mistake: &str| PackError::Rule { rule: rule.id.clone(), mistake: mistake.to_owned() };
     let mut ids = BTreeSet::new();
@@ -376,13 +387,13 @@ fn in_order_of_silence(rules: Vec<Rule>) -> Result<Vec<Rule>, PackError> {
             return Err(refuse(rule, "another rule has the same id"));
         }
     }
-    if let Some(rule) = rules.iter().find(|rule| !rule.silent_when.iter().all(|other| ids.contains(other))) {
-        return Err(refuse(rule, "it names a rule in `silent_when` that does not exist"));
+    if let Some(rule) = rules.iter().find(|rule| !rule.waits_for().all(|other| ids.contains(other))) {
+        return Err(refuse(rule, "it names a rule in `silent_when` or `unknown_with` that does not exist"));
     }
     let (mut placed, mut ordered, mut waiting) = (BTreeSet::new(), Vec::with_capacity(rules.len()), rules);
     while !waiting.is_empty() {
         let (ready, blocked): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|rule| rule.silent_when.iter().all(|other| placed.contains(other)));
+            waiting.into_iter().partition(|rule| rule.waits_for().all(|other| placed.contains(other)));
         if ready.is_empty() {
             return Err(refuse(&blocked[0], "rules silence each other in a circle"));
         }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::finding::bytes_for_people;
 use crate::report::tests::sample;
-use crate::report::{Section, SectionName, Withheld, Withholding};
+use crate::report::{Fact, Section, SectionName, Withheld, Withholding};
 
 const RULE: &str = r#"
 [pack]
@@ -82,10 +82,10 @@ fn used(percent: u8) -> Report {
     let mut sections = report.sections.into_vec();
     for section in &mut sections {
         if let Section::Disk(disk) = section
-            && let crate::report::Fact::Known(mounts) = &mut disk.mounts
+            && let Fact::Known(mounts) = &mut disk.mounts
         {
             let mut all = std::mem::take(mounts).into_vec();
-            all[0].space = crate::report::Fact::Known(crate::report::Space {
+            all[0].space = Fact::Known(crate::report::Space {
                 size_bytes: 100,
                 used_bytes: u64::from(percent),
                 available_bytes: 100 - u64::from(percent),
@@ -134,6 +134,25 @@ fn a_rule_is_silent_when_its_cause_is_raised() {
     let findings = Pack::parse(&silent).unwrap().judge(&sample(), &Standing::new());
     let rules: Vec<_> = findings.found.iter().map(|f| f.rule.as_str()).collect();
     assert_eq!(rules, ["cause"]);
+}
+
+#[test]
+fn rules_that_share_a_source_say_once_that_it_cannot_be_read() {
+    let mut report = sample();
+    let mut sections = report.sections.into_vec();
+    let denied = || Why::new(WhyKind::PermissionDenied, "/dev/kmsg");
+    for section in &mut sections {
+        match section {
+            Section::System(system) => system.upkeep.kernel_log = Fact::Unknown(denied()),
+            Section::Drivers(drivers) => drivers.missing_firmware = Fact::Unknown(denied()),
+            _ => {}
+        }
+    }
+    report.sections = sections.try_into().unwrap();
+    let findings = Pack::base().judge(&report, &Standing::new());
+    let of_log = |finding: &&Finding| finding.why.as_ref().is_some_and(|why| *why == denied());
+    let rules: Vec<_> = findings.found.iter().filter(of_log).map(|finding| finding.rule.as_str()).collect();
+    assert_eq!(rules, ["log-kernel"]);
 }
 
 #[test]

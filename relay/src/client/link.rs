@@ -62,6 +62,8 @@ pub struct PathFigures {
     pub sent_packets: u64,
     /// Packets declared lost.
     pub lost_packets: u64,
+    /// Times that large packets stopped arriving while small ones did.
+    pub black_holes: u64,
 }
 
 impl Link {
@@ -139,6 +141,7 @@ impl Link {
             mtu_bytes: path.current_mtu,
             sent_packets: path.sent_packets,
             lost_packets: path.lost_packets,
+            black_holes: path.black_holes_detected,
         }
     }
 }

@@ -1,0 +1,128 @@
+//! Interfaces, names, sockets and the way to the desk on the page.
+
+use belay_protocol::report::{
+    AddressReach, DnsOutcome, DnsProbe, Fact, Interface, LinkState, ListenerReach, Network, Reachability, SectionName,
+    Shared, SocketProtocol,
+};
+use belay_protocol::{Language, Phrase};
+
+use super::{Page, listed, micros_for_people, words::*};
+
+impl Page<'_> {
+    pub(super) fn network(&mut self, network: &Network<Shared>) {
+        let language = self.language;
+        self.section(SectionName::Network);
+        match &network.interfaces {
+            Fact::Known(interfaces) => {
+                for interface in interfaces.iter().filter(|interface| interface.link != LinkState::Down) {
+                    let value = self.interface(interface);
+                    let label = self.own(interface.name.as_str());
+                    self.row(&label, &value);
+                }
+            }
+            Fact::Unknown(why) => self.unseen.push((INTERFACES.text(language).to_owned(), why.kind)),
+        }
+        self.fact(&WAY_OUT, &network.default_routes, |routes| match routes.first() {
+            Some(route) => {
+                let gateway = route.gateway.as_ref().map(|gateway| format!(" {gateway}")).unwrap_or_default();
+                format!("{}{gateway}", route.interface)
+            }
+            None => NONE.text(language).to_owned(),
+        });
+        // Only worth a line when a VPN or a bridge hides the device.
+        if let Some(way) = network.way_out.known()
+            && let Some(physical) = way.physical.as_ref().filter(|physical| **physical != way.interface)
+        {
+            let label = WAY_OUT_DEVICE.text(language);
+            let value = self.own(&format!("{} → {physical}", way.interface));
+            self.row(label, &value);
+        }
+        match &network.dns_servers {
+            Fact::Known(servers) => {
+                for server in servers {
+                    let address = self.own(server.address.as_str());
+                    let label = format!("{} {address}", NAME_SERVER.text(language));
+                    match &server.probe {
+                        Fact::Known(probe) => self.row(&label, &outcome(probe, language)),
+                        Fact::Unknown(why) => self.unseen.push((label, why.kind)),
+                    }
+                }
+            }
+            Fact::Unknown(why) => self.unseen.push((NAME_SERVERS.text(language).to_owned(), why.kind)),
+        }
+        self.fact(&NAMES, &network.system_resolver, |probe| outcome(probe, language));
+        self.fact(&PROXY, &network.proxies, |proxies| {
+            listed(proxies.iter().map(|proxy| format!("{}={}", proxy.variable, proxy.value)), language)
+        });
+        self.fact(&LISTENING, &network.listeners, |listeners| {
+            let open = listeners.iter().filter(|listener| listener.reach != ListenerReach::Local);
+            let mut ports: Vec<_> = open.map(|listener| (listener.protocol, listener.port)).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            let named = ports.iter().take(SHOWN_PORTS).map(|(protocol, port)| match protocol {
+                SocketProtocol::Tcp => format!("tcp {port}"),
+                SocketProtocol::Udp => format!("udp {port}"),
+            });
+            let more = if ports.len() > SHOWN_PORTS { vec!["…".to_owned()] } else { Vec::new() };
+            listed(named.chain(more), language)
+        });
+        self.fact(&RESENT, &network.tcp, |tcp| {
+            let share = tcp.since_start.resent as f64 * 100.0 / tcp.since_start.sent.max(1) as f64;
+            format!("{share:.2} %")
+        });
+        self.fact(&DESK, &network.desk, |desk| {
+            let outcome = desk.https.phrase().text(language);
+            format!("{}: {outcome} ({})", desk.host, micros_for_people(desk.took_us))
+        });
+        self.fact(&RELAY, &network.relay, |relay| match relay.reachability {
+            Reachability::Reached => {
+                let rtt = relay.rtt_us.map(micros_for_people).unwrap_or_default();
+                format!("{} {rtt}", relay.relay)
+            }
+            Reachability::Unreachable => format!("{}: {}", relay.relay, UNREACHABLE.text(language)),
+        });
+    }
+
+    fn interface(&self, interface: &Interface<Shared>) -> String {
+        let link = match interface.link {
+            LinkState::Up => &LINK_UP,
+            LinkState::NoCarrier => &LINK_NONE,
+            LinkState::Down => &LINK_DOWN,
+            LinkState::Unclear => &LINK_UNCLEAR,
+        };
+        let mut parts = vec![link.text(self.language).to_owned()];
+        if let Some(speed) = interface.speed_mbps.known() {
+            parts.push(format!("{speed} Mbit/s"));
+        }
+        if let Some(signal) = interface.signal.known() {
+            parts.push(format!("{} dBm", signal.signal_dbm));
+        }
+        if let Some(addresses) = interface.addresses.known() {
+            let global = addresses.iter().filter(|address| address.reach == AddressReach::Global);
+            parts.extend(global.map(|address| self.own(&format!("{}", address.address))));
+        }
+        if let Some(counters) = interface.counters.known() {
+            let errors = counters.rx_errors.saturating_add(counters.tx_errors).to_string();
+            let dropped = counters.rx_dropped.saturating_add(counters.tx_dropped).to_string();
+            parts.push(LOSSES.fill(self.language, &[("errors", &errors), ("dropped", &dropped)]));
+        }
+        parts.join(" · ")
+    }
+}
+
+/// Ports that are named; a machine with more has its services in containers.
+const SHOWN_PORTS: usize = 12;
+
+fn outcome(probe: &DnsProbe, language: Language) -> String {
+    let phrase = match probe.outcome {
+        DnsOutcome::Resolved => Phrase { en: "answers in {time}", zh: "应答用时 {time}" },
+        DnsOutcome::Refused => Phrase {
+            en: "answers, but does not know public names ({time})",
+            zh: "有应答，但无法解析公网域名（{time}）",
+        },
+        DnsOutcome::Silent => Phrase { en: "no answer within {time}", zh: "{time} 内无应答" },
+        DnsOutcome::Unreachable => UNREACHABLE,
+        DnsOutcome::Malformed => Phrase { en: "answers nonsense", zh: "应答无法识别" },
+    };
+    phrase.fill(language, &[("time", &micros_for_people(probe.took_us))])
+}

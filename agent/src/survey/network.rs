@@ -1,0 +1,131 @@
+//! Interfaces, routes, names, sockets and the way to the desk, all at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use belay_protocol::BoundedVec;
+use belay_protocol::report::{
+    Address, DnsServer, Fact, Interface, InterfaceAddress, Network, Private, Rates, Raw, Why, WhyKind,
+};
+
+use super::{CPU_PAUSE, Look, NETWORK, flat, one};
+use crate::probe::{Root, addresses, desk_path, dns, interfaces, proxies, routes, sockets, traffic, way_out};
+
+pub(super) async fn look(root: &Root, options: &Look) -> Network<Raw> {
+    let deadline = options.deadline;
+    let (
+        interfaces,
+        addresses,
+        default_routes,
+        traffic,
+        dns_servers,
+        system_resolver,
+        proxies,
+        sockets,
+        conntrack,
+        desk,
+    ) = tokio::join!(
+        one("interfaces", NETWORK, deadline, root, interfaces::look),
+        one("addresses", NETWORK, deadline, root, addresses::look),
+        one("routes", NETWORK, deadline, root, routes::look),
+        one("traffic", NETWORK, deadline, root, |root| traffic::watch(root, CPU_PAUSE)),
+        dns_servers(root, deadline),
+        system_resolver(root, deadline),
+        one("proxies", NETWORK, deadline, root, proxies::look),
+        one("sockets", NETWORK, deadline, root, sockets::look),
+        one("conntrack", NETWORK, deadline, root, sockets::conntrack),
+        desk(root, options),
+    );
+    let (rates, tcp, softnet) = match traffic {
+        Ok(traffic) => (traffic.rates, traffic.tcp, traffic.softnet),
+        Err(why) => (Err(why.clone()), Err(why.clone()), Err(why)),
+    };
+    let addresses = addresses.and_then(|found| found);
+    let interfaces: Fact<_> = flat(interfaces);
+    let interfaces = interfaces.map(|found| complete(found, &addresses, &rates));
+    let default_routes: Fact<_> = flat(default_routes);
+    let way_out = match (&default_routes, &interfaces) {
+        (Fact::Known(routes), Fact::Known(interfaces)) => way_out::find(root, routes, interfaces).into(),
+        (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why.clone()),
+    };
+    let (listeners, sockets) = match sockets.and_then(|found| found) {
+        Ok(sockets) => (Fact::Known(sockets.listeners), Fact::Known(sockets.states)),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
+    Network {
+        interfaces,
+        default_routes,
+        dns_servers,
+        system_resolver,
+        relay: options.relay.clone(),
+        way_out,
+        proxies: flat(proxies),
+        desk,
+        listeners,
+        sockets,
+        conntrack: flat(conntrack),
+        tcp: tcp.into(),
+        softnet: softnet.into(),
+    }
+}
+
+/// Puts together what was found out about each interface in different places.
+fn complete(
+    interfaces: BoundedVec<Interface<Raw>, 256>,
+    addresses: &Result<BTreeMap<String, Vec<InterfaceAddress<Raw>>>, Why>,
+    rates: &Result<BTreeMap<String, Rates>, Why>,
+) -> BoundedVec<Interface<Raw>, 256> {
+    let came_later = || Why::new(WhyKind::NotOffered, "rtnetlink");
+    let one = |mut interface: Interface<Raw>| {
+        let name = interface.name.reveal();
+        let known = addresses.as_ref().map_err(Clone::clone);
+        let known = known.and_then(|all| all.get(name).cloned().ok_or_else(came_later));
+        interface.addresses = known.map(|known| BoundedVec::truncating(known).0).into();
+        let known = rates.as_ref().map_err(Clone::clone);
+        interface.rates = known.and_then(|all| all.get(name).copied().ok_or_else(came_later)).into();
+        interface
+    };
+    BoundedVec::truncating(interfaces.into_vec().into_iter().map(one)).0
+}
+
+async fn system_resolver(root: &Root, deadline: Duration) -> Fact<belay_protocol::report::DnsProbe> {
+    match root.live_only("getaddrinfo") {
+        Ok(()) => Fact::Known(dns::ask_system(deadline).await),
+        Err(why) => Fact::Unknown(why),
+    }
+}
+
+async fn desk(root: &Root, options: &Look) -> Fact<belay_protocol::report::DeskPath> {
+    match (&options.desk, root.live_only("desk")) {
+        (Some(desk), Ok(())) => Fact::Known(desk_path::look(desk).await),
+        (None, _) | (_, Err(_)) => Fact::Unknown(Why::new(WhyKind::NotApplicable, "desk")),
+    }
+}
+
+async fn dns_servers(root: &Root, deadline: Duration) -> Fact<BoundedVec<DnsServer<Raw>, 16>> {
+    let servers = match one("resolv.conf", dns::SUBJECT, deadline, root, dns::read_servers).await {
+        Ok(Ok(servers)) => servers,
+        Ok(Err(why)) | Err(why) => return Fact::Unknown(why),
+    };
+    let mut asked = tokio::task::JoinSet::new();
+    let live = root.live_only("dns");
+    for (place, server) in servers.into_iter().enumerate() {
+        let live = live.clone();
+        asked.spawn(async move {
+            let (probe, invents_names) = match live {
+                Ok(()) => {
+                    let socket = (server, DNS_PORT).into();
+                    let both = tokio::join!(dns::ask(socket, deadline), dns::invents_names(socket, deadline));
+                    (Fact::Known(both.0), both.1.into())
+                }
+                Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+            };
+            (place, DnsServer { address: Private::<Address>::new(server.to_string()), probe, invents_names })
+        });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_by_key(|(place, _)| *place);
+    Fact::Known(BoundedVec::truncating(answers.into_iter().map(|(_, server)| server)).0)
+}
+
+const DNS_PORT: u16 = 53;

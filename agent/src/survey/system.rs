@@ -1,0 +1,114 @@
+//! The machine as a whole and how it is kept up, all at once.
+
+use std::time::SystemTime;
+
+use belay_protocol::report::{Fact, Hardware, Raw, System, Upkeep};
+
+use super::{CPU_PAUSE, KernelLog, Look, SYSTEM, flat, one, with};
+use crate::probe::{Cost, Probe, Root};
+use crate::probe::{certificates, clock, cpu, guards, hardware, os, packages, processes, units};
+
+pub(super) async fn look(root: &Root, options: &Look, log: KernelLog) -> System<Raw> {
+    let deadline = options.deadline;
+    let quick = one("system", SYSTEM, deadline, root, |root| {
+        (
+            os::os(root),
+            os::kernel(root),
+            os::host(root),
+            os::uptime_seconds(root),
+            cpu::count(root),
+            cpu::load(root),
+            clock::look(root),
+            (processes::handles(root), processes::tasks(root)),
+        )
+    });
+    let hardware = with(Probe::new("hardware", SYSTEM, deadline).at(Cost::Walk), root, hardware::look);
+    let watched = with(Probe::new("cpu", SYSTEM, deadline).at(Cost::Wait), root, |root| cpu::watch(root, CPU_PAUSE));
+    let processes =
+        with(Probe::new("processes", SYSTEM, deadline).at(Cost::Walk), root, |root| processes::look(root, CPU_PAUSE));
+    let (quick, watched, processes, hardware, upkeep) =
+        tokio::join!(quick, watched, processes, hardware, upkeep(root, options, log));
+    let hardware = hardware.unwrap_or_else(|why| Hardware::unknown(&why));
+    let (process_count, largest_processes, process_states) = match processes.and_then(|found| found) {
+        Ok(found) => (Fact::Known(found.count), Fact::Known(found.largest), Fact::Known(found.states)),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
+    let cpu_use = watched.and_then(|found| found).into();
+    match quick {
+        Ok((os, kernel, host, uptime, cpus, load, clock, (handles, tasks))) => System {
+            os: os.into(),
+            kernel: kernel.into(),
+            host: host.into(),
+            uptime_seconds: uptime.into(),
+            cpu_count: cpus.into(),
+            cpu_use,
+            load: load.into(),
+            clock: clock.into(),
+            process_count,
+            largest_processes,
+            process_states,
+            handles: handles.into(),
+            tasks: tasks.into(),
+            hardware,
+            upkeep,
+        },
+        Err(why) => System {
+            os: Fact::Unknown(why.clone()),
+            kernel: Fact::Unknown(why.clone()),
+            host: Fact::Unknown(why.clone()),
+            uptime_seconds: Fact::Unknown(why.clone()),
+            cpu_count: Fact::Unknown(why.clone()),
+            cpu_use,
+            load: Fact::Unknown(why.clone()),
+            clock: Fact::Unknown(why.clone()),
+            process_count,
+            largest_processes,
+            process_states,
+            handles: Fact::Unknown(why.clone()),
+            tasks: Fact::Unknown(why),
+            hardware,
+            upkeep,
+        },
+    }
+}
+
+async fn upkeep(root: &Root, options: &Look, log: KernelLog) -> Upkeep<Raw> {
+    let deadline = options.deadline;
+    let named = options.certificates.clone();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let (failed_units, quick, packages, log, guards, certificates) = tokio::join!(
+        with(Probe::new("units", SYSTEM, deadline).at(Cost::Wait), root, units::look),
+        one("restart", SYSTEM, deadline, root, |root| {
+            (packages::restart(root), packages::updates(root), packages::crashes(root))
+        }),
+        with(Probe::new("packages", SYSTEM, deadline).at(Cost::Walk), root, packages::unfinished),
+        log,
+        with(Probe::new("guards", SYSTEM, deadline).as_root().at(Cost::Walk), root, |root| {
+            let running = guards::running(root)?;
+            Ok((guards::firewall(root, &running), guards::antivirus(&running)))
+        }),
+        with(Probe::new("certificates", SYSTEM, deadline).as_root(), root, move |root| {
+            certificates::look(root, &named, now)
+        }),
+    );
+    let (restart, updates, crashes) = match quick {
+        Ok((restart, updates, crashes)) => (restart.into(), updates.into(), Fact::Known(crashes)),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
+    let (firewall, antivirus) = match guards.and_then(|found| found) {
+        Ok((firewall, antivirus)) => (firewall.into(), Fact::Known(antivirus)),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
+    Upkeep {
+        failed_units: flat(failed_units),
+        restart,
+        updates,
+        unfinished_packages: flat(packages),
+        crashes,
+        kernel_log: log.map(|told| told.log).into(),
+        firewall,
+        antivirus,
+        certificates: flat(certificates),
+    }
+}
