@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use belay_protocol::finding::Severity;
@@ -14,10 +15,12 @@ use belay_relay::settings;
 use crate::page;
 use crate::probe::desk_path::Desk;
 use crate::redact::{Redacted, redact};
+use crate::rulebook::Rulebook;
 use crate::survey::{Look, Progress, Smart, look};
 use crate::terminal::Colour;
 
 pub mod join;
+pub mod rules;
 
 /// How a command ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +78,9 @@ pub enum Command {
     /// Join the support session of an invite: shows what would be sent, asks, and sends it
     #[command(after_help = join::EXAMPLE)]
     Join(join::JoinArgs),
+    /// List, show and test the rules by which this machine is judged
+    #[command(subcommand, after_help = rules::EXAMPLE)]
+    Rules(rules::RulesCommand),
 }
 
 const SURVEY_EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist; nothing about you is in them.";
@@ -129,6 +135,7 @@ pub async fn run(cli: Cli) -> Exit {
         (Err(error), _) => Err(anyhow::Error::msg(error)),
         (Ok(()), Command::Survey(options)) => survey(options, language).await,
         (Ok(()), Command::Join(options)) => join::run(options, language).await,
+        (Ok(()), Command::Rules(command)) => rules::run(command, language),
     };
     outcome.unwrap_or_else(|error| {
         // A pipe that was closed early, as by `head`, is the reader's good right.
@@ -158,11 +165,14 @@ async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit>
         Some(host) => Some(Desk::new(host, Proxy::from_environment(|name| std::env::var(name).ok())?)),
         None => None,
     };
+    // A captured tree is another machine: what was seen here says nothing about it.
+    let data_dir = crate::paths::default_data_dir().ok().filter(|_| options.root.is_none());
+    let rulebook = Arc::new(data_dir.as_deref().map(Rulebook::in_data_dir).unwrap_or_default());
     let watch = Look {
         root: options.root,
         language,
         desk,
-        data_dir: crate::paths::default_data_dir().ok(),
+        data_dir,
         smart: if options.smart { Smart::Asked } else { Smart::NotAsked },
         certificates: options.certificate,
         ..Look::default()
@@ -170,7 +180,8 @@ async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit>
     let progress = ProgressLine::new(language);
     let survey = look(&watch, |step| progress.show(step)).await;
     progress.clear();
-    let redacted = redact(survey?)?;
+    let redacted = redact(survey?, Arc::clone(&rulebook))?;
+    rulebook.keep(redacted.standing());
     let report = redacted.report()?;
     let mut out = io::stdout().lock();
     if options.json {

@@ -35,6 +35,7 @@ use crate::consent::{Answer, Approved, DeskStanding, Request, prompt};
 use crate::desk::{self, Verification};
 use crate::probe::desk_path::Desk;
 use crate::redact::{Redacted, redact};
+use crate::rulebook::Rulebook;
 use crate::survey::{self, Look, NoSuchTree, Survey};
 use crate::terminal::{Colour, plain};
 
@@ -163,7 +164,12 @@ impl Visit<'_> {
         let grants = self.grants(&admitted);
         let survey = looking.await.map_err(|error| JoinError::local(&error))?;
         let survey = survey.map_err(|error| JoinError::local(&error))?;
-        let redacted = prepare(survey, &session, self.way)?;
+        let rulebook = Arc::new(match &self.options.root {
+            None => Rulebook::in_data_dir(&self.options.data),
+            Some(_) => Rulebook::default(),
+        });
+        let redacted = prepare(survey, Arc::clone(&rulebook), &session, self.way)?;
+        rulebook.keep(redacted.standing());
         let request = Request {
             desk: name.to_string(),
             standing,
@@ -458,7 +464,7 @@ async fn telling_pauses<T>(
 }
 
 /// Adds what the session knows about the way to the relay, and redacts.
-fn prepare(mut survey: Survey, session: &Session, way: &Way) -> Result<Redacted, JoinError> {
+fn prepare(mut survey: Survey, rulebook: Arc<Rulebook>, session: &Session, way: &Way) -> Result<Redacted, JoinError> {
     let path = session.link().path();
     let loss = path.lost_packets as f64 * 100.0 / (path.sent_packets.max(1)) as f64;
     let in_use = way.in_use();
@@ -471,7 +477,7 @@ fn prepare(mut survey: Survey, session: &Session, way: &Way) -> Result<Redacted,
         mtu_bytes: Some(path.mtu_bytes),
         black_holes: Some(path.black_holes),
     });
-    redact(survey).map_err(|error| JoinError::local(&error))
+    redact(survey, rulebook).map_err(|error| JoinError::local(&error))
 }
 
 /// What an invite comes down to. A help address is asked for its desk here; a link carries everything.

@@ -5,11 +5,13 @@
 
 pub mod cli;
 pub mod consent;
+pub mod data_file;
 pub mod desk;
 pub mod join;
 pub mod page;
 pub mod paths;
 pub mod probe;
 pub mod redact;
+pub mod rulebook;
 pub mod survey;
 pub mod terminal;

@@ -63,9 +63,16 @@ impl Page<'_> {
             1 => self.heading(&ONE_WRONG, Style::Bold, &[]),
             count => self.heading(&SOME_WRONG, Style::Bold, &[("count", &count.to_string())]),
         }
-        for finding in wrong {
+        for finding in &wrong {
             self.finding(finding);
         }
+        let fine = FINE.fill(self.language, &[("count", &findings.ok.to_string())]);
+        let more = if wrong.is_empty() {
+            String::new()
+        } else {
+            format!("{}{}", SEMICOLON.text(self.language), MORE.text(self.language))
+        };
+        self.line(&self.colour.paint(Style::Dim, format!("{fine}{more}")));
     }
 
     fn finding(&mut self, finding: &Finding) {
@@ -77,7 +84,8 @@ impl Page<'_> {
         let severity = finding.severity.phrase().text(self.language);
         let title = self.own(finding.title.text(self.language));
         let mark = self.colour.paint(style, format!("[{severity}]"));
-        self.line(&format!("  {mark} {}", self.colour.paint(Style::Bold, title)));
+        let rule = self.colour.paint(Style::Dim, IN_BRACKETS.fill(self.language, &[("text", &finding.rule)]));
+        self.line(&format!("  {mark} {}{rule}", self.colour.paint(Style::Bold, title)));
         let remedy = self.own(finding.remedy.text(self.language));
         for line in wrap(&remedy, PAGE_COLUMNS - INDENT) {
             self.line(&format!("{:INDENT$}{line}", ""));
@@ -190,13 +198,13 @@ impl Page<'_> {
 }
 
 /// Columns of the page, of its labels, and of what stands under a finding.
-const PAGE_COLUMNS: usize = 100;
+pub(crate) const PAGE_COLUMNS: usize = 100;
 const LABEL_COLUMNS: usize = 26;
 const INDENT: usize = 4;
 
 /// Breaks a text into lines of at most `columns`: between words, and after any wide character, because Chinese has no
 /// blanks to break at.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let (mut lines, mut line, mut word) = (Vec::new(), String::new(), String::new());
     for c in text.chars().chain([' ']) {
         let wide = c.width().unwrap_or(0) > 1;
@@ -245,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_page_says_what_is_wrong_what_to_do_and_what_was_not_seen() {
-        let redacted = redact(sample().await).unwrap();
+        let redacted = redact(sample().await, Default::default()).unwrap();
         let report = redacted.report().unwrap();
         let page = survey(&report, Language::English, Colour::None, &|text: &str| redacted.reveal(text));
         // A sentence may be broken anywhere.

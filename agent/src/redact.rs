@@ -5,12 +5,15 @@
 //! type cannot be forgotten: a fact has no serialized form until each has been turned into its masked form. The map from
 //! aliases to names stays on the device.
 
+use std::sync::Arc;
+
 use belay_protocol::bounded::{BoundedVec, Name};
 use belay_protocol::codec::{DecodeError, EncodeError};
 use belay_protocol::report::{Header, Report, SCHEMA_VERSION, Section, SectionName, Withheld, Withholding};
-use belay_protocol::rules::{Pack, Standing};
+use belay_protocol::rules::{Judgement, Standing};
 use sha2::{Digest, Sha256};
 
+use crate::rulebook::Rulebook;
 use crate::survey::Survey;
 
 mod aliases;
@@ -27,6 +30,8 @@ pub struct Redacted {
     bytes: Vec<u8>,
     sha256: [u8; 32],
     aliases: Aliases,
+    rulebook: Arc<Rulebook>,
+    standing: Standing,
 }
 
 /// Why there is no report. Each is a bug or a limit of this program.
@@ -40,12 +45,12 @@ pub enum RedactError {
     Decode(#[from] DecodeError),
 }
 
-/// Redacts `survey` and judges the redacted facts with the base rules. A section whose redaction fails is withheld.
-pub fn redact(survey: Survey) -> Result<Redacted, RedactError> {
-    redact_with(survey, aliases::MAX_ALIASES)
+/// Redacts `survey` and judges the redacted facts with the rules. A section whose redaction fails is withheld.
+pub fn redact(survey: Survey, rulebook: Arc<Rulebook>) -> Result<Redacted, RedactError> {
+    redact_with(survey, rulebook, aliases::MAX_ALIASES)
 }
 
-fn redact_with(survey: Survey, max_aliases: usize) -> Result<Redacted, RedactError> {
+fn redact_with(survey: Survey, rulebook: Arc<Rulebook>, max_aliases: usize) -> Result<Redacted, RedactError> {
     let mut aliases = Aliases::new(&survey.identity, max_aliases);
     let header = Header {
         schema: SCHEMA_VERSION,
@@ -70,7 +75,7 @@ fn redact_with(survey: Survey, max_aliases: usize) -> Result<Redacted, RedactErr
             facts::network(&survey.network, aliases).map(Section::Network)
         }),
     ];
-    seal(Report { header, sections: BoundedVec::truncating(sections).0 }, aliases)
+    seal(Report { header, sections: BoundedVec::truncating(sections).0 }, aliases, rulebook)
 }
 
 /// Redacts one section, or withholds it.
@@ -111,12 +116,17 @@ impl Redacted {
         let kept = report.sections.into_vec().into_iter().map(keep);
         let facts = kept.filter(|section| !matches!(section, Section::Findings(_)));
         report.sections = BoundedVec::truncating(facts).0;
-        seal(report, self.aliases.clone())
+        seal(report, self.aliases.clone(), Arc::clone(&self.rulebook))
     }
 
     /// Puts the real names back into text from the report, for the person at this machine.
     pub fn reveal(&self, text: &str) -> String {
         self.aliases.reveal(text)
+    }
+
+    /// How findings stand after this survey.
+    pub const fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
@@ -125,17 +135,17 @@ impl Redacted {
 }
 
 /// Adds findings, unless they were withheld, and the count of replacements, and encodes.
-fn seal(mut report: Report, aliases: Aliases) -> Result<Redacted, RedactError> {
+fn seal(mut report: Report, aliases: Aliases, rulebook: Arc<Rulebook>) -> Result<Redacted, RedactError> {
+    let Judgement { findings, standing } = rulebook.judge(&report);
     if !report.sections.iter().any(|section| section.name() == SectionName::Findings) {
-        let findings = Section::Findings(Pack::base().judge(&report, &Standing::new()));
         // Six kinds of sections never fill the room for sixty-four.
-        let _ = report.sections.push(findings);
+        let _ = report.sections.push(Section::Findings(findings));
     }
     let sent = report.sections.iter().filter(|section| !matches!(section, Section::Withheld(_))).map(Section::name);
     report.header.replaced = BoundedVec::truncating(aliases.replaced(&sent.collect::<Vec<_>>())).0;
     let bytes = report.encode()?;
     let sha256 = Sha256::digest(&bytes).into();
-    Ok(Redacted { bytes, sha256, aliases })
+    Ok(Redacted { bytes, sha256, aliases, rulebook, standing })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use belay_protocol::bounded::{BoundedVec, Name, Text};
 use belay_protocol::consent::Capability;
-use belay_protocol::finding;
+use belay_protocol::finding::{self, Fingerprint};
 use belay_protocol::limits::{FRAME_MAX_BYTES, HANDSHAKE_DEADLINE};
 use belay_protocol::message::{
     self, Admitted, AgentMessage, Consent, ConsoleMessage, Redeem, Refusal, ReportOffer, StreamHeader,
@@ -299,7 +299,7 @@ impl Talk {
 
     async fn file(&mut self, shared: &Shared, id: SessionId, offer: ReportOffer, bytes: Vec<u8>) -> Result<(), Broken> {
         let report = Report::decode(&bytes).map_err(|error| Broken::Protocol(error.to_string()))?;
-        let contents = contents(&report);
+        let contents = contents(&self.device(), &report);
         let filed =
             shared.store.file_report(id, offer.id.0, bytes.into(), offer.sha256, contents).await.map_err(|error| {
                 match error {
@@ -425,8 +425,9 @@ fn answer(redeemed: &Redeemed, consent: &Consent) -> NewConsent {
     }
 }
 
-fn contents(report: &Report) -> NewContents {
-    let findings = report.findings().map(|findings| findings.found.iter().map(new_finding).collect());
+fn contents(device: &DeviceKey, report: &Report) -> NewContents {
+    let findings =
+        report.findings().map(|findings| findings.found.iter().map(|finding| new_finding(device, finding)).collect());
     let withheld = report.sections.iter().filter_map(|section| match section {
         Section::Withheld(withheld) => {
             Some(Withheld { section: word(&withheld.section), reason: word(&withheld.reason) })
@@ -441,7 +442,7 @@ fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
-fn new_finding(finding: &finding::Finding) -> NewFinding {
+fn new_finding(device: &DeviceKey, finding: &finding::Finding) -> NewFinding {
     NewFinding {
         rule_id: finding.rule.to_string(),
         subject: finding.subject.to_string(),
@@ -457,6 +458,7 @@ fn new_finding(finding: &finding::Finding) -> NewFinding {
         remedy_en: finding.remedy.en.to_string(),
         remedy_zh: finding.remedy.zh.to_string(),
         evidence: serde_json::to_value(&finding.evidence).unwrap_or_default(),
-        fingerprint: finding.fingerprint.to_string(),
+        // The device's word for it would let it speak of another's.
+        fingerprint: Fingerprint::on_device(device, &finding.rule, &finding.subject).to_string(),
     }
 }

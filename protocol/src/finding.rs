@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::bounded::{BoundedVec, Name, Text};
+use crate::id::DeviceKey;
 use crate::lang::{Language, Phrase};
 use crate::limits;
 use crate::report::{Https, PnpProblem, Taint, Why};
@@ -18,11 +19,18 @@ pub struct Findings {
     pub packs: BoundedVec<PackId, 8>,
     /// The findings: worst first, then by rule and subject.
     pub found: BoundedVec<Finding, { limits::SECTION_MAX_ITEMS }>,
+    /// How many subjects were looked at and in order; they are not listed.
+    pub ok: u32,
+    /// How many are not in order, but not for as long as their rules ask.
+    pub pending: u32,
 }
 
 impl Findings {
-    /// How many findings have `severity`.
+    /// How many findings have `severity`; for what is in order, how many subjects.
     pub fn count(&self, severity: Severity) -> usize {
+        if severity == Severity::Ok {
+            return usize::try_from(self.ok).unwrap_or(usize::MAX);
+        }
         self.found.iter().filter(|finding| finding.severity == severity).count()
     }
 }
@@ -45,16 +53,29 @@ pub struct Finding {
     pub subject: Text<512>,
     /// How bad it is.
     pub severity: Severity,
+    /// How sure the rule can be.
+    pub confidence: Confidence,
     /// What is wrong, in one line.
     pub title: Bilingual,
     /// What to do.
     pub remedy: Bilingual,
+    /// Names of fixes that a technician may ask for.
+    pub fixes: BoundedVec<Name, 8>,
+    /// A link, or the name of a section of the pack's documentation; empty when there is none.
+    pub docs: Text<256>,
     /// The figures it stands on.
     pub evidence: BoundedVec<Evidence, 8>,
     /// Why the facts could not be had; only when the severity is unknown.
     pub why: Option<Why>,
     /// The same for the same rule and subject, whatever the figures and the time.
     pub fingerprint: Fingerprint,
+}
+
+impl Finding {
+    /// Everything in it that people read, in every language.
+    pub fn sentences(&self) -> [&str; 4] {
+        [&self.title.en, &self.title.zh, &self.remedy.en, &self.remedy.zh]
+    }
 }
 
 /// How bad a finding is.
@@ -93,6 +114,30 @@ impl Severity {
             Self::Warn => Phrase { en: "warning", zh: "警告" },
             Self::Crit => Phrase { en: "critical", zh: "严重" },
             Self::Unknown => Phrase { en: "unknown", zh: "未知" },
+        }
+    }
+}
+
+/// How sure a rule can be of what it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// The machine itself says so, or there is no other explanation.
+    #[default]
+    High,
+    /// A figure past a threshold that is right for most machines.
+    Medium,
+    /// A sign that often has a harmless reason.
+    Low,
+}
+
+impl Confidence {
+    /// The confidence as people read it.
+    pub const fn phrase(self) -> Phrase {
+        match self {
+            Self::High => Phrase { en: "certain", zh: "确定" },
+            Self::Medium => Phrase { en: "likely", zh: "很可能" },
+            Self::Low => Phrase { en: "possible", zh: "可能" },
         }
     }
 }
@@ -138,9 +183,19 @@ pub struct Evidence {
 pub struct Fingerprint(pub [u8; 16]);
 
 impl Fingerprint {
-    /// The first 16 bytes of SHA-256(rule, zero byte, subject).
+    /// Within one device: the first 16 bytes of SHA-256(rule, zero byte, subject).
     pub fn derive(rule: &str, subject: &str) -> Self {
-        let digest = Sha256::new().chain_update(rule).chain_update([0]).chain_update(subject).finalize();
+        Self::of(Sha256::new(), rule, subject)
+    }
+
+    /// Among all devices: the first 16 bytes of SHA-256(key, rule, zero byte, subject). A console derives it for itself,
+    /// so that no device can speak of another's findings.
+    pub fn on_device(device: &DeviceKey, rule: &str, subject: &str) -> Self {
+        Self::of(Sha256::new().chain_update(device.as_bytes()), rule, subject)
+    }
+
+    fn of(digest: Sha256, rule: &str, subject: &str) -> Self {
+        let digest = digest.chain_update(rule).chain_update([0]).chain_update(subject).finalize();
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
         Self(bytes)
@@ -279,6 +334,9 @@ pub(crate) mod tests {
             rule: Name::truncating("disk-space"),
             subject: Text::truncating("/"),
             severity: Severity::Warn,
+            confidence: Confidence::Medium,
+            fixes: BoundedVec::truncating([Name::truncating("clear-caches")]).0,
+            docs: Text::truncating("disk-space"),
             title: bilingual("/ is 96 % full", "/ 已用 96 %"),
             remedy: bilingual("Delete files.", "请删除文件。"),
             evidence: BoundedVec::truncating([evidence]).0,
@@ -286,7 +344,12 @@ pub(crate) mod tests {
             fingerprint: Fingerprint::derive("disk-space", "/"),
         };
         let pack = PackId { id: Name::truncating("base"), version: 1 };
-        Findings { packs: BoundedVec::truncating([pack]).0, found: BoundedVec::truncating([finding]).0 }
+        Findings {
+            packs: BoundedVec::truncating([pack]).0,
+            found: BoundedVec::truncating([finding]).0,
+            ok: 2,
+            pending: 1,
+        }
     }
 
     #[test]
@@ -295,6 +358,14 @@ pub(crate) mod tests {
         assert_eq!(one, Fingerprint::derive("disk-space", "/"));
         assert_ne!(one, Fingerprint::derive("disk-space", "/home"));
         assert_ne!(Fingerprint::derive("a", "bc"), Fingerprint::derive("ab", "c"));
+    }
+
+    #[test]
+    fn a_fingerprint_among_devices_depends_on_the_device() {
+        let on = |key| Fingerprint::on_device(&DeviceKey([key; 32]), "disk-space", "/");
+        assert_eq!(on(1), on(1));
+        assert_ne!(on(1), on(2));
+        assert_ne!(on(1), Fingerprint::derive("disk-space", "/"));
     }
 
     #[test]

@@ -6,39 +6,53 @@
 //! because the question does not arise; a *withheld* one gives none either, because the report itself says what was
 //! withheld. Whatever goes wrong while a condition is evaluated is `unknown` too, never a panic and never "fine".
 //!
+//! A rule with a `hold` speaks only after its condition has held over some surveys or some time, and one with a `clear`
+//! condition keeps its finding until that is met: both look at [`Standing`], which each judgement brings up to date.
+//!
 //! The same facts give the same findings in the same order: worst first, then by rule, then by subject.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use crate::bounded::{BoundedVec, Name, Text};
-use crate::finding::{Bilingual, Finding, Findings, Fingerprint, Severity};
+use crate::finding::{Bilingual, Evidence, Finding, Findings, Fingerprint, Severity};
 use crate::lang::{Language, Phrase};
 use crate::report::{Report, Why, WhyKind};
 
 mod expr;
 mod facts;
 mod pack;
+mod sheet;
+mod standing;
 
 pub use expr::{EXPRESSION_MAX_BYTES, ExpressionError};
 pub use facts::Facts;
-pub use pack::{PACK_MAX_BYTES, Pack, PackError, Rule};
+pub use pack::{Docs, Mistake, PACK_MAX_BYTES, Pack, PackError, Rule};
+pub use sheet::RuleSheet;
+pub use standing::{Hold, Kept, Standing};
 
 use expr::Scope;
 use facts::Tree;
 
-/// Findings that an earlier evaluation raised: a rule with a `clear` condition keeps its finding until that is met.
-pub type Standing = BTreeMap<Fingerprint, Severity>;
-
 /// The base pack: one pack in a file for each subject.
 const BASE_TEXT: &str = concat!(
     include_str!("rules/base/pack.toml"),
+    include_str!("rules/base/docs.toml"),
     include_str!("rules/base/system.toml"),
     include_str!("rules/base/disk.toml"),
     include_str!("rules/base/memory.toml"),
     include_str!("rules/base/drivers.toml"),
     include_str!("rules/base/network.toml"),
 );
+
+/// What a pack makes of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The findings.
+    pub findings: Findings,
+    /// How findings stand from now on; the next survey of the same machine is judged with it.
+    pub standing: Standing,
+}
 
 impl Pack {
     /// The pack that comes with this program.
@@ -47,21 +61,39 @@ impl Pack {
         BASE.get_or_init(|| Self::parse(BASE_TEXT).expect("a test parses the base pack"))
     }
 
-    /// Applies every rule to the facts of `report`; its findings, if it has any, are not looked at.
-    pub fn judge(&self, report: &Report, standing: &Standing) -> Findings {
-        self.judge_facts(&Facts::of(report), standing)
+    /// The file of the pack that comes with this program.
+    pub const fn base_text() -> &'static str {
+        BASE_TEXT
     }
 
-    /// Applies every rule to `facts`.
-    pub fn judge_facts(&self, facts: &Facts, standing: &Standing) -> Findings {
-        let scope = facts.scope();
+    /// Applies every rule to the facts of `report`; its findings, if it has any, are not looked at.
+    pub fn judge(&self, report: &Report, standing: &Standing) -> Judgement {
+        let facts = Facts::of(report);
+        self.judge_facts(&Case { facts: &facts, standing, now_unix_ms: report.header.taken_at_unix_ms })
+    }
+
+    fn judge_facts(&self, case: &Case<'_>) -> Judgement {
+        let scope = case.facts.scope();
         let (mut raised, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         let mut found: BTreeMap<Fingerprint, Finding> = BTreeMap::new();
+        let (mut fine, mut waiting) = (BTreeSet::new(), BTreeSet::new());
         for rule in self.rules() {
             if rule.silent_when.iter().any(|other| raised.contains(other.as_str())) {
                 continue;
             }
-            for finding in rule.judge(facts, &scope, standing) {
+            for outcome in rule.judge(case, &scope) {
+                let finding = match outcome {
+                    Outcome::Silent => continue,
+                    Outcome::Fine(fingerprint) => {
+                        fine.insert(fingerprint);
+                        continue;
+                    }
+                    Outcome::Waits(fingerprint) => {
+                        waiting.insert(fingerprint);
+                        continue;
+                    }
+                    Outcome::Found(finding) => *finding,
+                };
                 let is_unknown = finding.severity == Severity::Unknown;
                 if is_unknown && rule.unknown_with.iter().any(|other| unknown.contains(other.as_str())) {
                     continue;
@@ -74,38 +106,62 @@ impl Pack {
                 }
             }
         }
+        let again = |fingerprint| Kept::again(case.standing.get(fingerprint).copied(), case.now_unix_ms);
+        let raised = found.values().filter(|finding| finding.severity != Severity::Unknown).map(|finding| {
+            (finding.fingerprint, Kept { raised: Some(finding.severity), ..again(&finding.fingerprint) })
+        });
+        let mut standing: Standing =
+            waiting.iter().map(|fingerprint| (*fingerprint, again(fingerprint))).chain(raised).collect();
+        standing.carry_over(case.standing, |fingerprint| fine.contains(fingerprint), case.now_unix_ms);
+        let count = |outcomes: &BTreeSet<Fingerprint>| u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
+        let (ok, pending) = (count(&fine), count(&waiting));
         let mut found: Vec<_> = found.into_values().collect();
         found.sort_by(|a, b| (a.severity.rank(), &a.rule, &a.subject).cmp(&(b.severity.rank(), &b.rule, &b.subject)));
-        Findings { packs: BoundedVec::truncating([self.pack_id()]).0, found: BoundedVec::truncating(found).0 }
+        let packs = BoundedVec::truncating([self.pack_id()]).0;
+        Judgement { findings: Findings { packs, found: BoundedVec::truncating(found).0, ok, pending }, standing }
     }
 }
 
+/// What rules look at.
+struct Case<'a> {
+    facts: &'a Facts,
+    standing: &'a Standing,
+    now_unix_ms: i64,
+}
+
+/// What a rule says about one subject.
+enum Outcome {
+    /// The question does not arise.
+    Silent,
+    /// Looked at and in order.
+    Fine(Fingerprint),
+    /// Not in order, but not for long enough.
+    Waits(Fingerprint),
+    /// A finding, which may be that the rule could not be applied.
+    Found(Box<Finding>),
+}
+
 impl Rule {
-    /// The findings of this rule alone, dependencies on other rules left aside.
-    pub(crate) fn judge(&self, facts: &Facts, scope: &Scope<'_>, standing: &Standing) -> Vec<Finding> {
+    /// What this rule alone says, dependencies on other rules left aside.
+    fn judge(&self, case: &Case<'_>, scope: &Scope<'_>) -> Vec<Outcome> {
         let Some(each) = &self.each else {
-            return self.judge_item(facts, None, scope, standing).into_iter().collect();
+            return vec![self.judge_item(case, None, scope)];
         };
-        match facts.look_up(&each.list, None) {
+        match case.facts.look_up(&each.list, None) {
             Ok(Tree::List(items)) => {
                 let judge = |item| {
                     let scope = scope.with(&each.name, item);
-                    self.judge_item(facts, Some((each.name.as_str(), item)), &scope, standing)
+                    self.judge_item(case, Some((each.name.as_str(), item)), &scope)
                 };
-                items.iter().filter_map(judge).collect()
+                items.iter().map(judge).collect()
             }
-            Ok(_) => self.unknown(String::new(), malformed()).into_iter().collect(),
-            Err(why) => self.unknown(String::new(), why).into_iter().collect(),
+            Ok(_) => vec![self.unknown(String::new(), malformed())],
+            Err(why) => vec![self.unknown(String::new(), why)],
         }
     }
 
-    fn judge_item(
-        &self,
-        facts: &Facts,
-        item: Option<(&str, &Tree)>,
-        scope: &Scope<'_>,
-        standing: &Standing,
-    ) -> Option<Finding> {
+    fn judge_item(&self, case: &Case<'_>, item: Option<(&str, &Tree)>, scope: &Scope<'_>) -> Outcome {
+        let facts = case.facts;
         let subject = match &self.subject {
             Some(path) => match facts.look_up(path, item) {
                 Ok(tree) => tree.to_text(),
@@ -115,26 +171,32 @@ impl Rule {
         };
         match self.when.as_ref().map_or(Ok(true), |when| when.holds(scope)) {
             Ok(true) => {}
-            Ok(false) => return None,
+            Ok(false) => return Outcome::Silent,
             Err(_) => return self.unknown(subject, self.missing(facts, item).unwrap_or_else(malformed)),
         }
         if let Some(why) = self.missing(facts, item) {
             return self.unknown(subject, why);
         }
+        let fingerprint = Fingerprint::derive(&self.id, &subject);
+        let earlier = case.standing.get(&fingerprint).copied();
         for (severity, raise) in &self.raise {
             match raise.holds(scope) {
-                Ok(true) => return Some(self.raised(facts, item, scope, subject, *severity)),
+                Ok(true) if !self.hold.is_met(&Kept::again(earlier, case.now_unix_ms)) => {
+                    return Outcome::Waits(fingerprint);
+                }
+                Ok(true) => return self.raised(facts, item, scope, subject, *severity),
                 Ok(false) => {}
                 Err(_) => return self.unknown(subject, malformed()),
             }
         }
-        let clear = self.clear.as_ref()?;
-        standing.get(&Fingerprint::derive(&self.id, &subject)).filter(|severity| **severity != Severity::Unknown)?;
+        let (Some(clear), Some(_)) = (&self.clear, earlier.and_then(|earlier| earlier.raised)) else {
+            return Outcome::Fine(fingerprint);
+        };
         match clear.holds(scope) {
-            Ok(true) => None,
+            Ok(true) => Outcome::Fine(fingerprint),
             Ok(false) => {
                 let (lowest, _) = self.raise.last().expect("a rule without a level is refused when the pack is read");
-                Some(self.raised(facts, item, scope, subject, *lowest))
+                self.raised(facts, item, scope, subject, *lowest)
             }
             Err(_) => self.unknown(subject, malformed()),
         }
@@ -147,7 +209,7 @@ impl Rule {
         scope: &Scope<'_>,
         subject: String,
         severity: Severity,
-    ) -> Finding {
+    ) -> Outcome {
         let mut values = Values::about(&subject);
         let mut evidence = BoundedVec::new();
         for figure in &self.evidence {
@@ -156,14 +218,31 @@ impl Rule {
             // The pack reader refuses more figures than a finding holds.
             let _ = evidence.push(figure.observed(value, severity, &self.source));
         }
+        let (title, remedy) = (values.fill(&self.title), values.fill(&self.remedy));
+        Outcome::Found(Box::new(self.finding(subject, severity, title, remedy, evidence, None)))
+    }
+
+    fn finding(
+        &self,
+        subject: String,
+        severity: Severity,
+        title: Bilingual,
+        remedy: Bilingual,
+        evidence: BoundedVec<Evidence, 8>,
+        why: Option<Why>,
+    ) -> Finding {
         Finding {
             rule: self.id.clone(),
             fingerprint: Fingerprint::derive(&self.id, &subject),
             severity,
-            title: values.fill(&self.title),
-            remedy: values.fill(&self.remedy),
+            confidence: self.confidence,
+            title,
+            remedy,
+            // What could not be looked at cannot be mended.
+            fixes: if why.is_some() { BoundedVec::new() } else { self.fixes.clone() },
+            docs: self.docs.clone(),
             evidence,
-            why: None,
+            why,
             subject: Text::truncating(subject),
         }
     }
@@ -175,9 +254,9 @@ impl Rule {
 
     /// The finding that says the rule could not be applied; none when the question does not arise or the report
     /// itself says what was withheld.
-    fn unknown(&self, subject: String, why: Why) -> Option<Finding> {
+    fn unknown(&self, subject: String, why: Why) -> Outcome {
         if matches!(why.kind, WhyKind::NotApplicable | WhyKind::Withheld) {
-            return None;
+            return Outcome::Silent;
         }
         let checks = Values::about(if subject.is_empty() { "-" } else { &subject }).fill(&self.checks);
         let (reason, lifted_by) = (why.kind.phrase(), why.kind.lifted_by());
@@ -190,16 +269,10 @@ impl Rule {
                 None => Text::truncating(reason),
             }
         };
-        Some(Finding {
-            rule: self.id.clone(),
-            fingerprint: Fingerprint::derive(&self.id, &subject),
-            severity: Severity::Unknown,
-            title: fill_phrase(&NOT_CHECKED, &[&checks.en, &checks.zh]),
-            remedy: Bilingual { en: remedy(Language::English), zh: remedy(Language::Chinese) },
-            evidence: BoundedVec::new(),
-            why: Some(why),
-            subject: Text::truncating(subject),
-        })
+        let title = fill_phrase(&NOT_CHECKED, &[&checks.en, &checks.zh]);
+        let remedy = Bilingual { en: remedy(Language::English), zh: remedy(Language::Chinese) };
+        let finding = self.finding(subject, Severity::Unknown, title, remedy, BoundedVec::new(), Some(why));
+        Outcome::Found(Box::new(finding))
     }
 }
 

@@ -139,7 +139,7 @@ mod tests {
     }
 
     async fn answer(typed: &str) -> (Answer, String, Redacted) {
-        let redacted = redact(survey().await).unwrap();
+        let redacted = redact(survey().await, Default::default()).unwrap();
         let mut page = Vec::new();
         let request = request(Language::English);
         let answer = ask(&redacted, &request, Colour::None, 0, &mut typed.as_bytes(), &mut page).unwrap();
@@ -171,7 +171,7 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        let redacted = redact(survey().await).unwrap();
+        let redacted = redact(survey().await, Default::default()).unwrap();
         let mut closed = io::BufReader::new(Closed);
         let given = ask(&redacted, &request(Language::English), Colour::None, 0, &mut closed, &mut Vec::new());
         assert!(matches!(given.unwrap(), Answer::Refused));
@@ -200,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_sheet_speaks_chinese() {
-        let redacted = redact(survey().await).unwrap();
+        let redacted = redact(survey().await, Default::default()).unwrap();
         let mut page = Vec::new();
         let answer = agree_in_advance(&redacted, &request(Language::Chinese), Colour::None, 0, &mut page).unwrap();
         assert!(matches!(answer, Answer::Approved { .. }));

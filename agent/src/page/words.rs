@@ -80,3 +80,9 @@ pub(super) const PROXY: Phrase = Phrase { en: "proxy settings", zh: "代理设�
 pub(super) const LISTENING: Phrase = Phrase { en: "ports open to others", zh: "对外开放的端口" };
 pub(super) const RESENT: Phrase = Phrase { en: "TCP sent again", zh: "TCP 重传" };
 pub(super) const DESK: Phrase = Phrase { en: "support desk", zh: "服务台" };
+pub(super) const FINE: Phrase =
+    Phrase { en: "{count} other checks found nothing wrong", zh: "另有 {count} 项检查未发现问题" };
+pub(super) const MORE: Phrase = Phrase {
+    en: "`belay-agent rules show NAME` says more about one in brackets",
+    zh: "`belay-agent rules show 名称` 可查看括号中规则的详情",
+};

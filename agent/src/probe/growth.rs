@@ -1,11 +1,12 @@
 //! How file systems filled up over earlier surveys, and when they will be full.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use belay_protocol::report::{Fact, Forecast, Why, WhyKind};
+
+use crate::data_file;
 
 /// One look at one file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +34,8 @@ impl Growth {
     /// The samples in a data directory; none when there are none yet, or the file makes no sense.
     pub fn in_data_dir(dir: &Path) -> Self {
         let path = dir.join(FILE_NAME);
-        let mut text = String::new();
-        let read = fs::File::open(&path).and_then(|file| file.take(FILE_MAX_BYTES).read_to_string(&mut text));
-        let samples = read.map(|_| parse_samples(&text)).unwrap_or_default();
+        let bytes = data_file::read(&path, FILE_MAX_BYTES).ok().flatten().unwrap_or_default();
+        let samples = parse_samples(&String::from_utf8_lossy(&bytes));
         Self { path, samples }
     }
 
@@ -63,22 +63,8 @@ impl Growth {
         self.samples.extend(due);
         let oldest = self.samples.len().saturating_sub(MAX_SAMPLES);
         self.samples.drain(..oldest);
-        self.write()
-    }
-
-    /// Writes beside and renames, so that a reader sees the old samples or the new ones.
-    fn write(&self) -> io::Result<()> {
-        if let Some(dir) = self.path.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let beside = self.path.with_extension("new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let text: String = self.samples.iter().map(line).collect();
-        options.open(&beside)?.write_all(text.as_bytes())?;
-        fs::rename(&beside, &self.path)
+        data_file::replace(&self.path, text.as_bytes())
     }
 }
 

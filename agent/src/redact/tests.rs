@@ -27,7 +27,7 @@ pub(crate) async fn survey() -> Survey {
 
 #[tokio::test]
 async fn nothing_personal_is_in_the_bytes() {
-    let redacted = redact(survey().await).unwrap();
+    let redacted = redact(survey().await, Default::default()).unwrap();
     let text = String::from_utf8_lossy(redacted.bytes()).to_lowercase();
     for name in ["alice", "wonder", "corp.example", "hunter2", "192.168", "00249b"] {
         assert!(!text.contains(name), "{name} is in the report");
@@ -38,7 +38,8 @@ async fn nothing_personal_is_in_the_bytes() {
 
 #[tokio::test]
 async fn the_same_machine_gives_the_same_aliases_and_the_bytes_hash() {
-    let (one, other) = (redact(survey().await).unwrap(), redact(survey().await).unwrap());
+    let (one, other) =
+        (redact(survey().await, Default::default()).unwrap(), redact(survey().await, Default::default()).unwrap());
     let sections = |redacted: &Redacted| redacted.report().unwrap().sections;
     assert_eq!(sections(&one), sections(&other));
     assert_eq!(one.sha256()[..], Sha256::digest(one.bytes())[..]);
@@ -46,7 +47,7 @@ async fn the_same_machine_gives_the_same_aliases_and_the_bytes_hash() {
 
 #[tokio::test]
 async fn findings_speak_in_aliases_and_are_revealed_on_this_machine() {
-    let redacted = redact(survey().await).unwrap();
+    let redacted = redact(survey().await, Default::default()).unwrap();
     let report = redacted.report().unwrap();
     let rules: Vec<_> = report.findings().unwrap().found.iter().map(|f| f.rule.to_string()).collect();
     assert_eq!(rules[..2], ["disk-stopped-writing", "memory-low"]);
@@ -55,7 +56,7 @@ async fn findings_speak_in_aliases_and_are_revealed_on_this_machine() {
 
 #[tokio::test]
 async fn a_redactor_that_fails_withholds_its_section_and_no_other() {
-    let redacted = redact_with(survey().await, 0).unwrap();
+    let redacted = redact_with(survey().await, Default::default(), 0).unwrap();
     let report = redacted.report().unwrap();
     let withheld: Vec<_> = report.sections.iter().filter(|section| matches!(section, Section::Withheld(_))).collect();
     let names: Vec<_> = withheld.iter().map(|section| section.name()).collect();
@@ -65,7 +66,7 @@ async fn a_redactor_that_fails_withholds_its_section_and_no_other() {
 
 #[tokio::test]
 async fn an_unticked_section_leaves_no_trace_in_the_findings() {
-    let redacted = redact(survey().await).unwrap();
+    let redacted = redact(survey().await, Default::default()).unwrap();
     let rules = |redacted: &Redacted| -> Vec<String> {
         let report = redacted.report().unwrap();
         report.findings().unwrap().found.iter().map(|f| f.rule.to_string()).collect()
@@ -83,7 +84,7 @@ async fn an_unticked_section_leaves_no_trace_in_the_findings() {
 
 #[tokio::test]
 async fn replacements_are_counted_for_what_is_sent_alone() {
-    let redacted = redact(survey().await).unwrap();
+    let redacted = redact(survey().await, Default::default()).unwrap();
     let counted = |redacted: &Redacted| -> Vec<_> {
         let replaced = redacted.report().unwrap().header.replaced;
         replaced.iter().map(|replaced| (replaced.kind, replaced.distinct, replaced.times)).collect()
@@ -97,7 +98,7 @@ async fn replacements_are_counted_for_what_is_sent_alone() {
 
 #[tokio::test]
 async fn reasons_hold_no_names_from_the_machine() {
-    let report = redact(survey().await).unwrap().report().unwrap();
+    let report = redact(survey().await, Default::default()).unwrap().report().unwrap();
     let Section::System(system) = &report.sections[0] else { panic!("the system comes first") };
     let why = system.cpu_use.why().unwrap();
     assert_eq!((why.kind, why.source.as_str()), (WhyKind::NotApplicable, "/proc/stat"));
@@ -121,7 +122,8 @@ async fn proxies_programs_and_addresses_are_masked_too() {
     let survey = look(&Look { root: Some(dir.path().to_owned()), ..Look::default() }, |_| ()).await.unwrap();
     assert_eq!(survey.network.listeners.known().unwrap().len(), 1);
     assert_eq!(survey.drivers.usb_ports.known().unwrap().slow.len(), 1);
-    let json = serde_json::to_string(&redact(survey).unwrap().report().unwrap()).unwrap().to_lowercase();
+    let json =
+        serde_json::to_string(&redact(survey, Default::default()).unwrap().report().unwrap()).unwrap().to_lowercase();
     for name in ["alice", "hunter2", "corp.example", "00249b"] {
         assert!(!json.contains(name), "{name} is in the report");
     }
@@ -195,7 +197,7 @@ proptest::proptest! {
         let (dir, _root) = tree(&files);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let options = Look { root: Some(dir.path().to_owned()), ..Look::default() };
-        let redacted = redact(runtime.block_on(look(&options, |_| ())).unwrap()).unwrap();
+        let redacted = redact(runtime.block_on(look(&options, |_| ())).unwrap(), Default::default()).unwrap();
         let colour = crate::terminal::Colour::None;
         let page = crate::cli::shown(&redacted, belay_protocol::Language::English, colour).unwrap();
         proptest::prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));

@@ -42,6 +42,11 @@ impl Expression {
         Ok(Self { source: source.to_owned(), program })
     }
 
+    /// The condition as it is written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Whether the condition holds; anything but true and false is an error.
     pub(crate) fn holds(&self, scope: &Scope<'_>) -> Result<bool, ExpressionError> {
         match self.program.execute(&scope.0) {

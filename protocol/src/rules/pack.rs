@@ -1,14 +1,17 @@
 //! Rule packs: their file format, and what is checked before a rule is used.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::expr::{Expression, ExpressionError, Scope};
 use super::facts::{Facts, Tree};
-use super::is_plain;
+use super::{Case, Hold, Kept, Outcome, Standing, is_plain};
 use crate::bounded::{BoundedVec, Name, Text};
-use crate::finding::{Bilingual, Evidence, PackId, Severity, bytes_for_people, word_for_people};
+use crate::finding::{
+    Bilingual, Confidence, Evidence, Fingerprint, PackId, Severity, bytes_for_people, word_for_people,
+};
 use crate::lang::Language;
 
 /// Bytes of one pack's file.
@@ -16,6 +19,11 @@ pub const PACK_MAX_BYTES: usize = 256 * 1024;
 
 /// Rules of one pack.
 const PACK_MAX_RULES: usize = 512;
+
+/// Sections of one pack's documentation.
+const PACK_MAX_DOCS: usize = 128;
+
+const NOT_PLAIN: &str = "the id may hold lower-case letters, digits, - and _ only";
 
 /// Why a pack is refused as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +34,17 @@ pub enum PackError {
     /// The file is not TOML of the expected form.
     #[error("the rule pack cannot be read: {0}")]
     Unreadable(#[from] toml::de::Error),
+    /// The pack's name is not one.
+    #[error("the pack's id {0:?} may hold lower-case letters, digits, - and _ only")]
+    Name(Name),
+    /// A section of the documentation cannot be used.
+    #[error("docs {id}: {mistake}")]
+    Docs {
+        /// The section's id.
+        id: Name,
+        /// What is wrong with it.
+        mistake: &'static str,
+    },
     /// A rule cannot be used.
     #[error("rule {rule}: {mistake}")]
     Rule {
@@ -42,6 +61,39 @@ pub struct Pack {
     id: PackId,
     /// In an order in which every rule stands after those that silence it or speak for it.
     rules: Vec<Rule>,
+    docs: BTreeMap<Name, Docs>,
+}
+
+/// A section of a pack's documentation, which several rules can share.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Docs {
+    /// The name by which rules call it.
+    pub id: Name,
+    /// Its heading.
+    pub title: Bilingual,
+    /// What is behind the findings, how to see it for oneself, and what helps for good.
+    pub text: Bilingual,
+}
+
+/// A test row whose outcome is another than it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// The rule.
+    pub rule: Name,
+    /// The row's number, from 1; nothing when it is about the rule as a whole.
+    pub row: Option<usize>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.row {
+            Some(row) => write!(f, "{}: row {row}: {}", self.rule, self.what),
+            None => write!(f, "{}: {}", self.rule, self.what),
+        }
+    }
 }
 
 impl Pack {
@@ -51,12 +103,25 @@ impl Pack {
             return Err(PackError::TooLarge(text.len()));
         }
         let file: PackFile = toml::from_str(text)?;
+        if !is_plain(&file.pack.id) {
+            return Err(PackError::Name(file.pack.id));
+        }
+        let mut docs = BTreeMap::new();
+        for section in file.docs {
+            let id = section.id.clone();
+            if !is_plain(&id) {
+                return Err(PackError::Docs { id, mistake: NOT_PLAIN });
+            }
+            if docs.insert(id.clone(), section).is_some() {
+                return Err(PackError::Docs { id, mistake: "another section has the same id" });
+            }
+        }
         let mut rules = Vec::with_capacity(file.rule.len());
         for rule in file.rule {
             let id = rule.id.clone();
-            rules.push(rule.compile().map_err(|mistake| PackError::Rule { rule: id, mistake })?);
+            rules.push(rule.compile(&docs).map_err(|mistake| PackError::Rule { rule: id, mistake })?);
         }
-        Ok(Self { id: file.pack, rules: in_order_of_silence(rules)? })
+        Ok(Self { id: file.pack, rules: in_order_of_silence(rules)?, docs })
     }
 
     /// The pack's name and version.
@@ -69,8 +134,23 @@ impl Pack {
         &self.rules
     }
 
-    /// Runs the test rows that stand in the pack beside its rules; the mistakes, one line each.
-    pub fn run_tests(&self) -> Vec<String> {
+    /// The rule of that name.
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id.as_str() == id)
+    }
+
+    /// The section of the documentation of that name.
+    pub fn docs(&self, id: &str) -> Option<&Docs> {
+        self.docs.iter().find(|(known, _)| known.as_str() == id).map(|(_, docs)| docs)
+    }
+
+    /// How many test rows stand in the pack.
+    pub fn row_count(&self) -> usize {
+        self.rules.iter().map(|rule| rule.tests.len()).sum()
+    }
+
+    /// Runs the test rows that stand in the pack beside its rules.
+    pub fn run_tests(&self) -> Vec<Mistake> {
         self.rules.iter().flat_map(Rule::run_tests).collect()
     }
 }
@@ -86,6 +166,10 @@ pub struct Rule {
     /// Worst level first.
     pub(super) raise: Vec<(Severity, Expression)>,
     pub(super) clear: Option<Expression>,
+    pub(super) hold: Hold,
+    pub(super) confidence: Confidence,
+    pub(super) fixes: BoundedVec<Name, 8>,
+    pub(super) docs: Text<256>,
     pub(super) silent_when: Vec<Name>,
     /// Rules that need the same source: when it cannot be read, what they say about it is enough.
     pub(super) unknown_with: Vec<Name>,
@@ -94,7 +178,7 @@ pub struct Rule {
     pub(super) remedy: Bilingual,
     pub(super) source: Text<512>,
     pub(super) evidence: Vec<Figure>,
-    tests: Vec<TestRow>,
+    pub(super) tests: Vec<TestRow>,
 }
 
 impl Rule {
@@ -118,22 +202,25 @@ impl Rule {
         self.silent_when.iter().chain(&self.unknown_with)
     }
 
-    fn run_tests(&self) -> Vec<String> {
+    fn run_tests(&self) -> Vec<Mistake> {
+        let mistake = |row, what| Mistake { rule: self.id.clone(), row, what };
         let mut mistakes = Vec::new();
         if self.tests.len() < 2 {
-            mistakes.push(format!("{}: a rule needs at least two test rows", self.id));
+            mistakes.push(mistake(None, "a rule needs at least two test rows".to_owned()));
         }
         for (number, row) in self.tests.iter().enumerate() {
             let facts = row.facts(self.each.as_ref());
-            let found = self.judge(&facts, &facts.scope(), &super::Standing::new());
-            let outcome = found.first().map_or(Expected::Silent, |finding| finding.severity.into());
-            if outcome != row.expect {
-                mistakes.push(format!("{}: row {}: expected {:?}, got {outcome:?}", self.id, number + 1, row.expect));
+            let standing = row.standing(self, &facts);
+            let case = Case { facts: &facts, standing: &standing, now_unix_ms: ROW_TIME_UNIX_MS };
+            let outcome = self.judge(&case, &facts.scope()).into_iter().next().unwrap_or(Outcome::Silent);
+            let got = Expected::from(&outcome);
+            if got != row.expect {
+                mistakes.push(mistake(Some(number + 1), format!("expected {}, got {got}", row.expect)));
             }
-            let unfilled =
-                found.iter().find(|finding| finding.title.en.contains('{') || finding.remedy.en.contains('{'));
-            if let Some(finding) = unfilled {
-                mistakes.push(format!("{}: row {}: not filled in: {}", self.id, number + 1, finding.title.en));
+            if let Outcome::Found(finding) = outcome
+                && let Some(sentence) = finding.sentences().into_iter().find(|sentence| sentence.contains('{'))
+            {
+                mistakes.push(mistake(Some(number + 1), format!("not filled in: {sentence}")));
             }
         }
         mistakes
@@ -209,6 +296,8 @@ impl FigureValue {
 struct PackFile {
     pack: PackId,
     rule: BoundedVec<RuleFile, PACK_MAX_RULES>,
+    #[serde(default)]
+    docs: BoundedVec<Docs, PACK_MAX_DOCS>,
 }
 
 #[derive(Deserialize)]
@@ -225,6 +314,14 @@ struct RuleFile {
     raise: BTreeMap<Level, String>,
     clear: Option<String>,
     #[serde(default)]
+    hold: Hold,
+    #[serde(default)]
+    confidence: Confidence,
+    #[serde(default)]
+    fixes: BoundedVec<Name, 8>,
+    #[serde(default)]
+    docs: Text<256>,
+    #[serde(default)]
     silent_when: Vec<Name>,
     #[serde(default)]
     unknown_with: Vec<Name>,
@@ -239,10 +336,20 @@ struct RuleFile {
 }
 
 impl RuleFile {
-    fn compile(self) -> Result<Rule, String> {
+    fn compile(self, docs: &BTreeMap<Name, Docs>) -> Result<Rule, String> {
         let compile = |source: &str| Expression::compile(source).map_err(|e| e.to_string());
         if !is_plain(&self.id) {
-            return Err("the id may hold lower-case letters, digits, - and _ only".to_owned());
+            return Err(NOT_PLAIN.to_owned());
+        }
+        if let Some(fix) = self.fixes.iter().find(|fix| !is_plain(fix)) {
+            return Err(format!("the fix {fix:?} may hold lower-case letters, digits, - and _ only"));
+        }
+        if !(self.docs.is_empty() || self.docs.starts_with("https://") || docs.keys().any(|id| **id == *self.docs)) {
+            return Err(format!("`docs` names neither a link nor a section of the pack: {}", self.docs));
+        }
+        // A rule waits for the worst of its levels too, so that a long wait would hide what hurts now.
+        if self.hold.reports > HOLD_MAX_REPORTS || self.hold.seconds > HOLD_MAX_SECONDS {
+            return Err(format!("it may hold over {HOLD_MAX_REPORTS} reports and {HOLD_MAX_SECONDS} seconds at most"));
         }
         if self.raise.is_empty() {
             return Err("it raises nothing".to_owned());
@@ -270,6 +377,10 @@ impl RuleFile {
             needs: self.needs,
             raise,
             clear: self.clear.as_deref().map(compile).transpose()?,
+            hold: self.hold,
+            confidence: self.confidence,
+            fixes: self.fixes,
+            docs: self.docs,
             silent_when: self.silent_when,
             unknown_with: self.unknown_with,
             checks: self.checks,
@@ -316,10 +427,25 @@ impl From<Level> for Severity {
 /// Facts and the outcome that the rule must have on them.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-struct TestRow {
+pub(super) struct TestRow {
     facts: BTreeMap<String, toml::Value>,
     expect: Expected,
+    /// In how many surveys before this one, ten minutes apart, the rule's condition held.
+    #[serde(default)]
+    before: u32,
+    /// Whether it was raised then.
+    #[serde(default)]
+    was_raised: bool,
 }
+
+/// When the facts of a test row were seen.
+const ROW_TIME_UNIX_MS: i64 = 1_700_000_000_000;
+
+/// Time between the surveys before a test row.
+const ROW_PACE_MS: i64 = 10 * 60 * 1_000;
+
+const HOLD_MAX_REPORTS: u32 = 100;
+const HOLD_MAX_SECONDS: u32 = 7 * 24 * 3_600;
 
 impl TestRow {
     /// The row's facts; the item of a rule that looks at each is written under the item's name.
@@ -339,27 +465,67 @@ impl TestRow {
         }
         Facts::from_tree(fields)
     }
+
+    /// How the row's finding stood before.
+    fn standing(&self, rule: &Rule, facts: &Facts) -> Standing {
+        if self.before == 0 && !self.was_raised {
+            return Standing::new();
+        }
+        let first = rule.each.as_ref().and_then(|each| match facts.look_up(&each.list, None) {
+            Ok(Tree::List(items)) => Some((each.name.as_str(), items.first()?)),
+            _ => None,
+        });
+        let subject = rule.subject.as_ref().and_then(|path| facts.look_up(path, first).ok()).map(Tree::to_text);
+        let fingerprint = Fingerprint::derive(&rule.id, &subject.unwrap_or_default());
+        let lowest = rule.raise.last().map(|(severity, _)| *severity);
+        let kept = Kept {
+            raised: lowest.filter(|_| self.was_raised),
+            since_unix_ms: ROW_TIME_UNIX_MS - ROW_PACE_MS * i64::from(self.before),
+            reports: self.before,
+            seen_unix_ms: ROW_TIME_UNIX_MS - ROW_PACE_MS,
+        };
+        [(fingerprint, kept)].into_iter().collect()
+    }
 }
 
 #[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum Expected {
+    /// In order, or the question does not arise.
     Silent,
+    /// Not in order, but not for long enough.
+    Pending,
     Info,
     Warn,
     Crit,
     Unknown,
 }
 
-impl From<Severity> for Expected {
-    fn from(severity: Severity) -> Self {
-        match severity {
+impl From<&Outcome> for Expected {
+    fn from(outcome: &Outcome) -> Self {
+        let Outcome::Found(finding) = outcome else {
+            return if matches!(outcome, Outcome::Waits(_)) { Self::Pending } else { Self::Silent };
+        };
+        match finding.severity {
             Severity::Ok => Self::Silent,
             Severity::Info => Self::Info,
             Severity::Warn => Self::Warn,
             Severity::Crit => Self::Crit,
             Severity::Unknown => Self::Unknown,
         }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "silent",
+            Self::Pending => "pending",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Crit => "crit",
+            Self::Unknown => "unknown",
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::finding::bytes_for_people;
+use crate::finding::{Confidence, bytes_for_people};
 use crate::report::tests::sample;
 use crate::report::{Fact, Section, SectionName, Withheld, Withholding};
 
@@ -35,8 +35,8 @@ unit = "%"
 #[test]
 fn the_base_pack_parses_and_its_rows_hold() {
     let pack = Pack::parse(super::BASE_TEXT).unwrap();
-    assert!(pack.rules().len() >= 14);
-    assert_eq!(pack.run_tests(), Vec::<String>::new());
+    assert!(pack.rules().len() >= 60);
+    assert_eq!(pack.run_tests(), []);
     for rule in pack.rules() {
         assert!(
             !rule.source().is_empty() && !rule.checks().zh.is_empty() && !rule.checks().en.is_empty(),
@@ -44,12 +44,14 @@ fn the_base_pack_parses_and_its_rows_hold() {
             rule.id()
         );
         assert!(!rule.title.zh.is_empty() && !rule.remedy.zh.is_empty(), "{} is not translated", rule.id());
+        let docs = pack.docs(&rule.docs).unwrap_or_else(|| panic!("{} is not documented", rule.id()));
+        assert!(!docs.text.en.is_empty() && !docs.text.zh.is_empty() && !docs.title.zh.is_empty());
     }
 }
 
 #[test]
 fn a_healthy_sample_is_silent() {
-    let findings = Pack::base().judge(&sample(), &Standing::new());
+    let findings = Pack::base().judge(&sample(), &Standing::new()).findings;
     assert_eq!(findings.count(Severity::Crit), 0, "{findings:#?}");
     let warned: Vec<_> = findings.found.iter().filter(|f| f.severity == Severity::Warn).collect();
     assert_eq!(warned.len(), 1, "only the resolver that does not answer: {warned:#?}");
@@ -57,7 +59,7 @@ fn a_healthy_sample_is_silent() {
 
 #[test]
 fn a_finding_carries_its_evidence_and_its_sentences() {
-    let findings = Pack::parse(RULE).unwrap().judge(&sample(), &Standing::new());
+    let findings = Pack::parse(RULE).unwrap().judge(&sample(), &Standing::new()).findings;
     let [finding] = &*findings.found else { panic!("{findings:?}") };
     assert_eq!(finding.severity, Severity::Crit);
     assert_eq!(finding.title.en.as_str(), format!("/: {} left of 21 %", bytes_for_people(80)));
@@ -66,13 +68,14 @@ fn a_finding_carries_its_evidence_and_its_sentences() {
     assert_eq!((evidence.value.as_str(), evidence.unit.as_str()), ("80", "bytes"));
     assert_eq!((evidence.threshold.as_deref(), evidence.source.as_str()), (Some("1"), "ours"));
     assert_eq!(finding.fingerprint, Fingerprint::derive("full", "/"));
+    assert_eq!((finding.confidence, finding.docs.as_str()), (Confidence::High, ""));
 }
 
 #[test]
 fn the_same_facts_give_the_same_findings() {
     let bytes = |findings: &Findings| crate::codec::encode(findings, 1 << 20).unwrap();
-    let one = Pack::base().judge(&sample(), &Standing::new());
-    assert_eq!(bytes(&one), bytes(&Pack::base().judge(&sample(), &Standing::new())));
+    let one = Pack::base().judge(&sample(), &Standing::new()).findings;
+    assert_eq!(bytes(&one), bytes(&Pack::base().judge(&sample(), &Standing::new()).findings));
     let ranks: Vec<_> = one.found.iter().map(|f| (f.severity.rank(), f.rule.clone())).collect();
     assert!(ranks.is_sorted());
 }
@@ -101,15 +104,62 @@ fn used(percent: u8) -> Report {
 #[test]
 fn a_standing_finding_stays_until_its_clear_condition_is_met() {
     let pack = Pack::parse(RULE).unwrap();
-    let standing = Standing::from([(Fingerprint::derive("full", "/"), Severity::Crit)]);
-    assert_eq!(pack.judge(&used(15), &Standing::new()).found.len(), 0);
-    assert_eq!(pack.judge(&used(15), &standing).found.len(), 1);
-    assert_eq!(pack.judge(&used(9), &standing).found.len(), 0);
+    let standing = Standing::from_iter([(Fingerprint::derive("full", "/"), Kept::raised(Severity::Crit, 0))]);
+    assert_eq!(pack.judge(&used(15), &Standing::new()).findings.found.len(), 0);
+    assert_eq!(pack.judge(&used(15), &standing).findings.found.len(), 1);
+    assert_eq!(pack.judge(&used(9), &standing).findings.found.len(), 0);
+}
+
+fn taken_at(report: Report, seconds: i64) -> Report {
+    let header = crate::report::Header { taken_at_unix_ms: seconds * 1_000, ..report.header };
+    Report { header, ..report }
+}
+
+#[test]
+fn a_rule_that_holds_waits_for_reports_and_seconds_and_then_speaks_until_it_is_over() {
+    let pack = Pack::parse(&RULE.replace("clear = ", "hold = { reports = 2, seconds = 60 }\nclear = ")).unwrap();
+    let mut standing = Standing::new();
+    let mut check = |percent, seconds, found: usize, pending| {
+        let judgement = pack.judge(&taken_at(used(percent), seconds), &standing);
+        standing = judgement.standing;
+        assert_eq!((judgement.findings.found.len(), judgement.findings.pending), (found, pending), "{seconds} s");
+    };
+    check(30, 0, 0, 1);
+    check(30, 59, 0, 1);
+    check(30, 60, 1, 0);
+    check(15, 70, 1, 0); // above the level at which it goes
+    check(9, 80, 0, 0);
+    check(30, 90, 0, 1); // from the beginning
+    check(9, 100, 0, 0);
+    check(30, 200, 0, 1);
+}
+
+#[test]
+fn what_was_raised_outlives_a_look_that_failed_and_what_waited_does_not() {
+    let raised = Standing::from_iter([(Fingerprint::derive("full", "/"), Kept::raised(Severity::Crit, 0))]);
+    let waiting = Standing::from_iter([(Fingerprint::derive("full", "/"), Kept::again(None, 0))]);
+    let pack = Pack::parse(RULE).unwrap();
+    let mut report = taken_at(sample(), 60);
+    let facts = report.sections.into_vec().into_iter().filter(|section| !matches!(section, Section::Disk(_)));
+    report.sections = BoundedVec::truncating(facts).0;
+    assert_eq!(pack.judge(&report, &raised).standing, raised);
+    assert_eq!(pack.judge(&report, &waiting).standing, Standing::new());
+    let later = taken_at(report, 31 * 24 * 3_600);
+    assert_eq!(pack.judge(&later, &raised).standing, Standing::new(), "nothing is remembered for ever");
+}
+
+#[test]
+fn what_is_in_order_is_counted_and_not_listed() {
+    let pack = Pack::parse(RULE).unwrap();
+    let findings = pack.judge(&used(5), &Standing::new()).findings;
+    assert_eq!((findings.found.len(), findings.ok, findings.count(Severity::Ok)), (0, 1, 1));
+    let findings = pack.judge(&used(30), &Standing::new()).findings;
+    assert_eq!((findings.found.len(), findings.ok), (1, 0));
 }
 
 #[test]
 fn an_unknown_fact_is_unknown_with_its_reason_and_never_fine_or_bad() {
-    let findings = Pack::base().judge(&sample(), &Standing::new());
+    let findings = Pack::base().judge(&sample(), &Standing::new()).findings;
     let finding = findings.found.iter().find(|f| &*f.rule == "memory-pressure").unwrap();
     assert_eq!(finding.severity, Severity::Unknown);
     assert_eq!(finding.why.as_ref().unwrap().kind, WhyKind::NotOffered);
@@ -124,14 +174,14 @@ fn a_withheld_section_raises_nothing() {
     let sections: Vec<_> = report.sections.into_vec().into_iter().map(withhold).collect();
     report.sections = sections.try_into().unwrap();
     assert_eq!(report.sections[1].name(), SectionName::Disk);
-    assert_eq!(Pack::base().judge(&report, &Standing::new()).found.len(), 0);
+    assert_eq!(Pack::base().judge(&report, &Standing::new()).findings.found.len(), 0);
 }
 
 #[test]
 fn a_rule_is_silent_when_its_cause_is_raised() {
     let silent = RULE.replace("source = \"ours\"", "source = \"ours\"\nsilent_when = [\"cause\"]")
         + &RULE[RULE.find("[[rule]]").unwrap()..].replace("\"full\"", "\"cause\"");
-    let findings = Pack::parse(&silent).unwrap().judge(&sample(), &Standing::new());
+    let findings = Pack::parse(&silent).unwrap().judge(&sample(), &Standing::new()).findings;
     let rules: Vec<_> = findings.found.iter().map(|f| f.rule.as_str()).collect();
     assert_eq!(rules, ["cause"]);
 }
@@ -149,7 +199,7 @@ fn rules_that_share_a_source_say_once_that_it_cannot_be_read() {
         }
     }
     report.sections = sections.try_into().unwrap();
-    let findings = Pack::base().judge(&report, &Standing::new());
+    let findings = Pack::base().judge(&report, &Standing::new()).findings;
     let of_log = |finding: &&Finding| finding.why.as_ref().is_some_and(|why| *why == denied());
     let rules: Vec<_> = findings.found.iter().filter(of_log).map(|finding| finding.rule.as_str()).collect();
     assert_eq!(rules, ["log-kernel"]);
@@ -169,6 +219,10 @@ fn mistaken_packs_are_refused_by_name() {
     check("source = \"ours\"", "source = \"ours\"\nsorce = 1", "unknown field");
     check("as = \"mount\"", "", "belong together");
     check("id = \"full\"", "id = \"Full\"", "lower-case");
+    check("id = \"test\"", "id = \"../test\"", "lower-case");
+    check("source = \"ours\"", "source = \"ours\"\ndocs = \"nowhere\"", "neither a link nor a section");
+    check("source = \"ours\"", "source = \"ours\"\nfixes = [\"rm -rf /\"]", "lower-case");
+    check("source = \"ours\"", "source = \"ours\"\nhold = { reports = 101 }", "at most");
     assert!(matches!(Pack::parse(&" ".repeat(PACK_MAX_BYTES + 1)), Err(PackError::TooLarge(_))));
 }
 
@@ -176,7 +230,7 @@ fn mistaken_packs_are_refused_by_name() {
 fn a_condition_without_an_outcome_is_unknown() {
     for condition in ["mount.nothing > 1", "1 / 0 == 1", "mount.mount_point > 3", "9223372036854775807 + 1 > 0", "3"] {
         let pack = Pack::parse(&RULE.replace("mount.space.used_percent >= 20", condition)).unwrap();
-        let findings = pack.judge(&sample(), &Standing::new());
+        let findings = pack.judge(&sample(), &Standing::new()).findings;
         assert_eq!(findings.found[0].severity, Severity::Unknown, "{condition}");
     }
 }
@@ -190,7 +244,7 @@ proptest::proptest! {
             bytes[at] = to;
         }
         if let Ok(report) = Report::decode(&bytes) {
-            Pack::base().judge(&report, &Standing::new());
+            Pack::base().judge(&report, &Standing::new()).findings;
         }
     }
 }

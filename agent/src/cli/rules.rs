@@ -1,0 +1,289 @@
+//! `belay-agent rules`.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use belay_protocol::finding::Severity;
+use belay_protocol::rules::{PACK_MAX_BYTES, Pack, PackError, Rule};
+use belay_protocol::{Language, Phrase};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::Exit;
+use crate::data_file;
+use crate::page::{PAGE_COLUMNS, wrap};
+use crate::terminal::{Colour, Style, plain};
+
+/// The help text's example.
+pub const EXAMPLE: &str = "Examples:\n  belay-agent rules list\n  belay-agent rules show disk-space\n  belay-agent rules test my-pack.toml\n\nExit codes of test: 0 all rows hold, 1 some do not, 2 the file is no rule pack";
+
+/// What to do with rules.
+#[derive(Debug, clap::Subcommand)]
+pub enum RulesCommand {
+    /// List the rules by which this machine is judged
+    List {
+        /// A rule pack instead of the built-in one
+        #[arg(long, value_name = "FILE")]
+        pack: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one rule: what it looks at, when it speaks, what it says, and what stands behind it
+    Show {
+        /// The rule's name, as `rules list` shows it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// A rule pack instead of the built-in one
+        #[arg(long, value_name = "FILE")]
+        pack: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the test rows of a rule pack
+    Test {
+        /// The pack, a TOML file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A pack could not be had from a file.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("there is no file {path}", path = .0.display())]
+    NoFile(PathBuf),
+    #[error("{path}: {source}", path = path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{path}: the rule pack is not UTF-8 text", path = path.display())]
+    NotText { path: PathBuf },
+    #[error("{path}: {source}", path = path.display())]
+    Pack { path: PathBuf, source: PackError },
+    #[error("there is no rule {0:?}; `belay-agent rules list` names them all")]
+    NoRule(String),
+}
+
+/// Runs `rules`.
+pub fn run(command: RulesCommand, language: Language) -> anyhow::Result<Exit> {
+    let done = match command {
+        RulesCommand::List { pack, json } => with_pack(pack.as_deref(), |pack| list(pack, json, language)),
+        RulesCommand::Show { id, pack, json } => with_pack(pack.as_deref(), |pack| match pack.rule(&id) {
+            Some(rule) => show(pack, rule, json, language),
+            None => Err(Unusable::NoRule(plain(&id)).into()),
+        }),
+        RulesCommand::Test { file, json } => with_pack(Some(&file), |pack| test(pack, json, language)),
+    };
+    match done {
+        Err(error) if error.is::<Unusable>() => {
+            writeln!(io::stderr(), "belay-agent: {error}")?;
+            Ok(Exit::Usage)
+        }
+        done => done,
+    }
+}
+
+fn with_pack(file: Option<&Path>, then: impl FnOnce(&Pack) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    match file {
+        Some(path) => then(&read(path)?),
+        None => then(Pack::base()),
+    }
+}
+
+fn read(path: &Path) -> Result<Pack, Unusable> {
+    let max_bytes = u64::try_from(PACK_MAX_BYTES).unwrap_or(u64::MAX);
+    let bytes = data_file::read(path, max_bytes).map_err(|source| match source.kind() {
+        io::ErrorKind::FileTooLarge => {
+            Unusable::Pack { path: path.to_owned(), source: PackError::TooLarge(PACK_MAX_BYTES + 1) }
+        }
+        _ => Unusable::File { path: path.to_owned(), source },
+    })?;
+    let bytes = bytes.ok_or_else(|| Unusable::NoFile(path.to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|_| Unusable::NotText { path: path.to_owned() })?;
+    Pack::parse(&text).map_err(|source| Unusable::Pack { path: path.to_owned(), source })
+}
+
+fn list(pack: &Pack, json: bool, language: Language) -> anyhow::Result<Exit> {
+    let mut rules: Vec<&Rule> = pack.rules().iter().collect();
+    rules.sort_by_key(|rule| rule.id());
+    if json {
+        let rules: Vec<_> = rules.iter().map(|rule| rule.sheet()).collect();
+        return print(&serde_json::json!({ "pack": pack.pack_id(), "rules": rules }));
+    }
+    let id = pack.pack_id();
+    let (version, count) = (id.version.to_string(), rules.len().to_string());
+    let values = [("id", id.id.as_str()), ("version", &version), ("count", &count)];
+    let mut text = format!("{}\n", PACK.fill(language, &values));
+    let columns = rules.iter().map(|rule| rule.id().len()).max().unwrap_or_default();
+    for rule in rules {
+        let checks = rule.checks().text(language).replace("{subject}", "…");
+        let _ = writeln!(text, "  {:columns$}  {}  {}", rule.id(), levels(rule, language), plain(&checks));
+    }
+    write!(io::stdout().lock(), "{text}")?;
+    Ok(Exit::Done)
+}
+
+/// The worst level of a rule, as wide as the widest.
+fn levels(rule: &Rule, language: Language) -> String {
+    let worst = rule.sheet().raise.first().map_or(Severity::Ok, |(severity, _)| *severity);
+    let all = [Severity::Crit, Severity::Warn, Severity::Info].map(|severity| severity.phrase().text(language).width());
+    let word = worst.phrase().text(language);
+    let padding = all.into_iter().max().unwrap_or_default().saturating_sub(word.width());
+    format!("{word}{:padding$}", "")
+}
+
+fn show(pack: &Pack, rule: &Rule, json: bool, language: Language) -> anyhow::Result<Exit> {
+    let sheet = rule.sheet();
+    let docs = pack.docs(sheet.docs);
+    if json {
+        return print(&serde_json::json!({ "pack": pack.pack_id(), "rule": sheet, "docs": docs }));
+    }
+    let colour = Colour::of(&io::stdout());
+    let mut text = String::new();
+    let mut row = |label: &Phrase, value: &str| {
+        if !value.is_empty() {
+            let label = label.text(language);
+            let padding = LABEL_COLUMNS.saturating_sub(label.width()).max(1);
+            let mut lines = wrap(&plain(value), PAGE_COLUMNS - LABEL_COLUMNS - 2).into_iter();
+            let first = lines.next().unwrap_or_default();
+            let _ = writeln!(text, "  {}{:padding$}{first}", colour.paint(Style::Dim, label), "");
+            for line in lines {
+                let _ = writeln!(text, "  {:LABEL_COLUMNS$}{line}", "");
+            }
+        }
+    };
+    row(&RULE, sheet.id);
+    row(&CHECKS, &sheet.checks.text(language).replace("{subject}", "…"));
+    row(&EACH, &sheet.each.map(|(list, name)| format!("{name} ∈ {list}")).unwrap_or_default());
+    row(&WHEN, sheet.when.unwrap_or_default());
+    row(&NEEDS, &sheet.needs.join(", "));
+    for (severity, condition) in &sheet.raise {
+        row(&severity.phrase(), condition);
+    }
+    row(&CLEAR, sheet.clear.unwrap_or_default());
+    let (reports, seconds) = (sheet.hold.reports.to_string(), sheet.hold.seconds.to_string());
+    let hold = if sheet.hold == Default::default() { None } else { Some(HOLD_FOR) };
+    let values = [("reports", reports.as_str()), ("seconds", &seconds)];
+    row(&HOLD, &hold.map(|hold| hold.fill(language, &values)).unwrap_or_default());
+    let names =
+        |names: &[belay_protocol::bounded::Name]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    row(&SILENT_WHEN, &names(sheet.silent_when));
+    row(&UNKNOWN_WITH, &names(sheet.unknown_with));
+    row(&CONFIDENCE, sheet.confidence.phrase().text(language));
+    row(&SOURCE, sheet.source);
+    row(&TITLE, sheet.title.text(language));
+    row(&REMEDY, sheet.remedy.text(language));
+    row(&FIXES, &names(sheet.fixes));
+    row(&ROWS, &sheet.rows.to_string());
+    match docs {
+        Some(docs) => {
+            let _ = writeln!(text, "\n{}", colour.paint(Style::Bold, plain(docs.title.text(language))));
+            for line in wrap(&plain(docs.text.text(language)), PAGE_COLUMNS - 2) {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+        None => row(&DOCS, sheet.docs),
+    }
+    write!(io::stdout().lock(), "{text}")?;
+    Ok(Exit::Done)
+}
+
+fn test(pack: &Pack, json: bool, language: Language) -> anyhow::Result<Exit> {
+    let (mistakes, rows) = (pack.run_tests(), pack.row_count());
+    if json {
+        let outcome = serde_json::json!({
+            "pack": pack.pack_id(),
+            "rules": pack.rules().len(),
+            "rows": rows,
+            "mistakes": mistakes,
+        });
+        print(&outcome)?;
+    } else {
+        let mut out = io::stdout().lock();
+        for mistake in &mistakes {
+            writeln!(out, "{}", plain(&mistake.to_string()))?;
+        }
+        let (rules, rows, wrong) = (pack.rules().len().to_string(), rows.to_string(), mistakes.len().to_string());
+        let values = [("rules", rules.as_str()), ("rows", &rows), ("wrong", &wrong)];
+        let told = if mistakes.is_empty() { &ROWS_HOLD } else { &ROWS_FAIL };
+        writeln!(out, "{}", told.fill(language, &values))?;
+    }
+    Ok(if mistakes.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn print(value: &serde_json::Value) -> anyhow::Result<Exit> {
+    writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(value)?)?;
+    Ok(Exit::Done)
+}
+
+const LABEL_COLUMNS: usize = 18;
+
+const PACK: Phrase =
+    Phrase { en: "{id}, version {version}: {count} rules", zh: "{id}，版本 {version}：{count} 条规则" };
+const RULE: Phrase = Phrase { en: "rule", zh: "规则" };
+const CHECKS: Phrase = Phrase { en: "looks at", zh: "检查" };
+const EACH: Phrase = Phrase { en: "for each", zh: "逐项" };
+const WHEN: Phrase = Phrase { en: "applies when", zh: "适用条件" };
+const NEEDS: Phrase = Phrase { en: "must know", zh: "所需事实" };
+const CLEAR: Phrase = Phrase { en: "goes when", zh: "解除条件" };
+const HOLD: Phrase = Phrase { en: "waits for", zh: "持续条件" };
+const HOLD_FOR: Phrase =
+    Phrase { en: "{reports} surveys in a row and {seconds} s", zh: "连续 {reports} 次检查且满 {seconds} 秒" };
+const SILENT_WHEN: Phrase = Phrase { en: "silent beside", zh: "出现时静默" };
+const UNKNOWN_WITH: Phrase = Phrase { en: "same source as", zh: "同一来源" };
+const CONFIDENCE: Phrase = Phrase { en: "confidence", zh: "可信度" };
+const SOURCE: Phrase = Phrase { en: "source", zh: "阈值来源" };
+const TITLE: Phrase = Phrase { en: "says", zh: "提示" };
+const REMEDY: Phrase = Phrase { en: "remedy", zh: "处理" };
+const FIXES: Phrase = Phrase { en: "fixes", zh: "修复项" };
+const ROWS: Phrase = Phrase { en: "test rows", zh: "测试行" };
+const DOCS: Phrase = Phrase { en: "more", zh: "更多" };
+const ROWS_HOLD: Phrase =
+    Phrase { en: "{rules} rules, {rows} rows: all hold", zh: "{rules} 条规则，{rows} 行测试：全部通过" };
+const ROWS_FAIL: Phrase = Phrase {
+    en: "{rules} rules, {rows} rows: {wrong} mistakes",
+    zh: "{rules} 条规则，{rows} 行测试：{wrong} 处错误",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(command: RulesCommand) -> Exit {
+        run(command, Language::Chinese).unwrap()
+    }
+
+    #[test]
+    fn every_rule_of_the_base_pack_can_be_shown() {
+        for json in [false, true] {
+            assert_eq!(exit(RulesCommand::List { pack: None, json }), Exit::Done);
+            for rule in Pack::base().rules() {
+                let id = rule.id().to_owned();
+                assert_eq!(exit(RulesCommand::Show { id, pack: None, json }), Exit::Done);
+            }
+        }
+        assert_eq!(exit(RulesCommand::Show { id: "none".to_owned(), pack: None, json: false }), Exit::Usage);
+    }
+
+    #[test]
+    fn rows_that_hold_rows_that_fail_and_files_that_are_no_pack_end_differently() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |text: &[u8], expected| {
+            let file = dir.path().join("pack.toml");
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(exit(RulesCommand::Test { file, json: false }), expected);
+        };
+        let base = Pack::base_text();
+        check(base.as_bytes(), Exit::Done);
+        check(base.replacen("expect = \"crit\"", "expect = \"info\"", 1).as_bytes(), Exit::Failed);
+        check(base.replacen("raise.warn = \"", "raise.warn = \"(", 1).as_bytes(), Exit::Usage);
+        check(b"not = [toml", Exit::Usage);
+        check(&[0xff, 0xfe], Exit::Usage);
+        check(&vec![b' '; PACK_MAX_BYTES + 1], Exit::Usage);
+        let file = dir.path().join("missing.toml");
+        assert_eq!(exit(RulesCommand::Test { file, json: true }), Exit::Usage);
+    }
+}
