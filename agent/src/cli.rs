@@ -167,7 +167,8 @@ async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit>
     };
     // A captured tree is another machine: what was seen here says nothing about it.
     let data_dir = crate::paths::default_data_dir().ok().filter(|_| options.root.is_none());
-    let rulebook = Arc::new(data_dir.as_deref().map(Rulebook::in_data_dir).unwrap_or_default());
+    let rulebook =
+        Arc::new(data_dir.as_deref().map(|dir| Rulebook::in_data_dir(dir).of_only_desk(dir)).unwrap_or_default());
     let watch = Look {
         root: options.root,
         language,

@@ -41,7 +41,7 @@ use crate::terminal::{Colour, plain};
 
 pub use error::JoinError;
 pub use meeting::Invitation;
-use meeting::{Meeting, Talk, Way};
+use meeting::{Meeting, Renewal, Talk, Way};
 
 /// What the customer asked for on the command line.
 #[derive(Debug, Clone)]
@@ -162,12 +162,10 @@ impl Visit<'_> {
         let (mut talk, session, admitted) = self.way.while_there(&desk, redeeming).await?;
 
         let grants = self.grants(&admitted);
-        let survey = looking.await.map_err(|error| JoinError::local(&error))?;
+        let (survey, rulebook) = tokio::join!(looking, self.rulebook(person, &mut talk));
         let survey = survey.map_err(|error| JoinError::local(&error))?;
-        let rulebook = Arc::new(match &self.options.root {
-            None => Rulebook::in_data_dir(&self.options.data),
-            Some(_) => Rulebook::default(),
-        });
+        let survey = survey.map_err(|error| JoinError::local(&error))?;
+        let rulebook = Arc::new(rulebook?);
         let redacted = prepare(survey, Arc::clone(&rulebook), &session, self.way)?;
         rulebook.keep(redacted.standing());
         let request = Request {
@@ -217,6 +215,30 @@ impl Visit<'_> {
         talk.leave(&session).await;
         tell(person, &SENT.fill(language, &[("desk", &receipt.desk), ("ticket", &receipt.ticket)]));
         Ok(Joined::Filed(receipt))
+    }
+
+    /// What the survey is judged by: the newest rules that the desk has and this machine can trust.
+    async fn rulebook(&self, person: &mut Person, talk: &mut Talk) -> Result<Rulebook, JoinError> {
+        let (data, organization) = (&self.options.data, &self.invitation.organization);
+        let language = self.options.language;
+        // A captured tree is another machine: what was seen here says nothing about it.
+        let here = self.options.root.is_none();
+        let rulebook = if here { Rulebook::in_data_dir(data) } else { Rulebook::default() };
+        let mut rulebook = rulebook.of_desk(data, organization);
+        match talk.renew_rules(&mut rulebook, data, organization).await {
+            Ok(Renewal::None) => {}
+            Ok(Renewal::Renewed(version)) => {
+                tell(person, &RULES_RENEWED.fill(language, &[("version", &version.to_string())]));
+            }
+            Ok(Renewal::Refused(refusal)) => {
+                tracing::warn!(%refusal, "the desk's rules are refused");
+                tell(person, &RULES_REFUSED.fill(language, &[("why", &plain(&refusal.sentence(language)))]));
+            }
+            // Whoever is lost may come back; the rules in use do until then.
+            Err(error) if error.is_passing() => tracing::info!(%error, "no newer rules"),
+            Err(error) => return Err(error),
+        }
+        Ok(rulebook)
     }
 
     /// Meets the desk for the first time. One that goes while it is being met, as at a restart, may come back.
@@ -595,6 +617,14 @@ const RESUMED: Phrase =
 const SENT: Phrase = Phrase {
     en: "Done: {desk} has your report for ticket {ticket}. The connection is closed; nothing else was sent.",
     zh: "完成：{desk} 已收到工单 {ticket} 的报告。连接已关闭，未发送其他内容。",
+};
+const RULES_RENEWED: Phrase = Phrase {
+    en: "Your support desk gave newer rules (version {version}); they are signed and used from now on.",
+    zh: "支持台提供了更新的检查规则（版本 {version}），签名有效，即日起使用。",
+};
+const RULES_REFUSED: Phrase = Phrase {
+    en: "Your support desk offered rules that are not used: {why}. The rules in use stay.",
+    zh: "支持台提供的检查规则未被采用：{why}。继续使用现有规则。",
 };
 const DECLINED: Phrase =
     Phrase { en: "You did not agree. Nothing was sent.", zh: "您未同意。未发送任何内容。" };

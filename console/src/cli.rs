@@ -28,6 +28,7 @@ use crate::local::{Local, LocalError, LocalPath, LocalRequest};
 use crate::number::TicketNumber;
 use crate::policy::Role;
 
+mod rules;
 mod text;
 
 /// The support desk: tickets, invites, reports and findings, and the web console over them.
@@ -74,6 +75,12 @@ enum Command {
         after_help = "Example:\n  belay-console device list\n  belay-console device revoke 7 --reason 'Stolen'"
     )]
     Device(Device),
+    /// Sign and publish rule packs, and judge stored reports again
+    #[command(
+        subcommand,
+        after_help = "Example:\n  belay-console rules publish our-rules.toml\n  belay-console rules rerun --ticket BL-10001-4"
+    )]
+    Rules(rules::Rules),
     /// Manage the users of the desk
     #[command(subcommand, after_help = "Example:\n  belay-console user add eva --role technician")]
     User(User),
@@ -279,6 +286,7 @@ impl Command {
             Self::Serve(serve) => serve.run(language).await,
             Self::Ticket(ticket) => ticket.run(language).await,
             Self::Device(device) => device.run(language).await,
+            Self::Rules(rules) => rules.run(language).await,
             Self::User(user) => user.run(language).await,
             Self::Audit(audit) => audit.run(language).await,
         }

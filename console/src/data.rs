@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use belay_protocol::bounded::Name;
 use belay_protocol::delegation::Delegation;
-use belay_protocol::limits::DELEGATION_MAX_DAYS;
+use belay_protocol::limits::{DELEGATION_MAX_DAYS, RULES_DELEGATION_MAX_DAYS};
+use belay_protocol::signed_pack::RulesDelegation;
 use belay_protocol::{ConsoleKey, OrganizationKey};
 use belay_relay::identity::{Identity, IdentityError};
 
 use crate::clock::UnixMillis;
+use crate::rules::Signer;
 use crate::secret::{ServerKey, ServerKeyError, write_private};
 
 /// Where everything of a desk is kept.
@@ -39,6 +41,9 @@ pub enum DataError {
     /// The organization key is kept elsewhere, and its word for this console has run out.
     #[error("the organization's delegation to this console has expired: bring organization.key back and start again")]
     DelegationExpired,
+    /// The organization key is kept elsewhere, and its word for the key that signs rules is missing or has run out.
+    #[error("the organization key is not here to let a key sign rules: bring organization.key back and try again")]
+    RulesDelegationMissing,
     /// A key could not be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -170,6 +175,32 @@ impl DataDirectory {
         Ok(delegation)
     }
 
+    /// The key that signs rule packs. It is made when it is first asked for, while the organization key is here to vouch
+    /// for it, and needs no console: the lock is not taken.
+    pub fn rules_signer(&self, now: UnixMillis) -> Result<Signer, DataError> {
+        if !self.desk_file().try_exists()? {
+            return Err(DataError::NotInitialized(self.0.clone()));
+        }
+        let key = Identity::load_or_create(&self.0.join(RULES_KEY))?;
+        let path = self.0.join(RULES_DELEGATION);
+        let current: Option<RulesDelegation> = if path.exists() { Some(self.read_json(&path)?) } else { None };
+        let current = current.filter(|current| current.signer == key.rules_key());
+        let left = current.map(|current| UnixMillis(current.not_after_unix_ms).since(now)).unwrap_or_default();
+        let organization = self.0.join(ORGANIZATION_KEY);
+        let delegation = match current {
+            Some(current) if left > RENEW_RULES_WITH_LESS_THAN => current,
+            _ if organization.exists() => {
+                let until = now.plus(RULES_DELEGATION_LIFE).0;
+                let delegation = Identity::load(&organization)?.delegate_rules(key.rules_key(), until);
+                write_private(&path, &json(&delegation))?;
+                delegation
+            }
+            Some(current) if !left.is_zero() => current,
+            _ => return Err(DataError::RulesDelegationMissing),
+        };
+        Ok(Signer { key, delegation })
+    }
+
     fn lock(&self) -> Result<File, DataError> {
         let file = File::options().write(true).create(true).truncate(false).open(self.0.join("lock"))?;
         match file.try_lock() {
@@ -200,9 +231,16 @@ const ORGANIZATION_KEY: &str = "organization.key";
 const CONSOLE_KEY: &str = "console.key";
 const SERVER_KEY: &str = "server.key";
 const DELEGATION: &str = "delegation.json";
+const RULES_KEY: &str = "rules.key";
+const RULES_DELEGATION: &str = "rules-delegation.json";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DELEGATION_LIFE: Duration = Duration::from_secs(DAY.as_secs() * DELEGATION_MAX_DAYS.unsigned_abs());
+
+const RULES_DELEGATION_LIFE: Duration = Duration::from_secs(DAY.as_secs() * RULES_DELEGATION_MAX_DAYS.unsigned_abs());
+
+/// What is published today should be offered for half a year.
+const RENEW_RULES_WITH_LESS_THAN: Duration = Duration::from_secs(DAY.as_secs() * 183);
 
 /// A console that is restarted once a month never runs out.
 const RENEW_WITH_LESS_THAN: Duration = Duration::from_secs(DAY.as_secs() * 45);
@@ -241,6 +279,24 @@ mod tests {
         fs_err::remove_file(directory.desk_file()).unwrap();
         fs_err::remove_file(directory.path().join(DELEGATION)).unwrap();
         assert_eq!(directory.initialize(&desk(), NOW).unwrap().organization(), organization);
+    }
+
+    #[test]
+    fn rules_are_signed_by_a_key_of_their_own_that_needs_the_organization_key_once_in_a_while() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::at(parent.path());
+        assert!(matches!(directory.rules_signer(NOW), Err(DataError::NotInitialized(_))));
+        let held = directory.initialize(&desk(), NOW).unwrap();
+        let first = directory.rules_signer(NOW).unwrap();
+        assert_ne!(first.key.public_key(), held.identity.public_key());
+        assert_eq!(first.delegation.organization, held.organization());
+        assert_eq!(directory.rules_signer(NOW.plus(DAY)).unwrap().delegation, first.delegation);
+        let renewed = directory.rules_signer(NOW.plus(DAY * 200)).unwrap().delegation;
+        assert_eq!((renewed.signer, renewed == first.delegation), (first.delegation.signer, false));
+        fs_err::remove_file(directory.path().join(ORGANIZATION_KEY)).unwrap();
+        assert_eq!(directory.rules_signer(NOW.plus(DAY * 500)).unwrap().delegation, renewed);
+        let late = directory.rules_signer(NOW.plus(DAY * 566));
+        assert!(matches!(late, Err(DataError::RulesDelegationMissing)));
     }
 
     #[test]

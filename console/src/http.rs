@@ -31,6 +31,7 @@ mod guard;
 mod live;
 mod problem;
 mod request;
+mod rules;
 mod sign_in;
 mod tickets;
 mod ui;
@@ -75,6 +76,9 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/devices/{id}", Action::ReadDesk),
     (Method::POST, "/api/v1/devices/{id}/revoke", Action::RevokeDevices),
     (Method::POST, "/api/v1/devices/{id}/restore", Action::RevokeDevices),
+    (Method::GET, "/api/v1/rules", Action::ReadDesk),
+    (Method::POST, "/api/v1/rules", Action::PublishRules),
+    (Method::POST, "/api/v1/rules/rerun", Action::ReadDesk),
     (Method::GET, "/api/v1/events", Action::ReadDesk),
     (Method::GET, "/api/v1/users", Action::ReadUsers),
     (Method::POST, "/api/v1/users", Action::ManageUsers),
@@ -188,6 +192,8 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(devices::show))
         .routes(routes!(devices::revoke))
         .routes(routes!(devices::restore))
+        .routes(routes!(rules::list, rules::publish))
+        .routes(routes!(rules::rerun))
         .routes(routes!(live::events))
         .routes(routes!(about::users, about::add_user))
         .routes(routes!(about::audit))

@@ -14,6 +14,7 @@ mod listen;
 pub mod local;
 pub mod number;
 pub mod policy;
+pub mod rules;
 pub mod secret;
 mod session;
 pub mod store;

@@ -32,6 +32,8 @@ pub enum Action {
     InviteCustomers,
     /// Shut a device out for good, and let it in again.
     RevokeDevices,
+    /// Give the desk's devices newer rules.
+    PublishRules,
     /// Create users and give them roles.
     ManageUsers,
     /// See the users of the desk.
@@ -48,6 +50,7 @@ impl Action {
         Self::WorkOnTickets,
         Self::InviteCustomers,
         Self::RevokeDevices,
+        Self::PublishRules,
         Self::ManageUsers,
         Self::ReadUsers,
         Self::ReadAudit,
@@ -72,6 +75,7 @@ pub const fn allows(role: Role, action: Action) -> bool {
                 | WorkOnTickets
                 | InviteCustomers
                 | RevokeDevices
+                | PublishRules
                 | ManageUsers
                 | ReadUsers
                 | ReadAudit
@@ -86,7 +90,13 @@ mod tests {
 
     #[test]
     fn an_auditor_changes_nothing_and_only_an_admin_manages_users() {
-        let changing = [Action::WorkOnTickets, Action::InviteCustomers, Action::RevokeDevices, Action::ManageUsers];
+        let changing = [
+            Action::WorkOnTickets,
+            Action::InviteCustomers,
+            Action::RevokeDevices,
+            Action::PublishRules,
+            Action::ManageUsers,
+        ];
         for action in changing {
             assert!(!allows(Role::Auditor, action), "{action:?}");
         }

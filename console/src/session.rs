@@ -14,6 +14,7 @@ use belay_protocol::message::{
 };
 use belay_protocol::report::{Report, Section};
 use belay_protocol::session::{ConsoleEvent, ConsoleSession, Violation};
+use belay_protocol::signed_pack::PackId;
 use belay_protocol::{DeviceKey, codec};
 use belay_relay::client::{Arrival, Link, Phase, Session};
 use belay_relay::close::Close;
@@ -24,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::UnixMillis;
 use crate::desk::Shared;
+use crate::rules;
 use crate::store::{
-    Actor, EndReason, FileError, NewConsent, NewContents, NewFinding, RedeemError, Redeemed, SessionError, SessionId,
-    Severity, StoreError, Withheld,
+    Actor, EndReason, FileError, NewConsent, NewContents, NewFinding, PublishedPack, RedeemError, Redeemed,
+    SessionError, SessionId, Severity, StoreError, Withheld,
 };
 use crate::ticket::TicketState;
 
@@ -158,6 +160,8 @@ struct Talk {
     session: ConsoleSession,
     sender: Sender<ConsoleMessage>,
     arrivals: Arrivals<AgentMessage>,
+    /// The rules that the device may take.
+    offered: Option<PublishedPack>,
 }
 
 impl Talk {
@@ -168,7 +172,7 @@ impl Talk {
         let introduction =
             session.introduce(shared.introduction.clone()).expect("a new session begins with the introduction");
         sender.send(&introduction).await?;
-        Ok(Self { transport, session, sender, arrivals: receiver.arrivals() })
+        Ok(Self { transport, session, sender, arrivals: receiver.arrivals(), offered: None })
     }
 
     /// Takes the code. `None` when it was not good, and then the device has been told; the answer to a good one is
@@ -276,10 +280,33 @@ impl Talk {
                         return Ok(Ended::By(EndReason::Customer));
                     }
                     ConsoleEvent::Left => return Ok(Ended::By(EndReason::Done)),
+                    ConsoleEvent::RulesAsked(has) => self.offer_rules(shared, &has).await?,
+                    ConsoleEvent::RulesTaken => self.send_rules().await?,
                     ConsoleEvent::Redeem(_) => return Err(Broken::Protocol("a second code".to_owned())),
                 }
             }
         }
+    }
+
+    /// Offers the newest rules when they are newer than those that the device has.
+    async fn offer_rules(&mut self, shared: &Shared, has: &PackId) -> Result<(), Broken> {
+        let now = shared.store.clock().now().0;
+        let newest = shared.store.newest_pack(&has.id).await?;
+        // A device would refuse what the signer may not sign any more.
+        self.offered = newest
+            .filter(|newest| newest.pack.version > has.version && newest.proof.delegation.not_after_unix_ms > now);
+        let offer = self.offered.as_ref().map(|newest| rules::offer(newest.pack.clone(), &newest.text, newest.proof));
+        let answer = self.session.answer_rules(offer).map_err(|_| Broken::Lost)?;
+        Ok(self.sender.send(&answer).await?)
+    }
+
+    /// Sends the rules that the device has taken.
+    async fn send_rules(&mut self) -> Result<(), Broken> {
+        let Some(offered) = self.offered.take() else { return Ok(()) };
+        for part in self.session.rules_parts(offered.text.as_bytes()).map_err(|_| Broken::Lost)? {
+            self.sender.send(&part).await?;
+        }
+        Ok(())
     }
 
     /// The report's bytes, from a channel of their own.
@@ -434,7 +461,8 @@ fn contents(device: &DeviceKey, report: &Report) -> NewContents {
         }
         _ => None,
     });
-    NewContents { findings: findings.unwrap_or_default(), withheld: withheld.collect() }
+    let ok = report.findings().map_or(0, |findings| findings.ok);
+    NewContents { findings: findings.unwrap_or_default(), ok, withheld: withheld.collect() }
 }
 
 /// The name of an enum's variant as it stands in JSON.

@@ -27,6 +27,7 @@ mod model;
 mod once;
 mod reports;
 mod revocations;
+mod rule_packs;
 mod sessions;
 mod throttle;
 mod tickets;
@@ -46,6 +47,7 @@ pub use model::*;
 pub use once::{Once, OnceError};
 pub use reports::FileError;
 pub use revocations::RevokeError;
+pub use rule_packs::PublishError;
 pub use sessions::SessionError;
 pub use tickets::{ChangeError, TicketFilter};
 

@@ -11,6 +11,7 @@ use crate::id::DeviceKey;
 use crate::lang::{Language, Phrase};
 use crate::limits;
 use crate::report::{Https, PnpProblem, Taint, Why};
+pub use crate::signed_pack::PackId;
 
 /// What the rules made of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,15 +34,6 @@ impl Findings {
         }
         self.found.iter().filter(|finding| finding.severity == severity).count()
     }
-}
-
-/// Which rules were applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackId {
-    /// The pack's name.
-    pub id: Name,
-    /// Its version; a higher one replaces a lower one.
-    pub version: u32,
 }
 
 /// A judgement on one subject.

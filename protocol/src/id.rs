@@ -75,6 +75,10 @@ key!(
     OrganizationKey
 );
 key!(
+    /// The public key that signs an organization's rule packs; the organization key vouches for it.
+    RulesKey
+);
+key!(
     /// The public key of a relay.
     RelayKey
 );

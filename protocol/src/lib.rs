@@ -25,9 +25,10 @@ pub mod resume;
 #[cfg(feature = "report")]
 pub mod rules;
 pub mod session;
+pub mod signed_pack;
 pub mod version;
 pub mod well_known;
 
 pub use bounded::{BoundedVec, Text};
-pub use id::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RouteId, RouteSalt};
+pub use id::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RouteId, RouteSalt, RulesKey};
 pub use lang::{Language, Phrase};

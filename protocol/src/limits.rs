@@ -84,3 +84,13 @@ pub const CODE_LIFE_SECONDS: i64 = 15 * 60;
 
 /// Days for which a delegation of the organization key to a console key may hold.
 pub const DELEGATION_MAX_DAYS: i64 = 90;
+
+/// Days for which a key may sign rule packs. Longer than a console's, because it can say nothing but rules, and because
+/// packs that were published must stay good until the next.
+pub const RULES_DELEGATION_MAX_DAYS: i64 = 366;
+
+/// Bytes of one rule pack's file. The base pack has some 160 KB.
+pub const RULE_PACK_MAX_BYTES: usize = 256 * 1024;
+
+/// Bytes of a rule pack in one message: half a frame.
+pub const RULES_PART_MAX_BYTES: usize = 32 * 1024;

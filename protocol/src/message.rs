@@ -11,7 +11,8 @@ use crate::delegation::Delegation;
 use crate::id::{DeviceKey, OrganizationKey, RouteSalt};
 use crate::invite::{Code, InviteSecret};
 use crate::lang::Language;
-use crate::limits::MAX_CAPABILITIES;
+use crate::limits::{MAX_CAPABILITIES, RULES_PART_MAX_BYTES};
+use crate::signed_pack::{PackId, PackOffer};
 use crate::well_known::{MAX_RELAYS, WellKnownRelay};
 
 /// The id that an agent draws for a report, so that sending it again after a lost answer does not file it twice.
@@ -33,6 +34,10 @@ pub enum AgentMessage {
     Decline,
     /// The agent leaves; the session is over.
     Bye,
+    /// The rules by which the agent judges, once, after the code was accepted: asks for newer ones.
+    Rules(PackId),
+    /// The offered rules may come.
+    TakeRules,
 }
 
 /// A code on its way to the console that minted it.
@@ -86,6 +91,12 @@ pub enum ConsoleMessage {
     /// Where else the desk can be met in this session, after the code was accepted; a link names one relay only. A later
     /// list takes the place of an earlier one. What is not written properly is ignored.
     Relays(BoundedVec<WellKnownRelay, MAX_RELAYS>),
+    /// The desk has no newer rules.
+    NoNewerRules,
+    /// The desk has newer rules. They come when the agent takes them.
+    NewerRules(Box<PackOffer>),
+    /// The next bytes of the rules that were taken.
+    RulesPart(BoundedVec<u8, RULES_PART_MAX_BYTES>),
 }
 
 /// Who a desk says it is. Only the delegation is proof; the name and the host are claims.
@@ -290,8 +301,9 @@ mod tests {
     use super::*;
     use crate::codec;
     use crate::delegation::Signature;
-    use crate::id::ConsoleKey;
+    use crate::id::{ConsoleKey, RulesKey};
     use crate::limits::FRAME_MAX_BYTES;
+    use crate::signed_pack::{PackProof, RulesDelegation};
 
     fn golden<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(value: T, hex: &str) {
         let bytes = codec::encode(&value, FRAME_MAX_BYTES).unwrap();
@@ -326,6 +338,9 @@ mod tests {
         );
         golden(AgentMessage::Decline, "02");
         golden(AgentMessage::Bye, "03");
+        let pack = PackId { id: name("base"), version: 2 };
+        golden(AgentMessage::Rules(pack.clone()), "04046261736502");
+        golden(AgentMessage::TakeRules, "05");
         let delegation = Delegation {
             organization: OrganizationKey([1; 32]),
             console: ConsoleKey([2; 32]),
@@ -355,6 +370,18 @@ mod tests {
         golden(ConsoleMessage::Ended(EndReason::Violation), "0404");
         let relays = vec![WellKnownRelay { address: name("h:1"), key: name("k") }].try_into().unwrap();
         golden(ConsoleMessage::Relays(relays), "050103683a31016b");
+        golden(ConsoleMessage::NoNewerRules, "06");
+        let rules = RulesDelegation {
+            organization: OrganizationKey([1; 32]),
+            signer: RulesKey([2; 32]),
+            not_after_unix_ms: -1,
+            signature: Signature::from_bytes(&[3; 64]),
+        };
+        let proof = PackProof { delegation: rules, signature: Signature::from_bytes(&[4; 64]) };
+        let offer = PackOffer { pack, size_bytes: 300, sha256: [5; 32], proof };
+        let proof = format!("{}{}01{}{}", "01".repeat(32), "02".repeat(32), "03".repeat(64), "04".repeat(64));
+        golden(ConsoleMessage::NewerRules(Box::new(offer)), &format!("07046261736502fb2c01{}{proof}", "05".repeat(32)));
+        golden(ConsoleMessage::RulesPart(vec![7, 8].try_into().unwrap()), "08020708");
         golden(StreamHeader::Report(id), &format!("00{ab}"));
         let salt = RouteSalt([9; 16]);
         let peer = PeerRoute { key: [8; 32], salt };

@@ -23,12 +23,14 @@ mod expr;
 mod facts;
 mod pack;
 mod sheet;
+mod signed;
 mod standing;
 
 pub use expr::{EXPRESSION_MAX_BYTES, ExpressionError};
 pub use facts::Facts;
 pub use pack::{Docs, Mistake, PACK_MAX_BYTES, Pack, PackError, Rule};
 pub use sheet::RuleSheet;
+pub use signed::{PackRefusal, Verify, accept, check_offer, reopen};
 pub use standing::{Hold, Kept, Standing};
 
 use expr::Scope;

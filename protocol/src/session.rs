@@ -14,6 +14,9 @@
 //! From `Admitted` to `Open` the console may also name further relays, which an agent takes from `Deciding` to `Open`;
 //! neither changes its state by it.
 //!
+//! Beside that, between `Deciding` and `Open` and once in a session, rules may be renewed: the agent says which it has, the
+//! console offers newer ones or says that it has none, the agent takes them, and exactly the offered bytes come.
+//!
 //! Invariants: no code is sent before the desk's introduction; no report is offered without a grant for the survey, and
 //! none is accepted without an offer; nothing follows an end. There is no way to ask for anything that was not granted,
 //! because grants are held by the agent.
@@ -22,10 +25,11 @@ use sha2::{Digest, Sha256};
 
 use crate::bounded::BoundedVec;
 use crate::consent::{Capability, Grant};
-use crate::limits::REPORT_MAX_BYTES;
+use crate::limits::{REPORT_MAX_BYTES, RULE_PACK_MAX_BYTES, RULES_PART_MAX_BYTES};
 use crate::message::{
     Admitted, AgentMessage, Consent, ConsoleMessage, EndReason, Introduction, Redeem, Refusal, ReportId, ReportOffer,
 };
+use crate::signed_pack::{PackId, PackOffer};
 use crate::well_known::{MAX_RELAYS, WellKnownRelay};
 
 /// The peer did something that the table does not allow. The connection is closed.
@@ -63,6 +67,17 @@ enum AgentState {
 pub struct AgentSession {
     state: AgentState,
     grants: Vec<Grant>,
+    rules: AgentRules,
+}
+
+/// How far the renewal of rules is, seen by the agent.
+#[derive(Debug)]
+enum AgentRules {
+    NotAsked,
+    Asked,
+    Offered(Box<PackOffer>),
+    Arriving { size_bytes: usize, bytes: Vec<u8> },
+    Settled,
 }
 
 /// What a message from the console means for the agent.
@@ -80,17 +95,29 @@ pub enum AgentEvent {
     AlsoAt(BoundedVec<WellKnownRelay, MAX_RELAYS>),
     /// The session is over.
     Ended(EndReason),
+    /// Nothing else to learn about rules: the desk has no newer ones.
+    NoNewerRules,
+    /// Check the offer, then take the rules or leave them.
+    RulesOffered(Box<PackOffer>),
+    /// A part of the rules has come, and others follow.
+    RulesComing,
+    /// All bytes of the rules, as many as were offered. Whether they are the ones is the caller's to check.
+    RulesCame(Vec<u8>),
 }
 
 impl Default for AgentSession {
     fn default() -> Self {
-        Self { state: AgentState::Greeted, grants: Vec::new() }
+        Self { state: AgentState::Greeted, grants: Vec::new(), rules: AgentRules::NotAsked }
     }
 }
 
 impl AgentSession {
     /// Takes a message of the console.
     pub fn receive(&mut self, message: ConsoleMessage) -> Result<AgentEvent, Violation> {
+        let message = match self.receive_rules(message) {
+            Ok(event) => return event,
+            Err(message) => message,
+        };
         let (state, event) = match (self.state, message) {
             (AgentState::Greeted, ConsoleMessage::Introduction(desk)) => {
                 (AgentState::Introduced, AgentEvent::DeskIntroduced(desk))
@@ -119,6 +146,57 @@ impl AgentSession {
         }
         self.state = state;
         Ok(event)
+    }
+
+    /// Takes a message about rules; gives any other back.
+    fn receive_rules(&mut self, message: ConsoleMessage) -> Result<Result<AgentEvent, Violation>, ConsoleMessage> {
+        let (rules, event) = match (std::mem::replace(&mut self.rules, AgentRules::Settled), message) {
+            (AgentRules::Asked, ConsoleMessage::NoNewerRules) => (AgentRules::Settled, AgentEvent::NoNewerRules),
+            (AgentRules::Asked, ConsoleMessage::NewerRules(offer)) => {
+                (AgentRules::Offered(offer.clone()), AgentEvent::RulesOffered(offer))
+            }
+            (AgentRules::Arriving { size_bytes, mut bytes }, ConsoleMessage::RulesPart(part))
+                if !part.is_empty() && bytes.len() + part.len() <= size_bytes =>
+            {
+                bytes.extend_from_slice(&part);
+                match bytes.len() == size_bytes {
+                    true => (AgentRules::Settled, AgentEvent::RulesCame(bytes)),
+                    false => (AgentRules::Arriving { size_bytes, bytes }, AgentEvent::RulesComing),
+                }
+            }
+            (_, ConsoleMessage::NoNewerRules | ConsoleMessage::NewerRules(_) | ConsoleMessage::RulesPart(_)) => {
+                self.close();
+                return Ok(Err(Violation::OutOfTurn));
+            }
+            (rules, message) => {
+                self.rules = rules;
+                return Err(message);
+            }
+        };
+        self.rules = rules;
+        Ok(Ok(event))
+    }
+
+    /// Says which rules the agent has, and asks for newer ones; once in a session, after the code was accepted.
+    pub fn ask_for_rules(&mut self, has: PackId) -> Result<AgentMessage, NotNow> {
+        match (self.state, &self.rules) {
+            (AgentState::Deciding, AgentRules::NotAsked) => {
+                self.rules = AgentRules::Asked;
+                Ok(AgentMessage::Rules(has))
+            }
+            _ => Err(NotNow),
+        }
+    }
+
+    /// Takes the rules that are offered. The caller has checked the offer; one of nothing or of too much is never taken.
+    pub fn take_rules(&mut self) -> Result<AgentMessage, NotNow> {
+        let AgentRules::Offered(offer) = &self.rules else { return Err(NotNow) };
+        let size_bytes = usize::try_from(offer.size_bytes).unwrap_or(usize::MAX);
+        if self.is_closed() || size_bytes == 0 || size_bytes > RULE_PACK_MAX_BYTES {
+            return Err(NotNow);
+        }
+        self.rules = AgentRules::Arriving { size_bytes, bytes: Vec::new() };
+        Ok(AgentMessage::TakeRules)
     }
 
     /// Sends the code. The caller has checked the desk's delegation.
@@ -194,6 +272,16 @@ struct Incoming {
 #[derive(Debug)]
 pub struct ConsoleSession {
     state: ConsoleState,
+    rules: ConsoleRules,
+}
+
+/// How far the renewal of rules is, seen by the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ConsoleRules {
+    NotAsked,
+    Asked,
+    Offered,
+    Taken,
 }
 
 /// What a message from the agent means for the console.
@@ -207,11 +295,15 @@ pub enum ConsoleEvent {
     Declined,
     /// The agent left; the session is over.
     Left,
+    /// Offer newer rules than these, or say that there are none.
+    RulesAsked(PackId),
+    /// Send the rules that were offered.
+    RulesTaken,
 }
 
 impl Default for ConsoleSession {
     fn default() -> Self {
-        Self { state: ConsoleState::Introducing }
+        Self { state: ConsoleState::Introducing, rules: ConsoleRules::NotAsked }
     }
 }
 
@@ -225,6 +317,17 @@ impl ConsoleSession {
 
     /// Takes a message of the agent.
     pub fn receive(&mut self, message: AgentMessage) -> Result<ConsoleEvent, Violation> {
+        let message = match (self.rules, &message) {
+            (ConsoleRules::NotAsked, AgentMessage::Rules(has)) if self.is_admitted() => {
+                self.rules = ConsoleRules::Asked;
+                return Ok(ConsoleEvent::RulesAsked(has.clone()));
+            }
+            (ConsoleRules::Offered, AgentMessage::TakeRules) if self.is_admitted() => {
+                self.rules = ConsoleRules::Taken;
+                return Ok(ConsoleEvent::RulesTaken);
+            }
+            _ => message,
+        };
         let (state, event) = match (&self.state, message) {
             (ConsoleState::Waiting, AgentMessage::Redeem(redeem)) => {
                 (ConsoleState::Checking, ConsoleEvent::Redeem(redeem))
@@ -305,12 +408,33 @@ impl ConsoleSession {
 
     /// Names further relays. The code has been accepted.
     pub fn also_at(&self, relays: BoundedVec<WellKnownRelay, MAX_RELAYS>) -> Result<ConsoleMessage, NotNow> {
-        match self.state {
-            ConsoleState::Admitted | ConsoleState::Receiving(_) | ConsoleState::Filing(_) | ConsoleState::Open => {
-                Ok(ConsoleMessage::Relays(relays))
-            }
-            _ => Err(NotNow),
+        if self.is_admitted() { Ok(ConsoleMessage::Relays(relays)) } else { Err(NotNow) }
+    }
+
+    /// Answers what the agent said about its rules.
+    pub fn answer_rules(&mut self, newer: Option<PackOffer>) -> Result<ConsoleMessage, NotNow> {
+        if self.rules != ConsoleRules::Asked || !self.is_admitted() {
+            return Err(NotNow);
         }
+        self.rules = if newer.is_some() { ConsoleRules::Offered } else { ConsoleRules::Taken };
+        Ok(newer.map_or(ConsoleMessage::NoNewerRules, |offer| ConsoleMessage::NewerRules(Box::new(offer))))
+    }
+
+    /// The messages that carry the rules which the agent has taken.
+    pub fn rules_parts(&self, bytes: &[u8]) -> Result<Vec<ConsoleMessage>, NotNow> {
+        if self.rules != ConsoleRules::Taken || !self.is_admitted() {
+            return Err(NotNow);
+        }
+        let part = |part: &[u8]| ConsoleMessage::RulesPart(BoundedVec::truncating(part.iter().copied()).0);
+        Ok(bytes.chunks(RULES_PART_MAX_BYTES).map(part).collect())
+    }
+
+    /// Whether the code was accepted and the session is not over.
+    fn is_admitted(&self) -> bool {
+        matches!(
+            self.state,
+            ConsoleState::Admitted | ConsoleState::Receiving(_) | ConsoleState::Filing(_) | ConsoleState::Open
+        )
     }
 
     /// Ends the session, whatever the state; `None` if it is over already.

@@ -9,7 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use belay_protocol::delegation::{Delegation, Signature};
-use belay_protocol::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey};
+use belay_protocol::signed_pack::{PackProof, RulesDelegation};
+use belay_protocol::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RulesKey};
 
 /// A private key with its public half. The private half never leaves this type except into its file and into TLS.
 pub struct Identity {
@@ -140,6 +141,24 @@ impl Identity {
         let organization = self.organization_key();
         let signature = self.sign(&Delegation::signed_bytes(&organization, &console, not_after_unix_ms));
         Delegation { organization, console, not_after_unix_ms, signature }
+    }
+
+    /// The public key, for an identity that signs rule packs.
+    pub const fn rules_key(&self) -> RulesKey {
+        RulesKey(self.public)
+    }
+
+    /// Lets `signer` sign rule packs for this organization until `not_after_unix_ms`.
+    pub fn delegate_rules(&self, signer: RulesKey, not_after_unix_ms: i64) -> RulesDelegation {
+        let organization = self.organization_key();
+        let signature = self.sign(&RulesDelegation::signed_bytes(&organization, &signer, not_after_unix_ms));
+        RulesDelegation { organization, signer, not_after_unix_ms, signature }
+    }
+
+    /// Signs the rule pack whose file has this SHA-256, as the organization of `delegation` lets this key.
+    pub fn sign_pack(&self, delegation: RulesDelegation, text_sha256: &[u8; 32]) -> PackProof {
+        let signature = self.sign(&PackProof::signed_bytes(&delegation.organization, text_sha256));
+        PackProof { delegation, signature }
     }
 
     /// The private key for TLS.

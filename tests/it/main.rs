@@ -20,6 +20,7 @@ mod resume;
 mod resumed_visits;
 mod revocation;
 mod roaming;
+mod rules;
 mod several_relays;
 mod simulated;
 mod simulator;

@@ -12,17 +12,21 @@ use unicode_width::UnicodeWidthStr as _;
 use super::Exit;
 use crate::data_file;
 use crate::page::{PAGE_COLUMNS, wrap};
+use crate::paths::default_data_dir;
+use crate::rulebook::Rulebook;
 use crate::terminal::{Colour, Style, plain};
 
 /// The help text's example.
-pub const EXAMPLE: &str = "Examples:\n  belay-agent rules list\n  belay-agent rules show disk-space\n  belay-agent rules test my-pack.toml\n\nExit codes of test: 0 all rows hold, 1 some do not, 2 the file is no rule pack";
+pub const EXAMPLE: &str =
+    "Examples:\n  belay-agent rules list\n  belay-agent rules show disk-space\n  belay-agent rules test my-pack.toml";
 
 /// What to do with rules.
 #[derive(Debug, clap::Subcommand)]
 pub enum RulesCommand {
     /// List the rules by which this machine is judged
+    #[command(after_help = "Example:\n  belay-agent rules list --json")]
     List {
-        /// A rule pack instead of the built-in one
+        /// A rule pack instead of the one in use
         #[arg(long, value_name = "FILE")]
         pack: Option<PathBuf>,
         /// Print JSON
@@ -30,11 +34,12 @@ pub enum RulesCommand {
         json: bool,
     },
     /// Show one rule: what it looks at, when it speaks, what it says, and what stands behind it
+    #[command(after_help = "Example:\n  belay-agent rules show disk-space")]
     Show {
         /// The rule's name, as `rules list` shows it
         #[arg(value_name = "ID")]
         id: String,
-        /// A rule pack instead of the built-in one
+        /// A rule pack instead of the one in use
         #[arg(long, value_name = "FILE")]
         pack: Option<PathBuf>,
         /// Print JSON
@@ -42,6 +47,9 @@ pub enum RulesCommand {
         json: bool,
     },
     /// Run the test rows of a rule pack
+    #[command(
+        after_help = "Example:\n  belay-agent rules test my-pack.toml\n\nExit codes: 0 all rows hold, 1 some do not, 2 the file is no rule pack"
+    )]
     Test {
         /// The pack, a TOML file
         #[arg(value_name = "FILE")]
@@ -89,7 +97,10 @@ pub fn run(command: RulesCommand, language: Language) -> anyhow::Result<Exit> {
 fn with_pack(file: Option<&Path>, then: impl FnOnce(&Pack) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     match file {
         Some(path) => then(&read(path)?),
-        None => then(Pack::base()),
+        None => match default_data_dir() {
+            Ok(dir) => then(Rulebook::default().of_only_desk(&dir).pack()),
+            Err(_) => then(Pack::base()),
+        },
     }
 }
 

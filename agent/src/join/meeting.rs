@@ -1,5 +1,6 @@
 //! Meeting a desk: through a relay to the console, and making sure that it is the right one.
 
+use std::path::Path;
 use std::time::Duration;
 
 use belay_protocol::bounded::Name;
@@ -9,6 +10,7 @@ use belay_protocol::limits::HANDSHAKE_DEADLINE;
 use belay_protocol::message::{
     Admitted, AgentMessage, ConsoleMessage, Introduction, PeerRoute, Redeem, Refusal, RelayRefusal,
 };
+use belay_protocol::rules::PackRefusal;
 use belay_protocol::session::{AgentEvent, AgentSession};
 use belay_protocol::well_known::WellKnownRelay;
 use belay_protocol::{ConsoleKey, Language, OrganizationKey};
@@ -23,6 +25,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::JoinError;
+use crate::rulebook::Rulebook;
 
 /// What an invite comes down to, in either of its forms.
 #[derive(Debug, Clone)]
@@ -291,8 +294,61 @@ impl Talk {
         self.sender.send(message).await.map_err(lost)
     }
 
-    /// The next event but for further relays, which are noted. Cancel-safe.
+    /// The next event but for further relays, which are noted, and rules, which nobody waits for any more. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<AgentEvent, JoinError> {
+        loop {
+            match self.next_with_rules().await? {
+                AgentEvent::NoNewerRules
+                | AgentEvent::RulesOffered(_)
+                | AgentEvent::RulesComing
+                | AgentEvent::RulesCame(_) => {}
+                event => return Ok(event),
+            }
+        }
+    }
+
+    /// Asks the desk for newer rules than those of `rulebook`, and takes them into use when they are good. The refusal
+    /// of what is not is an outcome like another; only a session that is over is an error. Cancelled, it may be half way
+    /// through a message, so that it must not be.
+    pub(super) async fn renew_rules(
+        &mut self,
+        rulebook: &mut Rulebook,
+        dir: &Path,
+        organization: &OrganizationKey,
+    ) -> Result<Renewal, JoinError> {
+        let ask = self.session.ask_for_rules(rulebook.pack().pack_id());
+        self.send(&ask.map_err(|_| JoinError::Protocol("out of turn".to_owned()))?).await?;
+        let deadline = Instant::now() + RULES_DEADLINE;
+        let mut offered = None;
+        loop {
+            let Ok(event) = timeout_at(deadline, self.next_with_rules()).await else { return Ok(Renewal::None) };
+            match event? {
+                AgentEvent::NoNewerRules => return Ok(Renewal::None),
+                AgentEvent::RulesOffered(offer) => {
+                    if let Err(refusal) = rulebook.check_offer(&offer, organization, unix_ms()) {
+                        return Ok(Renewal::Refused(refusal));
+                    }
+                    let take = self.session.take_rules();
+                    self.send(&take.map_err(|_| JoinError::Protocol("an offer of no rules".to_owned()))?).await?;
+                    offered = Some(offer);
+                }
+                AgentEvent::RulesComing => {}
+                AgentEvent::RulesCame(bytes) => {
+                    let Some(offer) = &offered else {
+                        return Err(JoinError::Protocol("rules that were not offered".to_owned()));
+                    };
+                    return Ok(match rulebook.renew(dir, offer, &bytes, organization, unix_ms()) {
+                        Ok(()) => Renewal::Renewed(offer.pack.version),
+                        Err(refusal) => Renewal::Refused(refusal),
+                    });
+                }
+                AgentEvent::Ended(reason) => return Err(JoinError::Ended(reason)),
+                _ => return Err(JoinError::Protocol("a message before the question".to_owned())),
+            }
+        }
+    }
+
+    async fn next_with_rules(&mut self) -> Result<AgentEvent, JoinError> {
         loop {
             let message = self.arrivals.next().await.map_err(lost)?;
             let message = message.ok_or_else(|| JoinError::Lost("the desk ended the conversation".to_owned()))?;
@@ -323,6 +379,19 @@ impl Talk {
         self.session.permits(capability, unix_ms())
     }
 }
+
+/// What came of asking for newer rules.
+pub(super) enum Renewal {
+    /// The desk has none, or did not say so in time.
+    None,
+    /// The rules of this version are in use now.
+    Renewed(u32),
+    /// What was offered is not used.
+    Refused(PackRefusal),
+}
+
+/// Time for newer rules to come; the survey they are for takes about as long. Without them the rules in use do.
+const RULES_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Time for the desk to look a code up, with the pause it makes while it is being guessed at.
 const CODE_DEADLINE: Duration = Duration::from_secs(20);

@@ -109,6 +109,84 @@ pub(super) fn ticket(shown: &Value, language: Language) -> String {
     text
 }
 
+/// After `rules sign`.
+pub(super) fn pack_signed(signed: &Value, language: Language) -> String {
+    let phrase = Phrase { en: "Signed: {path}", zh: "已签名：{path}" };
+    phrase.fill(language, &[("path", word(&signed["signature"]))])
+}
+
+/// After `rules publish`.
+pub(super) fn pack_published(pack: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "Published: {pack}, version {version}. Devices take it over when they come next, until {until}.",
+        zh: "已发布：{pack}，版本 {version}。设备下次连接时采用，有效期至 {until}。",
+    };
+    let (version, until) = (pack["version"].to_string(), time(&pack["offered_until_ms"]));
+    phrase.fill(language, &[("pack", word(&pack["id"])), ("version", &version), ("until", &until)])
+}
+
+/// After `rules list`.
+pub(super) fn packs(packs: &Value, language: Language) -> String {
+    let none = Phrase {
+        en: "No rules are published: devices use those that come with the agent.",
+        zh: "尚未发布规则：设备使用代理自带的规则。",
+    };
+    let line = |pack: &Value| {
+        format!(
+            "{}  {:>4}  {}  {}",
+            time(&pack["published_at_ms"]),
+            pack["version"],
+            safe(&pack["id"]),
+            safe(&pack["published_by"])
+        )
+    };
+    let lines: Vec<String> = list(packs).map(line).collect();
+    if lines.is_empty() { none.text(language).to_owned() } else { lines.join("\n") }
+}
+
+/// After `rules rerun`.
+pub(super) fn reran(reran: &Value, language: Language) -> String {
+    let heading = Phrase {
+        en: "{judged} reports judged by {pack}, version {version}: {different} would be different.",
+        zh: "已用 {pack}（版本 {version}）重新判断 {judged} 份报告：{different} 份结果会不同。",
+    };
+    let different = list(&reran["different"]).count().to_string();
+    let (judged, version) = (reran["judged"].to_string(), reran["version"].to_string());
+    let values =
+        [("judged", &*judged), ("pack", word(&reran["pack"])), ("version", &version), ("different", &different)];
+    let mut text = heading.fill(language, &values);
+    if reran["more"].as_bool() == Some(true) {
+        text.push_str(Phrase { en: "\nOlder reports were left out.", zh: "\n更早的报告未处理。" }.text(language));
+    }
+    let unreadable: Vec<String> = list(&reran["unreadable"]).map(Value::to_string).collect();
+    if !unreadable.is_empty() {
+        let phrase = Phrase { en: "\nReports that cannot be read: {ids}", zh: "\n无法读取的报告：{ids}" };
+        text.push_str(&phrase.fill(language, &[("ids", &unreadable.join(", "))]));
+    }
+    for report in list(&reran["different"]) {
+        let phrase = Phrase {
+            en: "\n\nReport {id} of {time}, device {device}:",
+            zh: "\n\n{time} 的报告 {id}，设备 {device}：",
+        };
+        let (id, device) = (report["report"].to_string(), report["device"].to_string());
+        let values = [("id", &*id), ("time", &*time(&report["received_at_ms"])), ("device", &device)];
+        text.push_str(&phrase.fill(language, &values));
+        for (sign, kind) in [("+", "appeared"), ("-", "gone"), ("~", "changed")] {
+            for finding in list(&report[kind]) {
+                let title = safe(&finding[if language == Language::English { "title_en" } else { "title_zh" }]);
+                let was = finding["was"].as_str().map(|was| format!("{was} → ")).unwrap_or_default();
+                let _ = write!(
+                    text,
+                    "\n  {sign} [{was}{}] {title} ({})",
+                    word(&finding["severity"]),
+                    safe(&finding["rule"])
+                );
+            }
+        }
+    }
+    text
+}
+
 /// After `device list`.
 pub(super) fn devices(devices: &Value, language: Language) -> String {
     let none = Phrase {

@@ -11,8 +11,8 @@ use super::problem::Problem;
 use crate::number::TicketNumber;
 use crate::store::{Actor, Once};
 
-/// Bytes of a request's body: the longest description, escaped, with room for the rest.
-pub(crate) const BODY_MAX_BYTES: usize = 256 * 1024;
+/// Bytes of a request's body: the largest rule pack, with quotes and line ends escaped, and room for the rest.
+pub(crate) const BODY_MAX_BYTES: usize = 640 * 1024;
 
 /// A JSON body, with its bytes for the comparison of repeated requests.
 pub(crate) struct Json<T> {

@@ -16,6 +16,7 @@ mod accounts;
 mod audit;
 mod invites;
 mod revocations;
+mod rule_packs;
 mod sessions;
 mod tickets;
 

@@ -87,6 +87,29 @@ pub(crate) mod revocation {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Rule packs that the desk has published.
+pub(crate) mod rule_pack {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "rule_packs")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub name: String,
+        pub version: i64,
+        pub text: String,
+        pub proof: String,
+        pub published_by: String,
+        pub published_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// Users of the desk. No password hash means that the set-up link was not used yet.
 pub(crate) mod user {
     use sea_orm::entity::prelude::*;

@@ -13,7 +13,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(FirstSchema), Box::new(Revocations)]
+        vec![Box::new(FirstSchema), Box::new(Revocations), Box::new(RulePacks)]
     }
 }
 
@@ -39,6 +39,40 @@ impl MigrationTrait for FirstSchema {
             manager.create_index(index).await?;
         }
         Ok(())
+    }
+}
+
+struct RulePacks;
+
+impl MigrationName for RulePacks {
+    fn name(&self) -> &str {
+        "m2026_03_rule_packs"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for RulePacks {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let rule_packs = table(
+            "rule_packs",
+            vec![
+                big_pk_auto("id"),
+                text("name"),
+                big_integer("version"),
+                text("text"),
+                text("proof"),
+                text("published_by"),
+                big_integer("published_at"),
+            ],
+        );
+        manager.create_table(rule_packs).await?;
+        let mut once = Index::create();
+        once.name("rule_packs_once").table("rule_packs").col("name").col("version").unique();
+        manager.create_index(once).await
     }
 }
 

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use belay_protocol::consent::Capability;
 use belay_protocol::invite::{Code, InviteSecret};
+use belay_protocol::signed_pack::{PackId, PackProof};
 use belay_protocol::{DeviceKey, Text};
 
 use crate::clock::UnixMillis;
@@ -309,11 +310,39 @@ pub struct NewFinding {
     pub fingerprint: String,
 }
 
+/// A rule pack to be published. The caller has checked it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewPack {
+    /// Which one.
+    pub pack: PackId,
+    /// Its file.
+    pub text: String,
+    /// The organization's word for it.
+    pub proof: PackProof,
+}
+
+/// A rule pack that was published.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublishedPack {
+    /// Which one.
+    pub pack: PackId,
+    /// Its file.
+    pub text: String,
+    /// The organization's word for it.
+    pub proof: PackProof,
+    /// Who published it.
+    pub by: String,
+    /// When.
+    pub at_ms: UnixMillis,
+}
+
 /// What a report's bytes come down to for the desk.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct NewContents {
     /// The judgements.
     pub findings: Vec<NewFinding>,
+    /// How many subjects were in order.
+    pub ok: u32,
     /// What is not there.
     pub withheld: Vec<Withheld>,
 }

@@ -9,7 +9,9 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::entity::{finding, report, session};
+use belay_protocol::DeviceKey;
+
+use super::entity::{device, finding, report, session};
 use super::sessions::{Running, running};
 use super::write::Write;
 use super::{
@@ -89,7 +91,7 @@ impl Store {
             ..Default::default()
         };
         let row = row.insert(&write.tx).await?;
-        let counts = insert_findings(&write, &row, contents.findings).await?;
+        let counts = insert_findings(&write, &row, contents.findings, contents.ok).await?;
         let details = json!({
             "report": row.id,
             "session": session.id,
@@ -134,6 +136,28 @@ impl Store {
         }
     }
 
+    /// At most `limit` reports of one ticket, of one device or of all, newest first, each with its device and when it came.
+    pub async fn reports_to_judge(
+        &self,
+        ticket: Option<TicketNumber>,
+        device: Option<&DeviceKey>,
+        limit: u64,
+    ) -> Result<Vec<(StoredReportId, DeviceId, UnixMillis)>, StoreError> {
+        let mut query = report::Entity::find();
+        if let Some(number) = ticket {
+            let ticket = tickets::find(self.reader(), number).await?;
+            query = query.filter(report::Column::TicketId.eq(ticket.map_or(0, |ticket| ticket.id)));
+        }
+        if let Some(key) = device {
+            let device = device::Entity::find().filter(device::Column::Key.eq(key.0.to_vec()));
+            let device = device.one(self.reader()).await?;
+            query = query.filter(report::Column::DeviceId.eq(device.map_or(0, |device| device.id)));
+        }
+        let rows = query.order_by_desc(report::Column::Id).limit(limit).all(self.reader()).await?;
+        let of = |row: report::Model| (StoredReportId(row.id), DeviceId(row.device_id), UnixMillis(row.received_at));
+        Ok(rows.into_iter().map(of).collect())
+    }
+
     /// At most `limit` reports older than `before`, of one ticket or of all, newest first.
     pub async fn list_reports(
         &self,
@@ -168,13 +192,17 @@ async fn find_by_report_id(
     Ok(of_device.filter(report::Column::ReportId.eq(report_id.to_vec())).one(db).await?)
 }
 
-/// Stores the findings and counts them by severity.
+/// Stores the findings and counts them by severity. What is in order is counted only.
 async fn insert_findings(
     write: &Write,
     report: &report::Model,
     findings: Vec<NewFinding>,
+    ok: u32,
 ) -> Result<serde_json::Value, DbErr> {
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity| match severity {
+        Severity::Ok => u64::from(ok),
+        _ => findings.iter().filter(|finding| finding.severity == severity).count() as u64,
+    };
     let counts = Severity::ALL.iter().map(|severity| (severity.as_str().to_owned(), json!(count(*severity)))).collect();
     let rows = findings.into_iter().map(|finding| finding::ActiveModel {
         report_id: Set(report.id),

@@ -15,7 +15,7 @@ use crate::finding::{
 use crate::lang::Language;
 
 /// Bytes of one pack's file.
-pub const PACK_MAX_BYTES: usize = 256 * 1024;
+pub const PACK_MAX_BYTES: usize = crate::limits::RULE_PACK_MAX_BYTES;
 
 /// Rules of one pack.
 const PACK_MAX_RULES: usize = 512;

@@ -3,10 +3,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::bounded::{BoundedVec, Name, Text};
 use crate::delegation::{Delegation, Signature};
-use crate::id::{ConsoleKey, OrganizationKey};
+use crate::id::{ConsoleKey, OrganizationKey, RulesKey};
 use crate::invite::Code;
 use crate::lang::Language;
 use crate::message::SessionId;
+use crate::signed_pack::{PackProof, RulesDelegation};
 
 const REPORT: &[u8] = b"what the customer saw";
 
@@ -56,6 +57,59 @@ fn deciding() -> (AgentSession, ConsoleSession) {
     console.receive(agent.redeem(redeem()).unwrap()).unwrap();
     agent.receive(console.admit(admitted()).unwrap()).unwrap();
     (agent, console)
+}
+
+fn pack_offer(size_bytes: u32) -> PackOffer {
+    let delegation = RulesDelegation {
+        organization: OrganizationKey([1; 32]),
+        signer: RulesKey([2; 32]),
+        not_after_unix_ms: 0,
+        signature: Signature::from_bytes(&[0; 64]),
+    };
+    let proof = PackProof { delegation, signature: Signature::from_bytes(&[0; 64]) };
+    PackOffer { pack: PackId { id: Name::truncating("base"), version: 2 }, size_bytes, sha256: [0; 32], proof }
+}
+
+#[test]
+fn newer_rules_are_asked_for_offered_taken_and_come_in_parts() {
+    let (mut agent, mut console) = deciding();
+    let has = PackId { id: Name::truncating("base"), version: 1 };
+    assert_eq!(console.receive(agent.ask_for_rules(has.clone()).unwrap()), Ok(ConsoleEvent::RulesAsked(has.clone())));
+    assert!(agent.ask_for_rules(has).is_err() && agent.take_rules().is_err());
+    let text = vec![7; RULES_PART_MAX_BYTES + 1];
+    let offer = pack_offer(u32::try_from(text.len()).unwrap());
+    let offered = console.answer_rules(Some(offer.clone())).unwrap();
+    assert_eq!(agent.receive(offered), Ok(AgentEvent::RulesOffered(Box::new(offer))));
+    assert!(console.rules_parts(&text).is_err(), "nothing comes that was not taken");
+    assert_eq!(console.receive(agent.take_rules().unwrap()), Ok(ConsoleEvent::RulesTaken));
+    let mut parts = console.rules_parts(&text).unwrap().into_iter();
+    assert_eq!(agent.receive(parts.next().unwrap()), Ok(AgentEvent::RulesComing));
+    assert_eq!(agent.receive(parts.next().unwrap()), Ok(AgentEvent::RulesCame(text)));
+    assert!(parts.next().is_none() && !agent.is_closed());
+}
+
+#[test]
+fn rules_out_of_turn_or_beyond_their_offer_end_the_session() {
+    let part = |bytes: usize| ConsoleMessage::RulesPart(vec![7; bytes].try_into().unwrap());
+    let asking = |size_bytes| {
+        let (mut agent, mut console) = deciding();
+        console.receive(agent.ask_for_rules(pack_offer(0).pack).unwrap()).unwrap();
+        agent.receive(console.answer_rules(Some(pack_offer(size_bytes))).unwrap()).unwrap();
+        agent
+    };
+    let (mut agent, mut console) = deciding();
+    assert_eq!(agent.receive(ConsoleMessage::NoNewerRules), Err(Violation::OutOfTurn));
+    assert_eq!(console.receive(AgentMessage::TakeRules), Err(Violation::OutOfTurn));
+    let mut agent = asking(2);
+    assert_eq!(agent.receive(part(1)), Err(Violation::OutOfTurn), "it was not taken");
+    for bytes in [0, 3] {
+        let mut agent = asking(2);
+        agent.take_rules().unwrap();
+        assert_eq!(agent.receive(part(bytes)), Err(Violation::OutOfTurn));
+        assert!(agent.is_closed());
+    }
+    let too_large = u32::try_from(RULE_PACK_MAX_BYTES + 1).unwrap();
+    assert!(asking(0).take_rules().is_err() && asking(too_large).take_rules().is_err());
 }
 
 #[test]

@@ -50,7 +50,7 @@ async fn file(world: &World, session: SessionId, id: u8, bytes: &'static [u8]) -
             [id; 16],
             Bytes::from_static(bytes),
             sha256(bytes),
-            NewContents { findings, withheld: vec![] },
+            NewContents { findings, ok: 0, withheld: vec![] },
         )
         .await
 }

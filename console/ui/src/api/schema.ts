@@ -85,6 +85,19 @@ export type Device = {
 /** A known device. */
 export type DeviceId = number;
 
+/** What other rules would say about a stored report. */
+export type Difference = {
+  /** Findings that would be there as well. */
+  appeared: Told[];
+  /** Findings whose severity would be another; the one they would have. */
+  changed: Told[];
+  /** Findings that would not be there. */
+  gone: Told[];
+};
+
+/** A report about which the rules would say something else. */
+export type DifferentReport = unknown;
+
 /** One entry of a ticket's log. */
 export type Event = {
   /** Who did it. */
@@ -187,6 +200,30 @@ export type OpenTicket = {
   urgency?: Level | null;
 };
 
+/** The packs of the desk. */
+export type PackList = {
+  /** Newest first. */
+  items: PackView[];
+};
+
+/** A pack that the desk has published. */
+export type PackView = {
+  /** Its name. */
+  id: string;
+  /** Until when devices take it over; what they have they keep. */
+  offered_until_ms: UnixMillis;
+  /** When. */
+  published_at_ms: UnixMillis;
+  /** Who published it. */
+  published_by: string;
+  /** The key that signed it. */
+  signer: string;
+  /** Bytes of its file. */
+  size_bytes: number;
+  /** Its version. */
+  version: number;
+};
+
 /** How pressing a ticket is, by impact and urgency. */
 export type Priority = "p1" | "p2" | "p3" | "p4";
 
@@ -212,6 +249,14 @@ export type Problem = {
   type: Kind;
 };
 
+/** A pack with the organization's word for it. */
+export type PublishPack = {
+  /** What `belay-console rules sign` has written. */
+  proof: unknown;
+  /** The pack's file. */
+  text: string;
+};
+
 /** A stored report without its bytes. */
 export type Report = {
   /** The device it is from. */
@@ -231,6 +276,32 @@ export type Report = {
   size_bytes: number;
   /** The sections that the customer left out or that could not be redacted. While `findings` is among them, an empty list of findings says nothing. */
   withheld: Withheld[];
+};
+
+/** What the rules would say. */
+export type Reran = {
+  /** Reports about which the rules would say something else, oldest first. */
+  different: DifferentReport[];
+  /** How many reports were judged, the newest of those asked for. */
+  judged: number;
+  /** How many older ones were left out is not counted; whether there are any. */
+  more: boolean;
+  /** The pack's name. */
+  pack: string;
+  /** Reports that this console cannot read. */
+  unreadable: StoredReportId[];
+  /** Its version. */
+  version: number;
+};
+
+/** Which reports to judge again, and by what. */
+export type Rerun = {
+  /** Only reports of this device. */
+  device?: string | null;
+  /** A pack's file, signed or not; without it the newest published one, or the one that comes with the console. */
+  text?: string | null;
+  /** Only reports of this ticket. */
+  ticket?: string | null;
 };
 
 /** Why a device is shut out. */
@@ -338,6 +409,22 @@ export type Ticket = {
 
 /** Where a ticket is in its life. [`TicketState::next`] is the table of moves. */
 export type TicketState = "new" | "open" | "pending_customer" | "pending_vendor" | "pending_reminder" | "resolved" | "closed" | "merged";
+
+/** A finding in a few words. */
+export type Told = {
+  /** The rule. */
+  rule: string;
+  /** How bad it is. */
+  severity: string;
+  /** What it is about. */
+  subject: string;
+  /** What is wrong, in English. */
+  title_en: string;
+  /** What is wrong, in Chinese. */
+  title_zh: string;
+  /** How bad it was; only where it changed. */
+  was?: string | null;
+};
 
 /** A moment, in milliseconds since 1970-01-01T00:00:00Z. It is stored as a plain integer on every database. */
 export type UnixMillis = number;
