@@ -3,7 +3,7 @@
 use belay_protocol::OrganizationKey;
 use belay_protocol::finding::{Finding, Severity};
 use belay_protocol::report::Report;
-use belay_protocol::rules::{self, Pack, PackError, PackRefusal, Standing};
+use belay_protocol::rules::{self, Pack, PackRefusal, Standing};
 use belay_protocol::signed_pack::{PackId, PackOffer, PackProof, RulesDelegation};
 use belay_relay::identity::{Identity, is_signed_by};
 use serde::Serialize;
@@ -51,7 +51,7 @@ pub fn check(
 
 /// Reads a pack and runs its rows, for whoever is about to sign it.
 pub fn try_out(text: &str) -> Result<Pack, PackRefusal> {
-    let pack = Pack::parse(text).map_err(PackError::from)?;
+    let pack = Pack::parse(text)?;
     let mistakes = pack.run_tests();
     match mistakes.first() {
         Some(first) => Err(PackRefusal::RowsFail { mistakes: mistakes.len(), first: first.to_string() }),

@@ -114,10 +114,9 @@ impl Default for AgentSession {
 impl AgentSession {
     /// Takes a message of the console.
     pub fn receive(&mut self, message: ConsoleMessage) -> Result<AgentEvent, Violation> {
-        let message = match self.receive_rules(message) {
-            Ok(event) => return event,
-            Err(message) => message,
-        };
+        if let ConsoleMessage::NoNewerRules | ConsoleMessage::NewerRules(_) | ConsoleMessage::RulesPart(_) = message {
+            return self.receive_rules(message);
+        }
         let (state, event) = match (self.state, message) {
             (AgentState::Greeted, ConsoleMessage::Introduction(desk)) => {
                 (AgentState::Introduced, AgentEvent::DeskIntroduced(desk))
@@ -148,8 +147,11 @@ impl AgentSession {
         Ok(event)
     }
 
-    /// Takes a message about rules; gives any other back.
-    fn receive_rules(&mut self, message: ConsoleMessage) -> Result<Result<AgentEvent, Violation>, ConsoleMessage> {
+    /// Takes a message about rules.
+    fn receive_rules(&mut self, message: ConsoleMessage) -> Result<AgentEvent, Violation> {
+        if self.is_closed() {
+            return Err(Violation::OutOfTurn);
+        }
         let (rules, event) = match (std::mem::replace(&mut self.rules, AgentRules::Settled), message) {
             (AgentRules::Asked, ConsoleMessage::NoNewerRules) => (AgentRules::Settled, AgentEvent::NoNewerRules),
             (AgentRules::Asked, ConsoleMessage::NewerRules(offer)) => {
@@ -164,17 +166,13 @@ impl AgentSession {
                     false => (AgentRules::Arriving { size_bytes, bytes }, AgentEvent::RulesComing),
                 }
             }
-            (_, ConsoleMessage::NoNewerRules | ConsoleMessage::NewerRules(_) | ConsoleMessage::RulesPart(_)) => {
+            _ => {
                 self.close();
-                return Ok(Err(Violation::OutOfTurn));
-            }
-            (rules, message) => {
-                self.rules = rules;
-                return Err(message);
+                return Err(Violation::OutOfTurn);
             }
         };
         self.rules = rules;
-        Ok(Ok(event))
+        Ok(event)
     }
 
     /// Says which rules the agent has, and asks for newer ones; once in a session, after the code was accepted.

@@ -102,6 +102,10 @@ fn rules_out_of_turn_or_beyond_their_offer_end_the_session() {
     assert_eq!(console.receive(AgentMessage::TakeRules), Err(Violation::OutOfTurn));
     let mut agent = asking(2);
     assert_eq!(agent.receive(part(1)), Err(Violation::OutOfTurn), "it was not taken");
+    let mut agent = asking(2);
+    agent.take_rules().unwrap();
+    agent.leave();
+    assert_eq!(agent.receive(part(2)), Err(Violation::OutOfTurn), "nothing follows an end");
     for bytes in [0, 3] {
         let mut agent = asking(2);
         agent.take_rules().unwrap();
