@@ -204,6 +204,8 @@ async fn scripted_desk(mut desk: Desk, script: Script) -> usize {
     };
     sender.send(&ConsoleMessage::Admitted(admitted)).await.unwrap();
     sender.send(&ConsoleMessage::Relays(relays.try_into().unwrap())).await.unwrap();
+    assert!(matches!(receiver.receive().await.unwrap(), Some(AgentMessage::Rules(_))));
+    sender.send(&ConsoleMessage::NoNewerRules).await.unwrap();
     let Some(AgentMessage::Consent(consent)) = receiver.receive().await.unwrap() else { panic!("a consent") };
     let ReportOffer { id, size_bytes, .. } = consent.report.unwrap();
     assert!(consent.grants.iter().any(|grant: &Grant| grant.capability == Capability::Survey));
