@@ -95,8 +95,8 @@ pub struct Survey {
     pub drivers: Drivers<Raw>,
     /// Interfaces, routes, names and the way to the relay.
     pub network: Network<Raw>,
-    /// The names that this machine knows for its people and itself, for redaction.
-    pub(crate) identity: Identity,
+    /// The names that this machine knows for its people and itself, for redaction; nothing when they could not be learnt.
+    pub(crate) identity: Option<Identity>,
 }
 
 /// The tree that was to be looked at is not there.
@@ -362,8 +362,8 @@ async fn dns_servers(root: &Root, deadline: Duration) -> Fact<BoundedVec<DnsServ
 
 const DNS_PORT: u16 = 53;
 
-async fn identity(root: &Root, deadline: Duration) -> Identity {
-    one("identity", SYSTEM, deadline, root, Identity::learn).await.unwrap_or_default()
+async fn identity(root: &Root, deadline: Duration) -> Option<Identity> {
+    one("identity", SYSTEM, deadline, root, Identity::learn).await.ok()
 }
 
 /// Runs one probe over `root`.

@@ -14,6 +14,7 @@ mod links;
 mod malicious;
 mod namespaces;
 mod proxy;
+mod redaction;
 mod refusals;
 mod relay_operations;
 mod resume;
