@@ -16,7 +16,7 @@ use belay_protocol::lang::Phrase;
 use belay_protocol::limits::FRAME_MAX_BYTES;
 use belay_protocol::message::{Admitted, Consent, PeerRoute, ReportId, ReportOffer, StreamHeader};
 use belay_protocol::phrase::KeyWords;
-use belay_protocol::report::{Fact, Reachability, RelayPath, Transport};
+use belay_protocol::report::{Fact, Reachability, RelayPath, SectionName, Transport};
 use belay_protocol::session::AgentEvent;
 use belay_protocol::{Language, codec};
 use belay_relay::client::{Client, ClientOptions, DialError, Phase, Proxy, Session};
@@ -31,9 +31,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::consent::ledger::{Answered, Entry, Ledger};
-use crate::consent::{Answer, Approved, DeskStanding, Request, prompt};
+use crate::consent::prompt::{self, Manner};
+use crate::consent::{Answer, Approved, DeskStanding, Request};
 use crate::desk::{self, Verification};
-use crate::redact::{Redacted, redact};
+use crate::redact::{Redacted, redact, redact_keeping};
 use crate::survey::{self, Look, NoSuchTree, Survey};
 use crate::terminal::{Colour, plain};
 
@@ -66,6 +67,10 @@ pub struct JoinOptions {
     pub root: Option<PathBuf>,
     /// Whether the page may be coloured.
     pub colour: Colour,
+    /// Whether every value is shown before the question.
+    pub show: bool,
+    /// Sections that are not sent unless they are put back.
+    pub without: Vec<SectionName>,
     /// How long an approved report is tried to be delivered: time for a desk or a relay to be restarted.
     pub patience: Duration,
 }
@@ -161,7 +166,7 @@ impl Visit<'_> {
         let grants = self.grants(&admitted);
         let survey = looking.await.map_err(|error| JoinError::local(&error))?;
         let survey = survey.map_err(|error| JoinError::local(&error))?;
-        let redacted = prepare(survey, &session, self.way)?;
+        let redacted = prepare(survey, &session, self.way, self.options)?;
         let request = Request {
             desk: name.to_string(),
             standing,
@@ -171,7 +176,8 @@ impl Visit<'_> {
             grants,
             language,
         };
-        let hash = *redacted.sha256();
+        // A refusal is about what was shown first.
+        let hash = *redacted.without(&self.options.without).map_err(|error| JoinError::local(&error))?.sha256();
         let answer = if request.grants.is_empty() {
             tell(person, NOTHING_ALLOWED.text(language));
             Answer::Refused
@@ -237,17 +243,17 @@ impl Visit<'_> {
         desk: &PeerRoute,
         talk: &mut Talk,
     ) -> Result<Answer, JoinError> {
-        let (yes, colour) = (self.options.yes, self.options.colour);
+        let JoinOptions { yes, colour, show, without, .. } = self.options.clone();
         // The thread needs both; the person gets them back with the answer.
         let answers = std::mem::replace(&mut person.answers, Box::new(std::io::empty()));
         let page = std::mem::replace(&mut person.page, Box::new(std::io::sink()));
         let mut asked = Person { answers, page };
         let mut asking = tokio::task::spawn_blocking(move || {
-            let now = unix_ms();
+            let manner = Manner { colour, now_unix_ms: unix_ms(), show, without };
             let answer = if yes {
-                prompt::agree_in_advance(&redacted, &request, colour, now, &mut asked.page)
+                prompt::agree_in_advance(&redacted, &request, &manner, &mut asked.page)
             } else {
-                prompt::ask(&redacted, &request, colour, now, &mut asked.answers, &mut asked.page)
+                prompt::ask(&redacted, &request, &manner, &mut asked.answers, &mut asked.page)
             };
             (answer, asked)
         });
@@ -456,7 +462,7 @@ async fn telling_pauses<T>(
 }
 
 /// Adds what the session knows about the way to the relay, and redacts.
-fn prepare(mut survey: Survey, session: &Session, way: &Way) -> Result<Redacted, JoinError> {
+fn prepare(mut survey: Survey, session: &Session, way: &Way, options: &JoinOptions) -> Result<Redacted, JoinError> {
     let path = session.link().path();
     let loss = path.lost_packets as f64 * 100.0 / (path.sent_packets.max(1)) as f64;
     let in_use = way.in_use();
@@ -468,7 +474,9 @@ fn prepare(mut survey: Survey, session: &Session, way: &Way) -> Result<Redacted,
         loss_percent: Some(loss),
         mtu_bytes: Some(path.mtu_bytes),
     });
-    redact(survey).map_err(|error| JoinError::local(&error))
+    // The names in a captured tree are another machine's.
+    let redacted = if options.root.is_some() { redact(survey) } else { redact_keeping(survey, &options.data) };
+    redacted.map_err(|error| JoinError::local(&error))
 }
 
 /// What an invite comes down to. A help address is asked for its desk here; a link carries everything.

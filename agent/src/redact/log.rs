@@ -6,23 +6,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Aliases, Identity};
 use crate::probe::Root;
 
-/// Redacts what is written through it, one event a write, and passes it on to `W`.
+/// The names that all writers of one log look for, and their aliases.
 #[derive(Clone, Debug)]
-pub struct RedactedLog<W> {
+pub struct RedactedLog {
     aliases: Arc<Mutex<Option<Aliases>>>,
     /// Learns the names when the first line is written: most runs log nothing.
     learn: fn() -> Identity,
-    log: W,
 }
 
-impl<W: Write> RedactedLog<W> {
+impl RedactedLog {
     /// A log of this machine.
-    pub fn new(log: W) -> Self {
-        Self::learning(|| Identity::learn(&Root::live()), log)
+    pub fn of_this_machine() -> Self {
+        Self::learning(|| Identity::learn(&Root::live()))
     }
 
-    fn learning(learn: fn() -> Identity, log: W) -> Self {
-        Self { aliases: Arc::default(), learn, log }
+    fn learning(learn: fn() -> Identity) -> Self {
+        Self { aliases: Arc::default(), learn }
+    }
+
+    /// A writer that redacts what goes to `log`, one event a write.
+    pub fn to<W: Write>(&self, log: W) -> RedactedWriter<W> {
+        RedactedWriter { names: self.clone(), log }
     }
 
     fn masked(&self, text: &str) -> String {
@@ -36,9 +40,16 @@ impl<W: Write> RedactedLog<W> {
     }
 }
 
-impl<W: Write> Write for RedactedLog<W> {
+/// Redacts what is written through it and passes it on.
+#[derive(Debug)]
+pub struct RedactedWriter<W> {
+    names: RedactedLog,
+    log: W,
+}
+
+impl<W: Write> Write for RedactedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.log.write_all(self.masked(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        self.log.write_all(self.names.masked(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -103,11 +114,12 @@ mod tests {
     fn what_the_agent_logs_is_redacted_in_text_and_json() {
         for json in [false, true] {
             let page = Page::default();
-            let log = RedactedLog::learning(identity, page.clone());
+            let log = RedactedLog::learning(identity);
+            let shown = page.clone();
             let options = belay_relay::logging::LogOptions::default();
             let subscriber =
                 tracing_subscriber::fmt().with_env_filter(options.filter("info").unwrap()).with_ansi(false);
-            let writer = move || log.clone();
+            let writer = move || log.to(shown.clone());
             let logging = || {
                 tracing::info!(path = "/home/alice/x", "connected to 192.168.7.9 from wonder");
                 tracing::error!(error = "https://bob:hunter2@nas.corp.example.org/ failed", "token=s3cr3tvalue");

@@ -1,9 +1,8 @@
 //! Private items of many kinds, planted in every form of text and in every free text of a report.
 
-use belay_protocol::report::PrivateKind;
-
 use super::*;
 use crate::probe::tests::tree;
+use crate::survey::{Look, look};
 
 /// What is planted, and the parts of it that must not come through. Where the second is empty it is the item itself.
 struct Item {
@@ -213,4 +212,53 @@ fn every_private_item_is_removed_from_every_form_of_text() {
     assert!(secrets.is_empty(), "a secret came through");
     // 31 of 32, as a share of all.
     assert!(through.len() * 32 <= planted, "{} of {planted} came through", through.len());
+}
+
+/// A machine that has every item as a mount point, a share, an option, a process, a stick and a disk.
+fn planted_machine() -> Vec<(String, String)> {
+    let escaped =
+        |text: &str| text.replace('\\', "\\134").replace(' ', "\\040").replace('\n', "\\012").replace('\t', "\\011");
+    let mut files: Vec<_> = machine().into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+    let mut mounts = String::new();
+    for (number, item) in ITEMS.iter().enumerate() {
+        let text = escaped(item.text);
+        // Options end at commas.
+        let option = if text.contains(',') { "noexec" } else { &text };
+        mounts += &format!("{text} /mnt/{number}/{text} cifs rw,{option},nosuid 0 0\n");
+        let line = item.text.replace('\n', " ");
+        files.push((
+            format!("proc/{}/status", number + 10),
+            format!("Name:\t{line}\nState:\tD (disk sleep)\nVmRSS:\t {number} kB\n"),
+        ));
+        files.push((format!("sys/block/sd{number}/size"), "1000\n".to_owned()));
+        files.push((format!("sys/block/sd{number}/device/model"), format!("{line}\n")));
+        let bus = format!("sys/bus/usb/devices/{number}-1");
+        files.push((format!("{bus}/product"), format!("{line}\n")));
+        files.push((format!("{bus}:1.0/bInterfaceClass"), "ff\n".to_owned()));
+    }
+    files.push(("proc/self/mounts".to_owned(), mounts));
+    files
+}
+
+#[tokio::test]
+async fn every_private_item_is_removed_from_every_free_text_of_a_report() {
+    let files = planted_machine();
+    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let (dir, _root) = tree(&files);
+    let options = Look { root: Some(dir.path().to_owned()), ..Look::default() };
+    let redacted = redact(look(&options, |_| ()).await.unwrap()).unwrap();
+    let report = redacted.report().unwrap();
+    assert!(!report.sections.iter().any(|section| matches!(section, Section::Withheld(_))));
+    let shown = serde_json::to_string_pretty(&report).unwrap();
+    let (mut through, mut secrets) = (0, 0);
+    for item in ITEMS {
+        let lines: Vec<_> = shown.lines().filter(|line| is_through(item, line)).collect();
+        lines.iter().for_each(|line| println!("{}: {line}", item.name));
+        through += usize::from(!lines.is_empty());
+        secrets += usize::from(!lines.is_empty() && item.is_secret);
+    }
+    println!("{} items, {through} came through, {secrets} of them secrets", ITEMS.len());
+    assert_eq!(secrets, 0, "a secret is in the report");
+    assert!(through * 32 <= ITEMS.len(), "{through} items are in the report");
+    assert!(shown.contains("/mnt/0/user-1"), "what was planted did not get into the report");
 }

@@ -376,14 +376,16 @@ fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
     if name.len() > LONGEST_DOMAIN || name.contains("..") || behind.starts_with('_') || !is_top_level(&last) {
         return None;
     }
-    let in_address =
-        before.ends_with("://") || before.ends_with("//") || before.ends_with('@') || before.ends_with("\\\\");
-    let in_path = !in_address
-        && (before.ends_with('/') || before.ends_with('\\') || before.ends_with('.') || before.ends_with('_'));
+    let in_address = ["//", "@", "\\\\"].into_iter().any(|sign| before.ends_with(sign));
+    let in_name = before.ends_with(['.', '-']);
+    // A file called `messages.de` or `rc.local`; a share or a site may be mounted under its own name all the same.
+    let in_path = !in_address && before.ends_with(['/', '\\']);
+    let is_plain = !front.contains(|c: char| c == '.' || c == '-' || c.is_ascii_digit());
+    let is_file_there = in_path && is_plain && (last.len() == 2 || last == "local");
     // `foo.so`, `notes.md` and `install.sh` are files first, also where countries have these endings.
     let is_file = FILE_ENDINGS.contains(&last.as_str()) && !in_address && !(last == "io" && front.contains('.'));
     let is_word = front.bytes().any(|byte| byte.is_ascii_alphabetic());
-    if in_path || is_file || !is_word {
+    if in_name || is_file_there || is_file || !is_word {
         return None;
     }
     let lower = name.to_ascii_lowercase();
