@@ -148,6 +148,10 @@ impl Label {
     fn secret(self, text: &str, range: &Range<usize>) -> Option<Range<usize>> {
         let label = Around::new(text, range);
         let sign = label.sign(self == Self::Chinese)?;
+        // `Cookies: idx=3` counts something of the kernel's.
+        if self == Self::Header && text.get(range.end..)?.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return None;
+        }
         let value = text.get(sign.value..)?;
         let end = match self {
             Self::Header => line_end(value),
@@ -523,13 +527,14 @@ const SHORTEST_SERIAL: usize = 6;
 
 fn phone(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
     let label = Around::new(text, range);
-    let rest = text.get(range.end..)?;
-    let skip = rest.find(|c: char| c.is_ascii_digit() || c == '+' || c == '(')?;
-    let between = rest.get(..skip)?;
     let is_label = label.front.is_empty() || label.front.ends_with(['_', '-', '.']) || !label.label.is_ascii();
-    let fits =
-        between.len() <= 16 && between.chars().all(|c| !c.is_alphanumeric() || matches!(c, '号' | '码' | '是' | '为'));
-    if !fits || !is_label {
+    let rest = text.get(range.end..)?;
+    let starts = |(_, c): &(usize, char)| c.is_ascii_digit() || matches!(c, '+' | '(');
+    let (skip, _) = rest.char_indices().take(MOST_BETWEEN).find(starts).filter(|_| is_label)?;
+    let between = rest.get(..skip)?;
+    let is_signed = between.contains([':', '=', '：']) || !label.label.is_ascii() || rest.starts_with(" +");
+    let is_between = |c: char| !c.is_alphanumeric() || matches!(c, '号' | '码' | '是' | '为');
+    if !is_signed || !between.chars().all(is_between) {
         return None;
     }
     let value = rest.get(skip..)?;

@@ -63,7 +63,9 @@ fn is_evident(kind: PrivateKind, text: &str, range: &Range<usize>, before: &str,
     let name = text.get(range.clone()).unwrap_or_default();
     // The name of a process or a device in a field of its own.
     let is_all = text.len() == name.len();
-    let is_single = text.len() <= SINGLE_MAX_BYTES && !text.contains([' ', '/', '=', ',']) && !is_ordinary(name);
+    // `Li-ion` is a kind of battery: two letters are too few.
+    let is_single =
+        text.len() <= SINGLE_MAX_BYTES && name.len() > 2 && !text.contains([' ', '/', '=', ',']) && !is_ordinary(name);
     if is_all || is_single {
         return true;
     }

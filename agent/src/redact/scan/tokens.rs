@@ -202,21 +202,23 @@ fn key(text: &str, start: usize, whole: &str) -> Option<Found> {
     }
     // Paths, names and hexadecimal numbers keep to one class of letters for long.
     let class = |byte: u8| match byte {
-        b'a'..=b'z' => 0,
-        b'A'..=b'Z' => 1,
-        b'0'..=b'9' => 2,
-        _ => 3,
+        b'a'..=b'z' => Some(0),
+        b'A'..=b'Z' => Some(1),
+        b'0'..=b'9' => Some(2),
+        _ => None,
     };
-    let mut seen = [0usize; 4];
+    let mut seen = [0_usize; 3];
     let mut changes = 0;
     let mut last = None;
-    for byte in word.bytes() {
-        let class = class(byte);
+    // Dashes and underscores stand between the words of a name as well.
+    for class in word.bytes().filter_map(class) {
         seen[class] += 1;
         changes += usize::from(last.is_some_and(|last| last != class));
         last = Some(class);
     }
-    let mixed = seen[0] >= 4 && seen[1] >= 4 && seen[2] >= 2;
+    // Names of devices for drivers repeat few letters and many zeros.
+    let different = word.bytes().collect::<std::collections::BTreeSet<_>>().len();
+    let mixed = different >= DIFFERENT_LETTERS && seen[0] >= 4 && seen[1] >= 4 && seen[2] >= 2;
     let before = text.get(..start)?;
     // The fingerprint of somebody's key is no secret, and still somebody's.
     let is_fingerprint = word.len() == FINGERPRINT_LETTERS && before.ends_with("SHA256:");
@@ -234,6 +236,9 @@ fn key(text: &str, start: usize, whole: &str) -> Option<Found> {
 
 /// A key of AWS has 40 characters; fingerprints have 43 and say so.
 const SHORTEST_KEY: usize = 40;
+
+/// Forty letters drawn at random have about thirty different ones.
+const DIFFERENT_LETTERS: usize = 18;
 
 /// SHA-256 in base64 without padding, as OpenSSH writes it.
 const FINGERPRINT_LETTERS: usize = 43;

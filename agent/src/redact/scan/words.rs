@@ -411,7 +411,7 @@ pub(super) const EVERYBODYS_IDS: [&str; 26] = [
 ];
 
 /// Domains that software is fetched from and documented at, and those of examples: no machine is known by them.
-pub(super) const EVERYBODYS_DOMAINS: [&str; 63] = [
+pub(super) const EVERYBODYS_DOMAINS: [&str; 64] = [
     "ubuntu.com",
     "canonical.com",
     "snapcraft.io",
@@ -475,6 +475,7 @@ pub(super) const EVERYBODYS_DOMAINS: [&str; 63] = [
     "intel.com",
     "amd.com",
     "rsyslog.com",
+    "localhost.localdomain",
 ];
 
 /// Names before the `@` that are nobody's own, at [`EVERYBODYS_DOMAINS`].
