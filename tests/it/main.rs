@@ -6,6 +6,7 @@
 mod browser;
 mod capture;
 mod commands;
+mod consent;
 mod help_address;
 mod hostile;
 mod killed_intake;

@@ -30,9 +30,9 @@ pub struct Aliases {
     entries: Vec<Entry>,
     /// Places in `entries` by [`canonical`] value.
     known: HashMap<(PrivateKind, String), usize>,
-    /// Values as they were first written, by alias.
-    written: BTreeMap<String, String>,
-    subnets: BTreeMap<String, Subnet>,
+    /// Places in `entries` by alias.
+    places: HashMap<String, usize>,
+    subnets: HashMap<(Reach, [u8; 8]), Subnet>,
     subnet_count: u32,
     /// The last number given out for each kind.
     numbers: BTreeMap<PrivateKind, u32>,
@@ -71,8 +71,8 @@ impl Aliases {
             own: Arc::default(),
             entries: Vec::new(),
             known: HashMap::new(),
-            written: BTreeMap::new(),
-            subnets: BTreeMap::new(),
+            places: HashMap::new(),
+            subnets: HashMap::new(),
             subnet_count: kept.subnet_count,
             numbers: kept.numbers,
             section: SectionName::System,
@@ -210,8 +210,8 @@ impl Aliases {
         let mut candidate = &text[..end.min(ALIAS_MAX_BYTES)];
         loop {
             let complete = !text[candidate.len()..].starts_with(|c: char| c.is_ascii_alphanumeric());
-            if let Some((alias, value)) = self.written.get_key_value(candidate).filter(|_| complete) {
-                return Some((alias, value));
+            if let Some((alias, place)) = self.places.get_key_value(candidate).filter(|_| complete) {
+                return self.entries.get(*place).map(|entry| (alias.as_str(), entry.shown()));
             }
             let shorter = candidate.len().checked_sub(1)?;
             candidate = &candidate[..shorter];
@@ -260,15 +260,11 @@ impl Aliases {
         {
             let hosts = host.parse().unwrap_or_default();
             let subnet = Subnet { alias: subnet.to_owned(), hosts };
-            let known = self.subnets.entry(subnet_of(&address).1).or_insert(subnet);
+            let known = self.subnets.entry(subnet_of(&address)).or_insert(subnet);
             known.hosts = known.hosts.max(hosts);
         }
-        let (alias, value) = match entry.kind {
-            // `mail-1@host-2` is revealed part by part.
-            PrivateKind::Mail => (entry.alias.split('@').next(), entry.value.split('@').next()),
-            _ => (entry.alias.get(..), entry.value.get(..)),
-        };
-        self.written.insert(alias.unwrap_or_default().to_owned(), value.unwrap_or_default().to_owned());
+        // `mail-1@host-2` is revealed part by part.
+        self.places.insert(entry.alias.split('@').next().unwrap_or_default().to_owned(), place);
         self.known.insert((entry.kind, canonical(entry.kind, &entry.value)), place);
         self.entries.push(entry);
         place
@@ -277,11 +273,11 @@ impl Aliases {
     /// `lan-2.3`: the third address seen of the second subnet; `lan` for private ones, `net` for public ones, `link` for
     /// those that hold on one link only.
     fn name_address(&mut self, address: &IpAddr) -> String {
-        let (word, key) = subnet_of(address);
+        let key = subnet_of(address);
         let count = &mut self.subnet_count;
         let subnet = self.subnets.entry(key).or_insert_with(|| {
             *count += 1;
-            Subnet { alias: format!("{word}-{count}"), hosts: 0 }
+            Subnet { alias: format!("{}-{count}", key.0.word()), hosts: 0 }
         });
         subnet.hosts += 1;
         format!("{}.{}", subnet.alias, subnet.hosts)
@@ -359,17 +355,42 @@ fn canonical(kind: PrivateKind, value: &str) -> String {
     }
 }
 
-/// The word for an address's reach, and what names its subnet: a /24 or /64, the sizes that nearly all have.
-fn subnet_of(address: &IpAddr) -> (&'static str, String) {
-    let (word, subnet) = match address {
-        IpAddr::V4(v4) if v4.is_link_local() => ("link", v4.octets()[..3].to_vec()),
-        IpAddr::V4(v4) if v4.is_private() => ("lan", v4.octets()[..3].to_vec()),
-        IpAddr::V4(v4) => ("net", v4.octets()[..3].to_vec()),
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => ("link", v6.octets()[..8].to_vec()),
-        IpAddr::V6(v6) if v6.is_unique_local() => ("lan", v6.octets()[..8].to_vec()),
-        IpAddr::V6(v6) => ("net", v6.octets()[..8].to_vec()),
+/// How far an address reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Reach {
+    /// One link.
+    Link,
+    /// A private network.
+    Lan,
+    /// Everywhere.
+    Net,
+}
+
+impl Reach {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Lan => "lan",
+            Self::Net => "net",
+        }
+    }
+}
+
+/// How far an address reaches, and what names its subnet: a /24 or /64, the sizes that nearly all have.
+fn subnet_of(address: &IpAddr) -> (Reach, [u8; 8]) {
+    let reach = match address {
+        IpAddr::V4(v4) if v4.is_link_local() => Reach::Link,
+        IpAddr::V4(v4) if v4.is_private() => Reach::Lan,
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Reach::Link,
+        IpAddr::V6(v6) if v6.is_unique_local() => Reach::Lan,
+        IpAddr::V4(_) | IpAddr::V6(_) => Reach::Net,
     };
-    (word, format!("{word} {subnet:?}"))
+    let subnet = match address {
+        // No subnet of IPv6 begins with these.
+        IpAddr::V4(v4) => [0xff, 0xff, 0xff, 0xff, 0xff, v4.octets()[0], v4.octets()[1], v4.octets()[2]],
+        IpAddr::V6(v6) => v6.octets().first_chunk().copied().unwrap_or_default(),
+    };
+    (reach, subnet)
 }
 
 /// `text` without its last word when it may have been cut to the longest that travels: half a name is not recognized.

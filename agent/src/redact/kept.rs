@@ -31,6 +31,16 @@ pub(super) struct Entry {
     pub(super) used_unix_s: i64,
 }
 
+impl Entry {
+    /// The value that the alias stands for; of a mail address what stands before its domain, which has an alias too.
+    pub(super) fn shown(&self) -> &str {
+        match self.kind {
+            PrivateKind::Mail => self.value.split('@').next().unwrap_or_default(),
+            _ => &self.value,
+        }
+    }
+}
+
 /// The file of aliases, held by one process at a time.
 #[derive(Debug)]
 pub(super) struct MapFile {

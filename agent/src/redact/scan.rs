@@ -64,6 +64,8 @@ pub(super) struct Scanner {
     literals: Vec<Literal>,
     /// Names of up to [`names::SHORT_BYTES`] bytes in lower case. They would match everywhere, so that words are asked.
     short: HashMap<String, usize>,
+    /// First letters of those names, in both cases.
+    short_starts: Vec<u8>,
     kinds: Vec<PrivateKind>,
 }
 
@@ -100,7 +102,9 @@ impl Scanner {
         // Fails only for more patterns than an identity can have; then nothing is vouched for.
         let automaton = AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(&patterns).ok();
         let kinds = identity.names().iter().map(|(kind, _)| *kind).collect();
-        Self { automaton, literals, short, kinds }
+        let starts = short.keys().filter_map(|name: &String| name.bytes().next());
+        let short_starts = starts.flat_map(|byte| [byte, byte.to_ascii_uppercase()]).collect();
+        Self { automaton, literals, short, short_starts, kinds }
     }
 
     /// What stands in `text`, in order and without overlaps; nothing at all when this text cannot be looked at. Words with
@@ -161,7 +165,8 @@ impl Scanner {
         for part in word.split(|c: char| !c.is_ascii_alphanumeric()) {
             let range = at..at + part.len();
             at = range.end + 1;
-            if !(1..=names::SHORT_BYTES).contains(&part.len()) {
+            let starts = part.bytes().next().is_some_and(|byte| self.short_starts.contains(&byte));
+            if !starts || part.len() > names::SHORT_BYTES {
                 continue;
             }
             let Some(index) = self.short.get(&part.to_ascii_lowercase()) else { continue };
@@ -212,8 +217,10 @@ fn is_encoded(word: &str) -> bool {
 
 /// Sorts what was found and resolves overlaps: stronger layers cut weaker ones, and within a layer the foremost and
 /// longest wins.
-fn untangled(found: Vec<Found>) -> Vec<Found> {
-    if found.len() <= 1 {
+fn untangled(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_unstable_by_key(|one| one.range.start);
+    let is_apart = |two: &[Found]| matches!(two, [one, next] if one.range.end <= next.range.start);
+    if found.windows(2).all(is_apart) {
         return found;
     }
     let mut layers: [Vec<Found>; LAYERS] = Default::default();

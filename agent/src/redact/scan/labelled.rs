@@ -146,6 +146,11 @@ impl Label {
     }
 
     fn secret(self, text: &str, range: &Range<usize>) -> Option<Range<usize>> {
+        // Most labels are the beginning of some other word.
+        let next = text.as_bytes().get(range.end)?;
+        if next.is_ascii_alphabetic() && !matches!(next, b's' | b'S') && self != Self::Chinese {
+            return None;
+        }
         let label = Around::new(text, range);
         let sign = label.sign(self == Self::Chinese)?;
         // `Cookies: idx=3` counts something of the kernel's.

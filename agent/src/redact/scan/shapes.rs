@@ -13,10 +13,14 @@ use super::{Found, What, after_any};
 /// Looks into one run of letters, digits and `.:-_@+%` at `run` of `text`. `base` is where `text` itself stands.
 pub(super) fn look(text: &str, run: Range<usize>, found: &mut Vec<Found>) {
     let word = text.get(run.clone()).unwrap_or_default();
+    let marks = Marks::of(word);
+    if marks.says_nothing(word) {
+        return;
+    }
     let mut at = 0;
     while at < word.len() {
         let rest = word.get(at..).unwrap_or_default();
-        let here = Place { text, start: run.start + at };
+        let here = Place { text, start: run.start + at, marks };
         let starts = is_start(word, at);
         match starts.then(|| first(&here, rest)).flatten().or_else(|| glued_address(&here, word, at)) {
             Some((range, kind)) if !range.is_empty() => {
@@ -30,10 +34,58 @@ pub(super) fn look(text: &str, run: Range<usize>, found: &mut Vec<Found>) {
     }
 }
 
+/// What a run has in it, so that most shapes need not be tried.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    dots: u32,
+    colons: u32,
+    dashes: u32,
+    digits: u32,
+    has_at: bool,
+    has_plus: bool,
+    has_double_colon: bool,
+}
+
+impl Marks {
+    fn of(word: &str) -> Self {
+        let mut marks = Self::default();
+        let mut last = 0;
+        for byte in word.bytes() {
+            match byte {
+                b'.' => marks.dots += 1,
+                b':' => {
+                    marks.colons += 1;
+                    marks.has_double_colon |= last == b':';
+                }
+                b'-' => marks.dashes += 1,
+                b'@' => marks.has_at = true,
+                b'+' => marks.has_plus = true,
+                b'0'..=b'9' => marks.digits += 1,
+                _ => {}
+            }
+            last = byte;
+        }
+        marks
+    }
+
+    /// Whether nothing in `word` can be personal by its form.
+    fn says_nothing(self, word: &str) -> bool {
+        let is_plain = self.dots == 0 && self.colons < 2 && self.dashes < 2 && !self.has_at;
+        is_plain && !self.has_plus && self.digits < FEWEST_DIGITS && word.len() < SHORTEST_INTERFACE
+    }
+}
+
+/// The shortest that is personal without any mark: a Chinese telephone number has eleven.
+const FEWEST_DIGITS: u32 = 8;
+
+/// `enx` and twelve digits or letters.
+const SHORTEST_INTERFACE: usize = 15;
+
 /// The place of a candidate, to look at what stands before and behind it.
 struct Place<'a> {
     text: &'a str,
     start: usize,
+    marks: Marks,
 }
 
 impl<'a> Place<'a> {
@@ -50,7 +102,10 @@ impl<'a> Place<'a> {
 fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     use PrivateKind::{Address, HardwareAddress, Host, Mail, Phone, Serial};
     let whole = |length: usize| 0..length;
-    if let Some(length) = mail(rest) {
+    let marks = here.marks;
+    if marks.has_at
+        && let Some(length) = mail(rest)
+    {
         return Some((whole(length), Mail));
     }
     if let Some((range, kind)) = hardware(here, rest) {
@@ -60,11 +115,24 @@ fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
         // One that everybody has is passed over as a whole.
         return Some((if length.1 { whole(length.0) } else { length.0..length.0 }, Serial));
     }
-    None.or_else(|| address(here, rest).map(|length| (whole(length), Address)))
-        .or_else(|| dashed_address(rest).map(|range| (range, Address)))
-        .or_else(|| phone(here, rest).map(|length| (whole(length), Phone)))
-        .or_else(|| domain(here, rest).map(|length| (whole(length), Host)))
-        .or_else(|| dotted_hardware(rest).map(|length| (whole(length), HardwareAddress)))
+    let is_address = marks.dots >= 3 || marks.has_double_colon || marks.colons >= 7;
+    if is_address && let Some(length) = address(here, rest) {
+        return Some((whole(length), Address));
+    }
+    if marks.dashes >= 4
+        && let Some(range) = dashed_address(rest)
+    {
+        return Some((range, Address));
+    }
+    let is_phone = marks.digits >= 10 || rest.starts_with('+') || marks.dashes >= 1;
+    if is_phone && let Some(length) = phone(here, rest) {
+        return Some((whole(length), Phone));
+    }
+    if marks.dots == 0 {
+        return None;
+    }
+    let domain = domain(here, rest).map(|length| (whole(length), Host));
+    domain.or_else(|| dotted_hardware(rest).map(|length| (whole(length), HardwareAddress)))
 }
 
 fn is_start(word: &str, at: usize) -> bool {
