@@ -128,22 +128,14 @@ impl Scanner {
         Some(untangled(found))
     }
 
-    /// Looks at each run of [`IN_WORD`] bytes.
+    /// Looks at each run of [`CLASS`]ed bytes.
     fn words(&self, text: &str, decoding: bool, found: &mut Vec<Found>) {
         let bytes = text.as_bytes();
         // A key reaches over several runs, and is looked at once.
         let (mut at, mut bare_end) = (0, 0);
-        while let Some(class) = bytes.get(at).map(|byte| CLASS[usize::from(*byte)]) {
-            if class == 0 {
-                at += 1;
-                continue;
-            }
-            let (start, mut seen) = (at, 0);
-            while let Some(class) = bytes.get(at).map(|byte| CLASS[usize::from(*byte)]).filter(|class| *class != 0) {
-                seen |= class;
-                at += 1;
-            }
-            let run = start..at;
+        while let Some((run, seen)) = next_run(bytes, at) {
+            let start = run.start;
+            at = run.end;
             if seen & (DIGIT | MARK) != 0 && (at - start >= SHORTEST_SHAPE || bytes.get(start) == Some(&b'+')) {
                 shapes::look(text, run.clone(), found);
             }
@@ -153,7 +145,8 @@ impl Scanner {
             if decoding && seen & PERCENT != 0 && text.get(run.clone()).is_some_and(is_encoded) {
                 found.push(Found { range: run.clone(), what: What::Encoded });
             }
-            if !self.short.is_empty() {
+            let has_short_words = seen & !(LETTER | DIGIT) != 0 || at - start <= names::SHORT_BYTES;
+            if has_short_words && !self.short.is_empty() {
                 self.short_names(text, run, found);
             }
         }
@@ -162,13 +155,14 @@ impl Scanner {
     fn short_names(&self, text: &str, run: Range<usize>, found: &mut Vec<Found>) {
         let word = text.get(run.clone()).unwrap_or_default();
         let mut at = run.start;
-        for part in word.split(|c: char| !c.is_ascii_alphanumeric()) {
+        for part in word.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()) {
             let range = at..at + part.len();
             at = range.end + 1;
-            let starts = part.bytes().next().is_some_and(|byte| self.short_starts.contains(&byte));
-            if !starts || part.len() > names::SHORT_BYTES {
+            let is_short = part.len() <= names::SHORT_BYTES;
+            if !is_short || !part.first().is_some_and(|byte| self.short_starts.contains(byte)) {
                 continue;
             }
+            let Ok(part) = std::str::from_utf8(part) else { continue };
             let Some(index) = self.short.get(&part.to_ascii_lowercase()) else { continue };
             let kind = self.kinds.get(*index).copied().unwrap_or(PrivateKind::User);
             if Fit::of(kind, part).accepts(kind, text, &range) {
@@ -213,6 +207,19 @@ const CLASS: [u8; 256] = {
 fn is_encoded(word: &str) -> bool {
     let two = |at: usize| word.as_bytes().get(at + 1..at + 3);
     word.match_indices('%').any(|(at, _)| two(at).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// The next run of [`CLASS`]ed bytes at `from` or behind, and its classes together.
+#[inline(never)]
+fn next_run(bytes: &[u8], from: usize) -> Option<(Range<usize>, u8)> {
+    let class = |byte: &u8| CLASS[usize::from(*byte)];
+    let start = from + bytes.get(from..)?.iter().position(|byte| class(byte) != 0)?;
+    let (mut end, mut seen) = (start, 0);
+    for class in bytes.get(start..)?.iter().map(class).take_while(|class| *class != 0) {
+        seen |= class;
+        end += 1;
+    }
+    Some((start..end, seen))
 }
 
 /// Sorts what was found and resolves overlaps: stronger layers cut weaker ones, and within a layer the foremost and

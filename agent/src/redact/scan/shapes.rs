@@ -1,5 +1,6 @@
 //! Personal data that shows by its form: addresses, mail, domains, numbers that one machine or person has.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -17,10 +18,11 @@ pub(super) fn look(text: &str, run: Range<usize>, found: &mut Vec<Found>) {
     if marks.says_nothing(word) {
         return;
     }
+    let no_domain_before = Cell::new(0);
     let mut at = 0;
     while at < word.len() {
         let rest = word.get(at..).unwrap_or_default();
-        let here = Place { text, start: run.start + at, marks };
+        let here = Place { text, start: run.start + at, marks, no_domain_before: &no_domain_before };
         let starts = is_start(word, at);
         match starts.then(|| first(&here, rest)).flatten().or_else(|| glued_address(&here, word, at)) {
             Some((range, kind)) if !range.is_empty() => {
@@ -50,19 +52,15 @@ impl Marks {
     fn of(word: &str) -> Self {
         let mut marks = Self::default();
         let mut last = 0;
+        // Without branches: this is done for every other word.
         for byte in word.bytes() {
-            match byte {
-                b'.' => marks.dots += 1,
-                b':' => {
-                    marks.colons += 1;
-                    marks.has_double_colon |= last == b':';
-                }
-                b'-' => marks.dashes += 1,
-                b'@' => marks.has_at = true,
-                b'+' => marks.has_plus = true,
-                b'0'..=b'9' => marks.digits += 1,
-                _ => {}
-            }
+            marks.dots += u32::from(byte == b'.');
+            marks.colons += u32::from(byte == b':');
+            marks.dashes += u32::from(byte == b'-');
+            marks.digits += u32::from(byte.is_ascii_digit());
+            marks.has_at |= byte == b'@';
+            marks.has_plus |= byte == b'+';
+            marks.has_double_colon |= byte == b':' && last == b':';
             last = byte;
         }
         marks
@@ -86,6 +84,8 @@ struct Place<'a> {
     text: &'a str,
     start: usize,
     marks: Marks,
+    /// Up to here all names end with a label that ends no domain.
+    no_domain_before: &'a Cell<usize>,
 }
 
 impl<'a> Place<'a> {
@@ -108,10 +108,13 @@ fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     {
         return Some((whole(length), Mail));
     }
-    if let Some((range, kind)) = hardware(here, rest) {
+    let is_hardware = marks.colons + marks.dashes >= 5 || rest.starts_with(['e', 'w']);
+    if is_hardware && let Some((range, kind)) = hardware(here, rest) {
         return Some((range, kind));
     }
-    if let Some(length) = serial(here, rest) {
+    if rest.len() >= SHORTEST_NUMBER
+        && let Some(length) = serial(here, rest)
+    {
         // One that everybody has is passed over as a whole.
         return Some((if length.1 { whole(length.0) } else { length.0..length.0 }, Serial));
     }
@@ -124,7 +127,7 @@ fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     {
         return Some((range, Address));
     }
-    let is_phone = marks.digits >= 10 || rest.starts_with('+') || marks.dashes >= 1;
+    let is_phone = marks.digits >= FEWEST_DIGITS || rest.starts_with('+') || (marks.dashes >= 1 && marks.digits >= 6);
     if is_phone && let Some(length) = phone(here, rest) {
         return Some((whole(length), Phone));
     }
@@ -434,14 +437,22 @@ const PHONE_DIGITS: (usize, usize) = (15, 8);
 
 /// A domain name of two labels and more that ends like one, and is not everybody's.
 fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
-    let length =
-        run_up_to(LONGEST_DOMAIN + 1, rest, |byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-');
+    if here.start < here.no_domain_before.get() {
+        return None;
+    }
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    let length = run_up_to(LONGEST_DOMAIN + 1, rest, in_name);
     let name = rest.get(..length)?.trim_end_matches(['.', '-']);
-    let (front, last) = name.rsplit_once('.')?;
-    let last = last.to_ascii_lowercase();
+    let (front, last) = name.rsplit_once('.').unwrap_or_default();
+    let is_label = last.starts_with(|c: char| c.is_ascii_alphabetic());
+    let last = if is_label { last.to_ascii_lowercase() } else { String::new() };
+    if !is_top_level(&last) {
+        here.no_domain_before.set(here.start + length);
+        return None;
+    }
     let before = here.before();
     let behind = rest.get(name.len()..).unwrap_or_default();
-    if name.len() > LONGEST_DOMAIN || name.contains("..") || behind.starts_with('_') || !is_top_level(&last) {
+    if name.len() > LONGEST_DOMAIN || name.contains("..") || behind.starts_with('_') {
         return None;
     }
     let in_address = ["//", "@", "\\\\"].into_iter().any(|sign| before.ends_with(sign));

@@ -493,61 +493,23 @@ pub(super) const FILE_ENDINGS: [&str; 66] = [
 
 /// Whether `label`, in lower case, ends domain names: those that people meet, and those of private networks. Two letters
 /// are a country's.
+#[rustfmt::skip]
 pub(super) fn is_top_level(label: &str) -> bool {
-    TOP_LEVEL.contains(&label) || (label.len() == 2 && COUNTRIES.contains(&label))
+    // A match is a switch over the length, and not a walk through a list.
+    matches!(
+        label,
+        "com" | "net" | "org" | "edu" | "gov" | "mil" | "int" | "biz" | "info" | "name" | "arpa" | "asia" |
+        "cloud" | "club" | "shop" | "site" | "online" | "store" | "tech" | "top" | "xyz" | "vip" | "wang" |
+        "work" | "ltd" | "group" | "email" | "company" | "network" | "systems" | "solutions" | "agency" |
+        "digital" | "world" | "local" | "lan" | "home" | "corp" | "internal" | "intranet" | "localdomain" |
+        "domain" | "private" | "test"
+    ) || matches!(
+        label,
+        "ae" | "ar" | "at" | "au" | "be" | "bg" | "br" | "by" | "ca" | "ch" | "ci" | "cl" | "cn" | "co" |
+        "cr" | "cz" | "de" | "dk" | "dz" | "ec" | "ee" | "eg" | "es" | "eu" | "fi" | "fr" | "ge" | "gr" |
+        "hk" | "hr" | "hu" | "id" | "ie" | "il" | "in" | "ir" | "is" | "it" | "jp" | "ke" | "kr" | "kz" |
+        "lt" | "lu" | "lv" | "ma" | "me" | "mo" | "mx" | "my" | "ng" | "nl" | "no" | "nz" | "pe" | "ph" |
+        "pk" | "pt" | "ro" | "ru" | "sa" | "se" | "sg" | "si" | "sk" | "th" | "tn" | "tr" | "tv" | "tw" |
+        "ua" | "uk" | "us" | "uy" | "uz" | "ve" | "vn" | "za"
+    )
 }
-
-const TOP_LEVEL: [&str; 44] = [
-    "com",
-    "net",
-    "org",
-    "edu",
-    "gov",
-    "mil",
-    "int",
-    "biz",
-    "info",
-    "name",
-    "arpa",
-    "asia",
-    "cloud",
-    "club",
-    "shop",
-    "site",
-    "online",
-    "store",
-    "tech",
-    "top",
-    "xyz",
-    "vip",
-    "wang",
-    "work",
-    "ltd",
-    "group",
-    "email",
-    "company",
-    "network",
-    "systems",
-    "solutions",
-    "agency",
-    "digital",
-    "world",
-    "local",
-    "lan",
-    "home",
-    "corp",
-    "internal",
-    "intranet",
-    "localdomain",
-    "domain",
-    "private",
-    "test",
-];
-
-const COUNTRIES: [&str; 78] = [
-    "ae", "ar", "at", "au", "be", "bg", "br", "by", "ca", "ch", "ci", "cl", "cn", "co", "cr", "cz", "de", "dk", "dz",
-    "ec", "ee", "eg", "es", "eu", "fi", "fr", "ge", "gr", "hk", "hr", "hu", "id", "ie", "il", "in", "ir", "is", "it",
-    "jp", "ke", "kr", "kz", "lt", "lu", "lv", "ma", "me", "mo", "mx", "my", "ng", "nl", "no", "nz", "pe", "ph", "pk",
-    "pt", "ro", "ru", "sa", "se", "sg", "si", "sk", "th", "tn", "tr", "tv", "tw", "ua", "uk", "us", "uy", "uz", "ve",
-    "vn", "za",
-];
