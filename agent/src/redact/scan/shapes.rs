@@ -45,6 +45,7 @@ struct Marks {
     digits: u32,
     has_at: bool,
     has_plus: bool,
+    has_letter: bool,
     has_double_colon: bool,
 }
 
@@ -60,21 +61,26 @@ impl Marks {
             marks.digits += u32::from(byte.is_ascii_digit());
             marks.has_at |= byte == b'@';
             marks.has_plus |= byte == b'+';
+            marks.has_letter |= byte.is_ascii_alphabetic();
             marks.has_double_colon |= byte == b':' && last == b':';
             last = byte;
         }
         marks
     }
 
-    /// Whether nothing in `word` can be personal by its form.
+    /// Whether nothing in `word` can be personal by its form: as in most words, times, dates and counts of seconds.
     fn says_nothing(self, word: &str) -> bool {
-        let is_plain = self.dots == 0 && self.colons < 2 && self.dashes < 2 && !self.has_at;
-        is_plain && !self.has_plus && self.digits < FEWEST_DIGITS && word.len() < SHORTEST_INTERFACE
+        let has_dots = self.dots >= 3 || (self.dots > 0 && self.has_letter);
+        let is_split = self.colons >= 5 || self.has_double_colon || self.dashes >= 4;
+        // `138-1234 5678` goes on behind the run.
+        let is_phone = self.has_plus || (self.dashes == 1 && self.digits >= 6);
+        let is_long = self.dots == 0 && (self.digits >= FEWEST_DIGITS || word.len() >= SHORTEST_INTERFACE);
+        !(has_dots || is_split || is_phone || is_long || self.has_at)
     }
 }
 
-/// The shortest that is personal without any mark: a Chinese telephone number has eleven.
-const FEWEST_DIGITS: u32 = 8;
+/// The shortest that is personal without any mark: an American telephone number has ten.
+const FEWEST_DIGITS: u32 = 10;
 
 /// `enx` and twelve digits or letters.
 const SHORTEST_INTERFACE: usize = 15;
@@ -127,7 +133,7 @@ fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     {
         return Some((range, Address));
     }
-    let is_phone = marks.digits >= FEWEST_DIGITS || rest.starts_with('+') || (marks.dashes >= 1 && marks.digits >= 6);
+    let is_phone = marks.digits >= FEWEST_DIGITS || rest.starts_with('+') || (marks.dashes == 1 && marks.digits >= 6);
     if is_phone && let Some(length) = phone(here, rest) {
         return Some((whole(length), Phone));
     }
