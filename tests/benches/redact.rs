@@ -1,6 +1,5 @@
 //! `cargo bench -p belay-tests --bench redact`: how fast one core redacts ordinary logs, and how much of them it damages.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -31,14 +30,8 @@ struct Options {
     bench: bool,
 }
 
-fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("redact: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> anyhow::Result<()> {
+    run(&Options::parse())
 }
 
 /// Lines that share one map, as the excerpts of one report do.
