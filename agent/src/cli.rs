@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use belay_protocol::finding::Severity;
+use belay_protocol::report::SectionName;
 use belay_protocol::{Language, Phrase};
 use belay_relay::client::Proxy;
 use belay_relay::logging::{LogOptions, told};
 use belay_relay::settings;
 
+use crate::consent::contents::Contents;
 use crate::page;
 use crate::probe::desk_path::Desk;
-use crate::redact::{Redacted, redact};
+use crate::redact::log::RedactedLog;
+use crate::redact::{Redacted, redact, redact_keeping};
 use crate::rulebook::Rulebook;
 use crate::survey::{Look, Progress, Smart, look};
 use crate::terminal::Colour;
@@ -91,6 +94,12 @@ pub struct SurveyArgs {
     /// Print the report as JSON, with private names replaced
     #[arg(long)]
     pub json: bool,
+    /// Show what a desk would be sent: sections, sizes, what was replaced, and every value
+    #[arg(long, conflicts_with = "json")]
+    pub show: bool,
+    /// Leave sections out of --json and --show: system, disk, memory, drivers, network, findings
+    #[arg(long, value_name = "SECTION", value_delimiter = ',', value_parser = section)]
+    pub without: Vec<SectionName>,
     /// Look at a captured tree of /proc and /sys instead of this machine
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
@@ -131,7 +140,9 @@ pub fn main() -> ExitCode {
 /// Runs a command and says how it ended; mistakes are told on standard error.
 pub async fn run(cli: Cli) -> Exit {
     let language = language(cli.lang.as_deref());
-    let outcome = match (cli.log.init(DEFAULT_LOG), cli.command) {
+    let names = RedactedLog::of_this_machine();
+    let log = cli.log.init_to(DEFAULT_LOG, move || names.to(io::stderr()));
+    let outcome = match (log, cli.command) {
         (Err(error), _) => Err(anyhow::Error::msg(error)),
         (Ok(()), Command::Survey(options)) => survey(options, language).await,
         (Ok(()), Command::Join(options)) => join::run(options, language).await,
@@ -181,18 +192,32 @@ async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit>
     let progress = ProgressLine::new(language);
     let survey = look(&watch, |step| progress.show(step)).await;
     progress.clear();
-    let redacted = redact(survey?, Arc::clone(&rulebook))?;
+    let redacted = match &watch.data_dir {
+        Some(data_dir) => redact_keeping(survey?, Arc::clone(&rulebook), data_dir)?,
+        None => redact(survey?, Arc::clone(&rulebook))?,
+    };
     rulebook.keep(redacted.standing());
     let report = redacted.report()?;
+    let redacted = if options.without.is_empty() { redacted } else { redacted.without(&options.without)? };
     let mut out = io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report).context("cannot write the report as JSON")?)?;
+        let sent = redacted.report()?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&sent).context("cannot write the report as JSON")?)?;
+    } else if options.show {
+        let (contents, colour) = (Contents::new(&redacted)?, Colour::of(&io::stdout()));
+        write!(out, "{}\n{}", contents.everything(language, colour), contents.list(language, colour))?;
     } else {
         write!(out, "{}", shown(&redacted, language, Colour::of(&io::stdout()))?)?;
     }
     out.flush()?;
     let critical = report.findings().is_some_and(|findings| findings.count(Severity::Crit) > 0);
     Ok(if options.check && critical { Exit::Critical } else { Exit::Done })
+}
+
+/// A section by its name on the command line.
+fn section(name: &str) -> Result<SectionName, String> {
+    let names = SectionName::ALL.map(SectionName::as_str).join(", ");
+    SectionName::ALL.into_iter().find(|section| section.as_str() == name).ok_or(format!("the sections are {names}"))
 }
 
 /// The page about `redacted` with the real names, for the person at this machine.

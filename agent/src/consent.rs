@@ -13,6 +13,7 @@ use belay_protocol::report::SectionName;
 
 use crate::redact::Redacted;
 
+pub mod contents;
 pub mod ledger;
 pub mod prompt;
 pub mod sheet;

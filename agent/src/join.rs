@@ -16,7 +16,7 @@ use belay_protocol::lang::Phrase;
 use belay_protocol::limits::FRAME_MAX_BYTES;
 use belay_protocol::message::{Admitted, Consent, PeerRoute, ReportId, ReportOffer, StreamHeader};
 use belay_protocol::phrase::KeyWords;
-use belay_protocol::report::{Fact, Reachability, RelayPath, Transport};
+use belay_protocol::report::{Fact, Reachability, RelayPath, SectionName, Transport};
 use belay_protocol::session::AgentEvent;
 use belay_protocol::{Language, codec};
 use belay_relay::client::{Client, ClientOptions, DialError, Phase, Proxy, Session};
@@ -31,10 +31,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::consent::ledger::{Answered, Entry, Ledger};
-use crate::consent::{Answer, Approved, DeskStanding, Request, prompt};
+use crate::consent::prompt::{self, Manner};
+use crate::consent::{Answer, Approved, DeskStanding, Request};
 use crate::desk::{self, Verification};
 use crate::probe::desk_path::Desk;
-use crate::redact::{Redacted, redact};
+use crate::redact::{Redacted, redact, redact_keeping};
 use crate::rulebook::Rulebook;
 use crate::survey::{self, Look, NoSuchTree, Survey};
 use crate::terminal::{Colour, plain};
@@ -68,6 +69,10 @@ pub struct JoinOptions {
     pub root: Option<PathBuf>,
     /// Whether the page may be coloured.
     pub colour: Colour,
+    /// Whether every value is shown before the question.
+    pub show: bool,
+    /// Sections that are not sent unless they are put back.
+    pub without: Vec<SectionName>,
     /// How long an approved report is tried to be delivered: time for a desk or a relay to be restarted.
     pub patience: Duration,
 }
@@ -166,7 +171,7 @@ impl Visit<'_> {
         let survey = survey.map_err(|error| JoinError::local(&error))?;
         let survey = survey.map_err(|error| JoinError::local(&error))?;
         let rulebook = Arc::new(rulebook?);
-        let redacted = prepare(survey, Arc::clone(&rulebook), &session, self.way)?;
+        let redacted = prepare(survey, Arc::clone(&rulebook), &session, self.way, self.options)?;
         rulebook.keep(redacted.standing());
         let request = Request {
             desk: name.to_string(),
@@ -177,7 +182,8 @@ impl Visit<'_> {
             grants,
             language,
         };
-        let hash = *redacted.sha256();
+        // A refusal is about what was shown first.
+        let hash = *redacted.without(&self.options.without).map_err(|error| JoinError::local(&error))?.sha256();
         let answer = if request.grants.is_empty() {
             tell(person, NOTHING_ALLOWED.text(language));
             Answer::Refused
@@ -267,17 +273,17 @@ impl Visit<'_> {
         desk: &PeerRoute,
         talk: &mut Talk,
     ) -> Result<Answer, JoinError> {
-        let (yes, colour) = (self.options.yes, self.options.colour);
+        let JoinOptions { yes, colour, show, without, .. } = self.options.clone();
         // The thread needs both; the person gets them back with the answer.
         let answers = std::mem::replace(&mut person.answers, Box::new(std::io::empty()));
         let page = std::mem::replace(&mut person.page, Box::new(std::io::sink()));
         let mut asked = Person { answers, page };
         let mut asking = tokio::task::spawn_blocking(move || {
-            let now = unix_ms();
+            let manner = Manner { colour, now_unix_ms: unix_ms(), show, without };
             let answer = if yes {
-                prompt::agree_in_advance(&redacted, &request, colour, now, &mut asked.page)
+                prompt::agree_in_advance(&redacted, &request, &manner, &mut asked.page)
             } else {
-                prompt::ask(&redacted, &request, colour, now, &mut asked.answers, &mut asked.page)
+                prompt::ask(&redacted, &request, &manner, &mut asked.answers, &mut asked.page)
             };
             (answer, asked)
         });
@@ -486,7 +492,13 @@ async fn telling_pauses<T>(
 }
 
 /// Adds what the session knows about the way to the relay, and redacts.
-fn prepare(mut survey: Survey, rulebook: Arc<Rulebook>, session: &Session, way: &Way) -> Result<Redacted, JoinError> {
+fn prepare(
+    mut survey: Survey,
+    rulebook: Arc<Rulebook>,
+    session: &Session,
+    way: &Way,
+    options: &JoinOptions,
+) -> Result<Redacted, JoinError> {
     let path = session.link().path();
     let loss = path.lost_packets as f64 * 100.0 / (path.sent_packets.max(1)) as f64;
     let in_use = way.in_use();
@@ -499,7 +511,12 @@ fn prepare(mut survey: Survey, rulebook: Arc<Rulebook>, session: &Session, way: 
         mtu_bytes: Some(path.mtu_bytes),
         black_holes: Some(path.black_holes),
     });
-    redact(survey, rulebook).map_err(|error| JoinError::local(&error))
+    // The names in a captured tree are another machine's.
+    let redacted = match options.root {
+        Some(_) => redact(survey, rulebook),
+        None => redact_keeping(survey, rulebook, &options.data),
+    };
+    redacted.map_err(|error| JoinError::local(&error))
 }
 
 /// What an invite comes down to. A help address is asked for its desk here; a link carries everything.

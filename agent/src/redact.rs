@@ -5,11 +5,15 @@
 //! type cannot be forgotten: a fact has no serialized form until each has been turned into its masked form. The map from
 //! aliases to names stays on the device.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use belay_protocol::bounded::{BoundedVec, Name};
 use belay_protocol::codec::{DecodeError, EncodeError};
-use belay_protocol::report::{Header, Report, SCHEMA_VERSION, Section, SectionName, Withheld, Withholding};
+use belay_protocol::report::{
+    Header, Replacement, Report, SCHEMA_VERSION, Section, SectionName, Withheld, Withholding,
+};
 use belay_protocol::rules::{Judgement, Standing};
 use sha2::{Digest, Sha256};
 
@@ -19,10 +23,13 @@ use crate::survey::Survey;
 mod aliases;
 mod facts;
 mod identity;
+mod kept;
+pub mod log;
 mod scan;
 
 pub use aliases::{Aliases, CannotMask};
 pub use identity::Identity;
+use kept::{Kept, MapFile};
 
 /// A report without personal data: the very bytes that can be sent, and the map that stays.
 #[derive(Clone, Debug)]
@@ -47,11 +54,42 @@ pub enum RedactError {
 
 /// Redacts `survey` and judges the redacted facts with the rules. A section whose redaction fails is withheld.
 pub fn redact(survey: Survey, rulebook: Arc<Rulebook>) -> Result<Redacted, RedactError> {
-    redact_with(survey, rulebook, aliases::MAX_ALIASES)
+    seal_with(&survey, Kept::default(), aliases::MAX_ALIASES, &MASKS, rulebook)
 }
 
-fn redact_with(survey: Survey, rulebook: Arc<Rulebook>, max_aliases: usize) -> Result<Redacted, RedactError> {
-    let mut aliases = Aliases::new(&survey.identity, max_aliases);
+/// As [`redact`], with the aliases that earlier reports of this machine used, which are kept in `data_dir`. Where they
+/// cannot be kept, this report has aliases of its own.
+pub fn redact_keeping(survey: Survey, rulebook: Arc<Rulebook>, data_dir: &Path) -> Result<Redacted, RedactError> {
+    let unkept = |error: std::io::Error| tracing::warn!(%error, "the aliases of earlier reports cannot be used");
+    let map = MapFile::open(data_dir).map_err(unkept).ok();
+    let kept = map.as_ref().and_then(|map| map.load().map_err(unkept).ok()).unwrap_or_default();
+    let redacted = seal_with(&survey, kept, aliases::MAX_ALIASES, &MASKS, rulebook)?;
+    if let Some(map) = map {
+        let _ = map.store(redacted.aliases.to_keep(survey.taken_at_unix_ms / 1_000)).map_err(unkept);
+    }
+    Ok(redacted)
+}
+
+/// Redacts one section.
+type Mask = fn(&Survey, &mut Aliases) -> Result<Section, CannotMask>;
+
+/// The sections of facts in the order of a report.
+const MASKS: [(SectionName, Mask); 5] = [
+    (SectionName::System, |survey, aliases| Ok(Section::System(Box::new(facts::system(&survey.system, aliases)?)))),
+    (SectionName::Disk, |survey, aliases| facts::disk(&survey.disk, aliases).map(Section::Disk)),
+    (SectionName::Memory, |survey, aliases| Ok(Section::Memory(Box::new(facts::memory(&survey.memory, aliases)?)))),
+    (SectionName::Drivers, |survey, aliases| facts::drivers(&survey.drivers, aliases).map(Section::Drivers)),
+    (SectionName::Network, |survey, aliases| facts::network(&survey.network, aliases).map(Section::Network)),
+];
+
+fn seal_with(
+    survey: &Survey,
+    kept: Kept,
+    max_aliases: usize,
+    masks: &[(SectionName, Mask)],
+    rulebook: Arc<Rulebook>,
+) -> Result<Redacted, RedactError> {
+    let mut aliases = Aliases::new(survey.identity.as_ref().unwrap_or(&Identity::default()), kept, max_aliases);
     let header = Header {
         schema: SCHEMA_VERSION,
         agent_version: Name::truncating(env!("CARGO_PKG_VERSION")),
@@ -60,32 +98,27 @@ fn redact_with(survey: Survey, rulebook: Arc<Rulebook>, max_aliases: usize) -> R
         language: survey.language,
         replaced: BoundedVec::new(),
     };
-    let sections = vec![
-        section(SectionName::System, &mut aliases, |aliases| {
-            facts::system(&survey.system, aliases).map(|system| Section::System(Box::new(system)))
-        }),
-        section(SectionName::Disk, &mut aliases, |aliases| facts::disk(&survey.disk, aliases).map(Section::Disk)),
-        section(SectionName::Memory, &mut aliases, |aliases| {
-            facts::memory(&survey.memory, aliases).map(|memory| Section::Memory(Box::new(memory)))
-        }),
-        section(SectionName::Drivers, &mut aliases, |aliases| {
-            facts::drivers(&survey.drivers, aliases).map(Section::Drivers)
-        }),
-        section(SectionName::Network, &mut aliases, |aliases| {
-            facts::network(&survey.network, aliases).map(Section::Network)
-        }),
-    ];
+    let sections = masks.iter().map(|(name, mask)| section(*name, *mask, survey, &mut aliases));
     seal(Report { header, sections: BoundedVec::truncating(sections).0 }, aliases, rulebook)
 }
 
-/// Redacts one section, or withholds it.
-fn section(
-    name: SectionName,
-    aliases: &mut Aliases,
-    mask: impl FnOnce(&mut Aliases) -> Result<Section, CannotMask>,
-) -> Section {
-    aliases.enter(name);
-    mask(aliases).unwrap_or(Section::Withheld(Withheld { section: name, reason: Withholding::RedactionFailed }))
+/// Redacts one section, or withholds it: when its redactor fails or panics, and when nobody knows which names it would
+/// have to look for. What a failed redactor has left behind is forgotten.
+fn section(name: SectionName, mask: Mask, survey: &Survey, aliases: &mut Aliases) -> Section {
+    let mut own = aliases.clone();
+    own.enter(name);
+    let masked = survey.identity.as_ref().and_then(|_| {
+        // `own` is dropped when this unwinds, so that nobody sees it half changed.
+        let masked = catch_unwind(AssertUnwindSafe(|| mask(survey, &mut own)));
+        masked.unwrap_or(Err(CannotMask)).ok()
+    });
+    match masked {
+        Some(section) => {
+            *aliases = own;
+            section
+        }
+        None => Section::Withheld(Withheld { section: name, reason: Withholding::RedactionFailed }),
+    }
 }
 
 impl Redacted {
@@ -129,6 +162,11 @@ impl Redacted {
         &self.standing
     }
 
+    /// What was replaced in one section, by kind. What findings say was replaced where they look.
+    pub fn replaced_in(&self, section: SectionName) -> Vec<Replacement> {
+        self.aliases.replaced(&[section])
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -150,3 +188,6 @@ fn seal(mut report: Report, aliases: Aliases, rulebook: Arc<Rulebook>) -> Result
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+#[cfg(test)]
+mod planted;

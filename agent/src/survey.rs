@@ -106,8 +106,8 @@ pub struct Survey {
     pub drivers: Drivers<Raw>,
     /// Interfaces, routes, names and the way to the relay.
     pub network: Network<Raw>,
-    /// The names that this machine knows for its people and itself, for redaction.
-    pub(crate) identity: Identity,
+    /// The names that this machine knows for its people and itself, for redaction; nothing when they could not be learnt.
+    pub(crate) identity: Option<Identity>,
 }
 
 /// The tree that was to be looked at is not there.
@@ -167,8 +167,8 @@ async fn kernel_log(root: Root, deadline: Duration) -> Result<Told, Why> {
     with(probe, &root, probe::kernel_log::look).await.and_then(|found| found)
 }
 
-async fn identity(root: &Root, deadline: Duration) -> Identity {
-    one("identity", SYSTEM, deadline, root, Identity::learn).await.unwrap_or_default()
+async fn identity(root: &Root, deadline: Duration) -> Option<Identity> {
+    one("identity", SYSTEM, deadline, root, Identity::learn).await.ok()
 }
 
 /// Runs one probe over `root`.

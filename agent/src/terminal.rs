@@ -62,11 +62,12 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Whether the page may be coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colour {
     /// For a terminal.
     Ansi,
     /// For a pipe or a file, or when `NO_COLOR` is set.
+    #[default]
     None,
 }
 

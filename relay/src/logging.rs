@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::{EnvFilter, reload};
 
 /// How log lines are written.
@@ -33,10 +34,25 @@ impl LogOptions {
         self.init_changeable(filter).map(drop)
     }
 
+    /// As [`LogOptions::init`], for a program whose log goes through `writer` on its way to standard error.
+    pub fn init_to<W>(&self, filter: &str, writer: W) -> Result<(), String>
+    where
+        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    {
+        self.init_with(filter, writer).map(drop)
+    }
+
     /// As [`LogOptions::init`], for a program that can change its filter while it runs.
     pub fn init_changeable(&self, filter: &str) -> Result<LogFilter, String> {
+        self.init_with(filter, std::io::stderr)
+    }
+
+    fn init_with<W>(&self, filter: &str, writer: W) -> Result<LogFilter, String>
+    where
+        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    {
         let filter = self.filter(filter)?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
         let handle;
         // An earlier subscriber stays: the first one to be set is the process's.
         let _ = match self.log_format {

@@ -6,6 +6,7 @@
 mod browser;
 mod capture;
 mod commands;
+mod consent;
 mod help_address;
 mod hostile;
 mod killed_intake;
@@ -14,6 +15,7 @@ mod links;
 mod malicious;
 mod namespaces;
 mod proxy;
+mod redaction;
 mod refusals;
 mod relay_operations;
 mod resume;

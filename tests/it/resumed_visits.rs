@@ -293,6 +293,8 @@ async fn pause(cut: IpAddr, relays: impl FnOnce(&RelayAddress) -> Vec<WellKnownR
         proxy: None,
         root: None,
         colour: Colour::None,
+        show: false,
+        without: Vec::new(),
         patience: 4 * IDLE_TIMEOUT,
     };
     let page = Page::default();

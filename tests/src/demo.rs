@@ -150,6 +150,8 @@ impl Demo {
             proxy: None,
             root: None,
             colour: Colour::of(&io::stdout()),
+            show: false,
+            without: Vec::new(),
             patience: PATIENCE,
         }
     }

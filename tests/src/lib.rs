@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod figures;
 pub mod links;
+pub mod logs;
 pub mod lying_relay;
 #[cfg(target_os = "linux")]
 pub mod namespaces;

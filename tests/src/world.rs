@@ -233,6 +233,8 @@ impl World {
             proxy: None,
             root: None,
             colour: Colour::None,
+            show: false,
+            without: Vec::new(),
             patience: Duration::from_secs(20),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use belay_protocol::Language;
 use belay_protocol::consent::Capability;
+use belay_protocol::report::SectionName;
 use belay_relay::client::Proxy;
 use belay_relay::net::SystemNet;
 use belay_relay::shutdown;
@@ -35,6 +36,12 @@ pub struct JoinArgs {
     /// Agree to what the desk asks for without being asked
     #[arg(long)]
     pub yes: bool,
+    /// Show every value that would be sent before the question
+    #[arg(long)]
+    pub show: bool,
+    /// Leave sections out: system, disk, memory, drivers, network, findings
+    #[arg(long, value_name = "SECTION", value_delimiter = ',', value_parser = super::section)]
+    pub without: Vec<SectionName>,
     /// Print what was sent as JSON on standard output; everything else goes to standard error
     #[arg(long)]
     pub json: bool,
@@ -76,6 +83,8 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
         proxy,
         root: args.root,
         colour,
+        show: args.show,
+        without: args.without,
         patience: PATIENCE,
     };
     let person = Person { answers: Box::new(BufReader::new(io::stdin())), page };

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read, Write};
 
 use belay_protocol::Phrase;
+use belay_protocol::report::SectionName;
 
 use super::sheet::Sheet;
 use super::{Answer, Approved, Request};
-use crate::redact::Redacted;
+use crate::redact::{RedactError, Redacted};
 use crate::terminal::Colour;
 
 /// Why no answer could be taken.
@@ -18,7 +19,7 @@ pub enum PromptError {
     Terminal(#[from] io::Error),
     /// The report cannot be made or read.
     #[error("the report cannot be prepared")]
-    Report(#[from] crate::redact::RedactError),
+    Report(#[from] RedactError),
 }
 
 impl From<belay_protocol::codec::DecodeError> for PromptError {
@@ -27,23 +28,44 @@ impl From<belay_protocol::codec::DecodeError> for PromptError {
     }
 }
 
+/// How the sheet is shown first.
+#[derive(Clone, Debug, Default)]
+pub struct Manner {
+    /// Whether the page may be coloured.
+    pub colour: Colour,
+    /// The time that grants are shown to end after.
+    pub now_unix_ms: i64,
+    /// Whether every value is shown without being asked for.
+    pub show: bool,
+    /// Sections that are taken out from the start.
+    pub without: Vec<SectionName>,
+}
+
+/// The report without `sections`.
+fn without(redacted: &Redacted, sections: &BTreeSet<SectionName>) -> Result<Redacted, RedactError> {
+    let sections: Vec<_> = sections.iter().copied().collect();
+    if sections.is_empty() { Ok(redacted.clone()) } else { redacted.without(&sections) }
+}
+
 /// Shows the sheet and asks until there is an answer: `y` agrees, `n` refuses, `s` shows everything, a section's number
 /// takes it out or puts it back. The end of the input, or a terminal that is gone, is a refusal.
 pub fn ask(
     redacted: &Redacted,
     request: &Request,
-    colour: Colour,
-    now_unix_ms: i64,
+    manner: &Manner,
     answers: &mut impl BufRead,
     page: &mut impl Write,
 ) -> Result<Answer, PromptError> {
-    let mut taken_out = BTreeSet::new();
-    let mut current = redacted.clone();
+    let mut taken_out: BTreeSet<_> = manner.without.iter().copied().collect();
+    let mut current = without(redacted, &taken_out)?;
     let mut fresh = true;
+    if manner.show {
+        page.write_all(Sheet::new(request, &current)?.render_everything(manner.colour).as_bytes())?;
+    }
     loop {
         let sheet = Sheet::new(request, &current)?;
         if fresh {
-            page.write_all(sheet.render(colour, now_unix_ms).as_bytes())?;
+            page.write_all(sheet.render(manner.colour, manner.now_unix_ms).as_bytes())?;
         }
         fresh = false;
         write!(page, "\n{} ", QUESTION.text(request.language))?;
@@ -52,7 +74,7 @@ pub fn ask(
         match answer.trim().to_lowercase().as_str() {
             "y" | "yes" | "是" => return agree(current, request),
             "n" | "no" | "否" => return Ok(Answer::Refused),
-            "s" | "show" => page.write_all(sheet.render_everything(colour).as_bytes())?,
+            "s" | "show" => page.write_all(sheet.render_everything(manner.colour).as_bytes())?,
             numbers => {
                 let sections = sheet.sections();
                 let chosen: Option<Vec<_>> = numbers
@@ -69,8 +91,7 @@ pub fn ask(
                         taken_out.insert(section);
                     }
                 }
-                let taken_out: Vec<_> = taken_out.iter().copied().collect();
-                current = if taken_out.is_empty() { redacted.clone() } else { redacted.without(&taken_out)? };
+                current = without(redacted, &taken_out)?;
                 fresh = true;
             }
         }
@@ -81,13 +102,17 @@ pub fn ask(
 pub fn agree_in_advance(
     redacted: &Redacted,
     request: &Request,
-    colour: Colour,
-    now_unix_ms: i64,
+    manner: &Manner,
     page: &mut impl Write,
 ) -> Result<Answer, PromptError> {
-    let sheet = Sheet::new(request, redacted)?.render(colour, now_unix_ms);
+    let current = without(redacted, &manner.without.iter().copied().collect())?;
+    let sheet = Sheet::new(request, &current)?;
+    if manner.show {
+        page.write_all(sheet.render_everything(manner.colour).as_bytes())?;
+    }
+    let sheet = sheet.render(manner.colour, manner.now_unix_ms);
     writeln!(page, "{sheet}\n{}", AGREED_IN_ADVANCE.text(request.language))?;
-    agree(redacted.clone(), request)
+    agree(current, request)
 }
 
 fn agree(redacted: Redacted, request: &Request) -> Result<Answer, PromptError> {
@@ -142,7 +167,7 @@ mod tests {
         let redacted = redact(survey().await, Default::default()).unwrap();
         let mut page = Vec::new();
         let request = request(Language::English);
-        let answer = ask(&redacted, &request, Colour::None, 0, &mut typed.as_bytes(), &mut page).unwrap();
+        let answer = ask(&redacted, &request, &Manner::default(), &mut typed.as_bytes(), &mut page).unwrap();
         (answer, String::from_utf8(page).unwrap(), redacted)
     }
 
@@ -173,7 +198,7 @@ mod tests {
         }
         let redacted = redact(survey().await, Default::default()).unwrap();
         let mut closed = io::BufReader::new(Closed);
-        let given = ask(&redacted, &request(Language::English), Colour::None, 0, &mut closed, &mut Vec::new());
+        let given = ask(&redacted, &request(Language::English), &Manner::default(), &mut closed, &mut Vec::new());
         assert!(matches!(given.unwrap(), Answer::Refused));
     }
 
@@ -192,6 +217,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn sections_can_be_taken_out_beforehand_and_put_back() {
+        let redacted = redact(survey().await, Default::default()).unwrap();
+        let manner = Manner { show: true, without: vec![SectionName::Disk], ..Manner::default() };
+        for (typed, kept) in [("y\n", false), ("2\ny\n", true)] {
+            let mut page = Vec::new();
+            let given = ask(&redacted, &request(Language::English), &manner, &mut typed.as_bytes(), &mut page).unwrap();
+            let Answer::Approved { report, .. } = given else { panic!("refused") };
+            let sent = Report::decode(report.bytes()).unwrap();
+            assert_eq!(!matches!(sent.sections[1], Section::Withheld(_)), kept);
+            assert!(!String::from_utf8(page).unwrap().contains("mount_point"), "shown before it was put back");
+        }
+        let mut page = Vec::new();
+        let given = agree_in_advance(&redacted, &request(Language::English), &manner, &mut page).unwrap();
+        let Answer::Approved { report, .. } = given else { panic!("refused") };
+        assert_eq!(report.bytes(), redacted.without(&[SectionName::Disk]).unwrap().bytes());
+    }
+
+    #[tokio::test]
     async fn everything_is_shown_in_the_form_in_which_it_is_sent() {
         let (_, page, _) = answer("s\nn\n").await;
         assert!(page.contains("\"mount_point\": \"/home/user-1/nas\""), "{page}");
@@ -202,7 +245,7 @@ mod tests {
     async fn the_sheet_speaks_chinese() {
         let redacted = redact(survey().await, Default::default()).unwrap();
         let mut page = Vec::new();
-        let answer = agree_in_advance(&redacted, &request(Language::Chinese), Colour::None, 0, &mut page).unwrap();
+        let answer = agree_in_advance(&redacted, &request(Language::Chinese), &Manner::default(), &mut page).unwrap();
         assert!(matches!(answer, Answer::Approved { .. }));
         let page = String::from_utf8(page).unwrap();
         for shown in ["未验证的服务台", "将要发送的内容", "磁盘", "已通过 --yes 预先同意"] {

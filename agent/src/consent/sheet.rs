@@ -1,15 +1,13 @@
-//! The consent sheet: who asks, for what, and exactly what would be sent, read from the bytes that would be sent.
+//! The consent sheet: who asks, for what, and exactly what would be sent.
 
 use std::fmt::Write;
 
+use belay_protocol::Phrase;
 use belay_protocol::codec::DecodeError;
-use belay_protocol::finding::bytes_for_people;
-use belay_protocol::id::hex;
-use belay_protocol::report::{Report, Section, SectionName, Withholding};
-use belay_protocol::{Language, Phrase};
+use belay_protocol::report::SectionName;
 
+use super::contents::Contents;
 use super::{DeskStanding, Request};
-use crate::page;
 use crate::redact::Redacted;
 use crate::terminal::{Colour, Style, plain};
 
@@ -17,20 +15,18 @@ use crate::terminal::{Colour, Style, plain};
 #[derive(Clone, Debug)]
 pub struct Sheet<'a> {
     request: &'a Request,
-    report: Report,
-    bytes: usize,
-    sha256: [u8; 32],
+    contents: Contents,
 }
 
 impl<'a> Sheet<'a> {
-    /// Reads the report back from the bytes that would be sent: nothing else is shown.
+    /// A sheet about what `redacted` would send.
     pub fn new(request: &'a Request, redacted: &Redacted) -> Result<Self, DecodeError> {
-        Ok(Self { request, report: redacted.report()?, bytes: redacted.bytes().len(), sha256: *redacted.sha256() })
+        Ok(Self { request, contents: Contents::new(redacted)? })
     }
 
     /// The sections that a person can take out, in the order of their numbers.
     pub fn sections(&self) -> Vec<SectionName> {
-        self.report.sections.iter().map(Section::name).collect()
+        self.contents.sections()
     }
 
     /// The sheet at `now_unix_ms`.
@@ -44,26 +40,7 @@ impl<'a> Sheet<'a> {
             let until = FOR_MINUTES.fill(language, &[("minutes", &minutes)]);
             let _ = writeln!(page, "  - {} ({until})", grant.capability.meaning().text(language));
         }
-        let size = bytes_for_people(self.bytes as u64);
-        let _ = writeln!(page, "\n{}", colour.paint(Style::Bold, SENT.fill(language, &[("size", &size)])));
-        for (number, section) in self.report.sections.iter().enumerate() {
-            let (name, size) = (section.name().phrase().text(language), describe(section, language));
-            let contents = section.name().contents().text(language);
-            let values = [("name", name), ("size", &size), ("contents", contents)];
-            let _ = writeln!(page, "  {} {}", number + 1, SECTION.fill(language, &values));
-        }
-        let replaced = &self.report.header.replaced;
-        if !replaced.is_empty() {
-            let _ = writeln!(page, "\n{}", colour.paint(Style::Bold, REPLACED.text(language)));
-        }
-        for replacement in replaced {
-            let kind = replacement.kind.phrase().text(language);
-            let (distinct, times) = (replacement.distinct.to_string(), replacement.times.to_string());
-            let counted = COUNTED.fill(language, &[("kind", kind), ("distinct", &distinct), ("times", &times)]);
-            let _ = writeln!(page, "  {counted}");
-        }
-        let hash = hex(&self.sha256);
-        let _ = writeln!(page, "\n{}", colour.paint(Style::Dim, format!("SHA-256 {hash}")));
+        let _ = write!(page, "\n{}", self.contents.list(language, colour));
         page
     }
 
@@ -88,23 +65,9 @@ impl<'a> Sheet<'a> {
         let _ = writeln!(page, "{}{phrase}", COMPARE.text(language));
     }
 
-    /// Every fact and finding that would be sent, as it would be sent.
+    /// Every value that would be sent, as it would be sent.
     pub fn render_everything(&self, colour: Colour) -> String {
-        let everything = page::facts(&self.report, self.request.language, colour, &|text: &str| text.to_owned());
-        let json = serde_json::to_string_pretty(&self.report).unwrap_or_default();
-        let json: Vec<String> = json.lines().map(plain).collect();
-        let as_sent = colour.paint(Style::Bold, AS_SENT.text(self.request.language));
-        format!("{everything}\n{as_sent}\n{}\n", json.join("\n"))
-    }
-}
-
-fn describe(section: &Section, language: Language) -> String {
-    match section {
-        Section::Withheld(withheld) => match withheld.reason {
-            Withholding::ByPerson => TAKEN_OUT.text(language).to_owned(),
-            Withholding::RedactionFailed => NOT_REDACTED.text(language).to_owned(),
-        },
-        section => bytes_for_people(section.encoded_bytes() as u64),
+        self.contents.everything(self.request.language, colour)
     }
 }
 
@@ -124,16 +87,3 @@ const COMPARE: Phrase = Phrase {
 };
 const WANTS: Phrase = Phrase { en: "They ask to:", zh: "对方请求：" };
 const FOR_MINUTES: Phrase = Phrase { en: "for {minutes} minutes", zh: "{minutes} 分钟内有效" };
-const SENT: Phrase = Phrase { en: "This would be sent ({size}):", zh: "将要发送的内容（{size}）：" };
-const REPLACED: Phrase = Phrase { en: "Replaced before sending:", zh: "发送前已替换：" };
-const COUNTED: Phrase = Phrase {
-    en: "{kind}: {distinct} different, {times} in all",
-    zh: "{kind}：不同的 {distinct} 个，共 {times} 处",
-};
-const SECTION: Phrase = Phrase { en: "{name} ({size}): {contents}", zh: "{name}（{size}）：{contents}" };
-const TAKEN_OUT: Phrase = Phrase { en: "taken out by you", zh: "已被您移除" };
-const NOT_REDACTED: Phrase = Phrase {
-    en: "held back: private names could not be removed safely",
-    zh: "未发送：无法安全去除个人信息",
-};
-const AS_SENT: Phrase = Phrase { en: "The same, as it is sent", zh: "同样内容的发送形式" };

@@ -1,14 +1,18 @@
-//! The second pass of redaction: names and aliases, and text with the ones in place of the others.
+//! The second pass of redaction: what is personal in a text, and the aliases in place of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use belay_protocol::limits::STRING_MAX_BYTES;
 use belay_protocol::report::{Masked, Private, PrivateKind, Replacement, SectionName};
 
 use super::identity::Identity;
-use super::scan;
+use super::kept::{Entry, Kept};
+use super::scan::{self, Scanner, What};
 
-/// Different values that one report may replace. A machine with more has its sections withheld.
+/// Different values that one report may replace beside the machine's own names. A machine with more has its sections
+/// withheld.
 pub(super) const MAX_ALIASES: usize = 16_384;
 
 /// Redaction cannot vouch for a value; its section is withheld.
@@ -16,29 +20,33 @@ pub(super) const MAX_ALIASES: usize = 16_384;
 #[error("more than {MAX_ALIASES} personal values")]
 pub struct CannotMask;
 
-/// Personal values and what stands for them. The same value always gets the same alias, and addresses of one subnet
-/// share the first part of theirs.
+/// Personal values and what stands for them. The same value always gets the same alias, however it is written, and
+/// addresses of one subnet share the first part of theirs.
 #[derive(Clone, Debug)]
 pub struct Aliases {
-    /// Names to look for in free text, longest first.
-    names: Vec<(PrivateKind, String)>,
-    /// Aliases by value in lower case.
-    known: BTreeMap<(PrivateKind, String), String>,
-    /// Values as they were first written, by alias.
-    written: BTreeMap<String, String>,
-    subnets: BTreeMap<String, Subnet>,
+    scanner: Arc<Scanner>,
+    /// The machine's own names by their place in [`Identity::names`]: where each is in `entries`.
+    own: Arc<[usize]>,
+    entries: Vec<Entry>,
+    /// Places in `entries` by [`canonical`] value.
+    known: HashMap<(PrivateKind, String), usize>,
+    /// Places in `entries` by alias.
+    places: HashMap<String, usize>,
+    subnets: HashMap<(Reach, [u8; 8]), Subnet>,
+    subnet_count: u32,
     /// The last number given out for each kind.
     numbers: BTreeMap<PrivateKind, u32>,
     /// The section that is being redacted, and what was replaced in each.
     section: SectionName,
     used: BTreeMap<(SectionName, PrivateKind), Used>,
-    max_aliases: usize,
+    /// How many further values may be given aliases.
+    room: usize,
 }
 
-/// Aliases that stand in one section, and in how many places.
+/// Aliases that stand in one section, by their places in `entries`, and in how many places of the text.
 #[derive(Clone, Debug, Default)]
 struct Used {
-    aliases: BTreeSet<String>,
+    aliases: BTreeSet<usize>,
     times: u32,
 }
 
@@ -49,30 +57,53 @@ struct Subnet {
 }
 
 impl Aliases {
-    /// Gives the machine's own names their aliases, so that these do not depend on what is found where.
-    pub(super) fn new(identity: &Identity, max_aliases: usize) -> Self {
-        let mut names = identity.names().to_vec();
+    /// Aliases for a machine that calls its people and itself by the names of `identity`; what was replaced by what is
+    /// forgotten with them.
+    pub fn of(identity: &Identity) -> Self {
+        Self::new(identity, Kept::default(), MAX_ALIASES)
+    }
+
+    /// Goes on with what is known from earlier reports, and gives the machine's own names their aliases, so that these do
+    /// not depend on what is found where.
+    pub(super) fn new(identity: &Identity, kept: Kept, max_aliases: usize) -> Self {
         let mut aliases = Self {
-            names: Vec::new(),
-            known: BTreeMap::new(),
-            written: BTreeMap::new(),
-            subnets: BTreeMap::new(),
-            numbers: BTreeMap::new(),
+            scanner: Arc::new(Scanner::new(identity)),
+            own: Arc::default(),
+            entries: Vec::new(),
+            known: HashMap::new(),
+            places: HashMap::new(),
+            subnets: HashMap::new(),
+            subnet_count: kept.subnet_count,
+            numbers: kept.numbers,
             section: SectionName::System,
             used: BTreeMap::new(),
-            max_aliases: max_aliases + names.len(),
+            room: max_aliases,
         };
-        for (kind, name) in &names {
-            aliases.name(*kind, name);
+        for entry in kept.entries {
+            aliases.remember(entry);
         }
-        names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
-        aliases.names = names.into_iter().map(|(kind, name)| (kind, folded(&name))).collect();
+        aliases.own = identity.names().iter().map(|(kind, name)| aliases.name(*kind, name)).collect();
         aliases
+    }
+
+    /// What later reports need to use the same aliases; what this one used was used at `now_unix_s`.
+    pub(super) fn to_keep(&self, now_unix_s: i64) -> Kept {
+        let mut entries = self.entries.clone();
+        let used = self.used.values().flat_map(|used| &used.aliases).chain(self.own.iter());
+        for place in used {
+            if let Some(entry) = entries.get_mut(*place) {
+                entry.used_unix_s = now_unix_s;
+            }
+        }
+        Kept { numbers: self.numbers.clone(), subnet_count: self.subnet_count, entries }
     }
 
     /// Masks a machine's name as a whole.
     pub(super) fn host<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
-        self.alias(PrivateKind::Host, value.reveal()).map(Masked::redacted)
+        match value.reveal() {
+            name if scan::is_everybodys_name(name) => Ok(Masked::redacted(name)),
+            name => self.alias(PrivateKind::Host, name).map(Masked::redacted),
+        }
     }
 
     /// Masks a serial number as a whole; an empty one is nobody's.
@@ -92,15 +123,45 @@ impl Aliases {
         }
     }
 
-    /// Masks what free text or a path holds: secrets are removed, addresses and serials are found by their form, the
-    /// machine's own names by what they are.
+    /// Masks what free text or a path holds.
     pub(super) fn text<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
-        let mut parts = vec![Part::Open(value.reveal().to_owned())];
-        self.replace(&mut parts, |_, text| scan::secret(text).map(|range| (range, PrivateKind::Secret)))?;
-        self.replace(&mut parts, |_, text| scan::shaped(text))?;
-        self.replace(&mut parts, |aliases, text| aliases.find_name(text))?;
-        let text: String = parts.iter().map(Part::as_str).collect();
-        Ok(Masked::redacted(text))
+        self.mask(uncut(value.reveal())).map(Masked::redacted)
+    }
+
+    /// `text` without secrets and with aliases in place of everything else that is personal.
+    pub fn mask(&mut self, text: &str) -> Result<String, CannotMask> {
+        self.mask_at(text, ENCODED_DEPTH)
+    }
+
+    fn mask_at(&mut self, text: &str, depth: u32) -> Result<String, CannotMask> {
+        let found = Arc::clone(&self.scanner).scan(text, depth > 0).ok_or(CannotMask)?;
+        let mut masked = String::with_capacity(text.len());
+        let mut done = 0;
+        for one in found {
+            let (open, value) = (text.get(done..one.range.start), text.get(one.range.clone()));
+            let (Some(open), Some(value)) = (open, value) else { return Err(CannotMask) };
+            masked.push_str(open);
+            match one.what {
+                What::Secret => masked.push_str(self.remove()),
+                What::Encoded => masked.push_str(&self.encoded(value, depth)?),
+                What::Shape(kind) | What::Labelled(kind) => masked.push_str(self.alias(kind, value)?),
+                What::Name(name) => {
+                    let place = *self.own.get(name).ok_or(CannotMask)?;
+                    masked.push_str(self.counted(place));
+                }
+            }
+            done = one.range.end;
+        }
+        masked.push_str(text.get(done..).ok_or(CannotMask)?);
+        Ok(masked)
+    }
+
+    /// A word with percent-encoded bytes: decoded where something personal was in it, and as it is otherwise.
+    fn encoded(&mut self, word: &str, depth: u32) -> Result<String, CannotMask> {
+        let decoded = percent_decoded(word);
+        let masked = self.mask_at(&decoded, depth.saturating_sub(1))?;
+        // What looks encoded may be a name behind a percent sign.
+        if masked == decoded { self.mask_at(word, 0) } else { Ok(masked) }
     }
 
     /// Counts what is replaced from here on as standing in `section`.
@@ -110,17 +171,19 @@ impl Aliases {
 
     /// What was replaced in `sections` together.
     pub(super) fn replaced(&self, sections: &[SectionName]) -> Vec<Replacement> {
-        let mut together: BTreeMap<PrivateKind, Used> = BTreeMap::new();
+        let mut together: BTreeMap<PrivateKind, (BTreeSet<usize>, u32)> = BTreeMap::new();
         for ((_, kind), used) in self.used.iter().filter(|((section, _), _)| sections.contains(section)) {
-            let all = together.entry(*kind).or_default();
-            all.aliases.extend(used.aliases.iter().cloned());
-            all.times = all.times.saturating_add(used.times);
+            let (aliases, times) = together.entry(*kind).or_default();
+            aliases.extend(&used.aliases);
+            *times = times.saturating_add(used.times);
         }
-        let distinct = |used: &Used| u32::try_from(used.aliases.len()).unwrap_or(u32::MAX);
-        together
-            .iter()
-            .map(|(kind, used)| Replacement { kind: *kind, distinct: distinct(used), times: used.times })
-            .collect()
+        let replaced = together.into_iter().map(|(kind, (aliases, times))| {
+            // Secrets have no aliases: each place is one of its own.
+            let distinct =
+                if kind == PrivateKind::Secret { times } else { u32::try_from(aliases.len()).unwrap_or(u32::MAX) };
+            Replacement { kind, distinct, times }
+        });
+        replaced.collect()
     }
 
     /// Puts the real values back in place of their aliases.
@@ -147,155 +210,219 @@ impl Aliases {
         let mut candidate = &text[..end.min(ALIAS_MAX_BYTES)];
         loop {
             let complete = !text[candidate.len()..].starts_with(|c: char| c.is_ascii_alphanumeric());
-            if let Some((alias, value)) = self.written.get_key_value(candidate).filter(|_| complete) {
-                return Some((alias, value));
+            if let Some((alias, place)) = self.places.get_key_value(candidate).filter(|_| complete) {
+                return self.entries.get(*place).map(|entry| (alias.as_str(), entry.shown()));
             }
             let shorter = candidate.len().checked_sub(1)?;
             candidate = &candidate[..shorter];
         }
     }
 
-    fn replace(
-        &mut self,
-        parts: &mut Vec<Part>,
-        find: impl Fn(&Self, &str) -> Option<(std::ops::Range<usize>, PrivateKind)>,
-    ) -> Result<(), CannotMask> {
-        let mut done = Vec::with_capacity(parts.len());
-        // What stands before a replaced value is looked at again as well: the longest name is found first, not the
-        // foremost.
-        let mut waiting: Vec<Part> = std::mem::take(parts).into_iter().rev().collect();
-        while let Some(part) = waiting.pop() {
-            let Part::Open(text) = &part else {
-                done.push(part);
-                continue;
-            };
-            let Some((range, kind)) = find(self, text) else {
-                done.push(part);
-                continue;
-            };
-            let alias = match kind {
-                PrivateKind::Secret => self.remove(),
-                _ => self.alias(kind, &text[range.clone()])?,
-            };
-            waiting.push(Part::Open(text[range.end..].to_owned()));
-            waiting.push(Part::Closed(alias));
-            waiting.push(Part::Open(text[..range.start].to_owned()));
-        }
-        *parts = done;
-        Ok(())
+    fn alias(&mut self, kind: PrivateKind, value: &str) -> Result<&str, CannotMask> {
+        let place = match self.known.get(&(kind, canonical(kind, value))) {
+            Some(place) => *place,
+            None => {
+                self.room = self.room.checked_sub(1).ok_or(CannotMask)?;
+                self.name(kind, value)
+            }
+        };
+        Ok(self.counted(place))
     }
 
-    /// The longest of the machine's own names that `text` holds. A short name counts only between other characters than
-    /// letters and digits: a person called `al` must not blacken every `local`.
-    fn find_name(&self, text: &str) -> Option<(std::ops::Range<usize>, PrivateKind)> {
-        let lower = folded(text);
-        self.names.iter().find_map(|(kind, name)| {
-            let mut places = lower.match_indices(name.as_str()).map(|(at, _)| at..at + name.len());
-            let alone = |range: &std::ops::Range<usize>| {
-                let joined = |c: char| c.is_ascii_alphanumeric();
-                !name.is_ascii()
-                    || name.len() >= UNMISTAKABLE_BYTES
-                    || !(lower[..range.start].ends_with(joined) || lower[range.end..].starts_with(joined))
-            };
-            places.find(alone).map(|range| (range, *kind))
-        })
+    /// The alias at `place`, counted as standing once more in this section.
+    fn counted(&mut self, place: usize) -> &str {
+        let Some(entry) = self.entries.get(place) else { return REMOVED };
+        let used = self.used.entry((self.section, entry.kind)).or_default();
+        used.aliases.insert(place);
+        used.times = used.times.saturating_add(1);
+        &entry.alias
     }
 
-    fn alias(&mut self, kind: PrivateKind, value: &str) -> Result<String, CannotMask> {
-        if !self.known.contains_key(&(kind, value.to_lowercase())) && self.known.len() >= self.max_aliases {
-            return Err(CannotMask);
+    /// The place of `value`, which gets an alias unless it has one.
+    fn name(&mut self, kind: PrivateKind, value: &str) -> usize {
+        if let Some(place) = self.known.get(&(kind, canonical(kind, value))) {
+            return *place;
         }
-        let alias = self.name(kind, value);
-        self.count(kind, &alias);
-        Ok(alias)
-    }
-
-    fn name(&mut self, kind: PrivateKind, value: &str) -> String {
-        if let Some(alias) = self.known.get(&(kind, value.to_lowercase())) {
-            return alias.clone();
-        }
-        let number = self.next_number(kind);
         let alias = match (kind, value.parse::<IpAddr>()) {
             (PrivateKind::Address, Ok(address)) => self.name_address(&address),
-            (PrivateKind::User, _) => format!("user-{number}"),
-            (PrivateKind::Host, _) => format!("host-{number}"),
-            (PrivateKind::HardwareAddress, _) => format!("mac-{number}"),
-            (PrivateKind::Serial, _) => format!("serial-{number}"),
-            (PrivateKind::Address | PrivateKind::Secret, _) => format!("address-{number}"),
+            (PrivateKind::Host, _) => self.name_host(value),
+            (PrivateKind::Mail, _) => self.name_mail(value),
+            _ => format!("{}-{}", word(kind), self.next_number(kind)),
         };
-        self.known.insert((kind, value.to_lowercase()), alias.clone());
-        self.written.insert(alias.clone(), value.to_owned());
-        alias
+        self.remember(Entry { kind, value: value.to_owned(), alias, used_unix_s: 0 })
     }
 
-    /// `lan-2.3`: the third address seen of the second private subnet; `net` for public ones, `link` for those that hold
-    /// on one link only. A subnet is a /24 or /64, the sizes that nearly all have.
+    /// Takes a value and its alias into the map.
+    fn remember(&mut self, entry: Entry) -> usize {
+        let place = self.entries.len();
+        if let (PrivateKind::Address, Ok(address)) = (entry.kind, entry.value.parse::<IpAddr>())
+            && let Some((subnet, host)) = entry.alias.rsplit_once('.')
+        {
+            let hosts = host.parse().unwrap_or_default();
+            let subnet = Subnet { alias: subnet.to_owned(), hosts };
+            let known = self.subnets.entry(subnet_of(&address)).or_insert(subnet);
+            known.hosts = known.hosts.max(hosts);
+        }
+        // `mail-1@host-2` is revealed part by part.
+        self.places.insert(entry.alias.split('@').next().unwrap_or_default().to_owned(), place);
+        self.known.insert((entry.kind, canonical(entry.kind, &entry.value)), place);
+        self.entries.push(entry);
+        place
+    }
+
+    /// `lan-2.3`: the third address seen of the second subnet; `lan` for private ones, `net` for public ones, `link` for
+    /// those that hold on one link only.
     fn name_address(&mut self, address: &IpAddr) -> String {
-        let (word, subnet) = match address {
-            IpAddr::V4(v4) if v4.is_link_local() => ("link", v4.octets()[..3].to_vec()),
-            IpAddr::V4(v4) if v4.is_private() => ("lan", v4.octets()[..3].to_vec()),
-            IpAddr::V4(v4) => ("net", v4.octets()[..3].to_vec()),
-            IpAddr::V6(v6) if v6.is_unicast_link_local() => ("link", v6.octets()[..8].to_vec()),
-            IpAddr::V6(v6) if v6.is_unique_local() => ("lan", v6.octets()[..8].to_vec()),
-            IpAddr::V6(v6) => ("net", v6.octets()[..8].to_vec()),
-        };
-        let number = self.subnets.len() + 1;
-        let key = format!("{word} {subnet:?}");
-        let subnet = self.subnets.entry(key).or_insert_with(|| Subnet { alias: format!("{word}-{number}"), hosts: 0 });
+        let key = subnet_of(address);
+        let count = &mut self.subnet_count;
+        let subnet = self.subnets.entry(key).or_insert_with(|| {
+            *count += 1;
+            Subnet { alias: format!("{}-{count}", key.0.word()), hosts: 0 }
+        });
         subnet.hosts += 1;
         format!("{}.{}", subnet.alias, subnet.hosts)
     }
 
-    fn remove(&mut self) -> String {
-        let number = self.next_number(PrivateKind::Secret);
-        self.count(PrivateKind::Secret, &number.to_string());
-        "<removed>".to_owned()
+    /// `host-3.host-1` for a machine of a domain that has an alias itself.
+    fn name_host(&mut self, name: &str) -> String {
+        let number = self.next_number(PrivateKind::Host);
+        let mut domain = name;
+        while let Some((_, parent)) = domain.split_once('.') {
+            let known = self.known.get(&(PrivateKind::Host, canonical(PrivateKind::Host, parent)));
+            let alias = known.and_then(|place| self.entries.get(*place)).map(|entry| entry.alias.as_str());
+            if let Some(alias) = alias.filter(|alias| !alias.contains('.') && parent.contains('.')) {
+                return format!("host-{number}.{alias}");
+            }
+            domain = parent;
+        }
+        format!("host-{number}")
+    }
+
+    /// `mail-1@host-2`: the domain keeps the alias it has elsewhere.
+    fn name_mail(&mut self, address: &str) -> String {
+        let domain = address.rsplit('@').next().unwrap_or_default();
+        let place = self.name(PrivateKind::Host, domain);
+        let number = self.next_number(PrivateKind::Mail);
+        format!("mail-{number}@{}", self.entries.get(place).map_or("host", |entry| &entry.alias))
+    }
+
+    fn remove(&mut self) -> &'static str {
+        let used = self.used.entry((self.section, PrivateKind::Secret)).or_default();
+        used.times = used.times.saturating_add(1);
+        REMOVED
     }
 
     fn next_number(&mut self, kind: PrivateKind) -> u32 {
         let number = self.numbers.entry(kind).or_default();
-        *number += 1;
+        *number = number.saturating_add(1);
         *number
     }
+}
 
-    fn count(&mut self, kind: PrivateKind, alias: &str) {
-        let used = self.used.entry((self.section, kind)).or_default();
-        used.aliases.insert(alias.to_owned());
-        used.times = used.times.saturating_add(1);
+/// What stands in place of a secret.
+const REMOVED: &str = "<removed>";
+
+/// `host-` and ten digits twice, or less.
+const ALIAS_MAX_BYTES: usize = 32;
+
+/// How often a text may be percent-encoded: once by a form, once more by what logged its address.
+const ENCODED_DEPTH: u32 = 2;
+
+const fn word(kind: PrivateKind) -> &'static str {
+    match kind {
+        PrivateKind::User => "user",
+        PrivateKind::Host => "host",
+        PrivateKind::Address => "address",
+        PrivateKind::HardwareAddress => "mac",
+        PrivateKind::Serial => "serial",
+        PrivateKind::Secret => "secret",
+        PrivateKind::Mail => "mail",
+        PrivateKind::Phone => "phone",
+        PrivateKind::Wifi => "wifi",
     }
 }
 
-/// `address-` and ten digits, or less.
-const ALIAS_MAX_BYTES: usize = 24;
-
-/// A name of at least this many bytes is replaced even inside a word, as in `Alices-iPhone`.
-const UNMISTAKABLE_BYTES: usize = 5;
-
-/// Text on its way: what has been replaced is not looked at again.
-enum Part {
-    Open(String),
-    Closed(String),
+/// The one form of a value that may be written in several.
+fn canonical(kind: PrivateKind, value: &str) -> String {
+    let only = |fits: fn(char) -> bool| value.chars().filter(|c| fits(*c)).collect::<String>().to_ascii_lowercase();
+    match kind {
+        PrivateKind::Address => value.parse::<IpAddr>().map_or_else(|_| value.replace('-', "."), |ip| ip.to_string()),
+        PrivateKind::HardwareAddress => only(|c| c.is_ascii_hexdigit()),
+        PrivateKind::Phone => only(|c| c.is_ascii_digit()),
+        PrivateKind::Serial => only(|c| c != '-'),
+        PrivateKind::Host => value.trim_end_matches('.').to_lowercase(),
+        _ => value.to_lowercase(),
+    }
 }
 
-impl Part {
-    fn as_str(&self) -> &str {
+/// How far an address reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Reach {
+    /// One link.
+    Link,
+    /// A private network.
+    Lan,
+    /// Everywhere.
+    Net,
+}
+
+impl Reach {
+    const fn word(self) -> &'static str {
         match self {
-            Self::Open(text) | Self::Closed(text) => text,
+            Self::Link => "link",
+            Self::Lan => "lan",
+            Self::Net => "net",
         }
     }
 }
 
-/// `text` in lower case, letter by letter where that leaves the length in bytes as it is, so that a place in the one is
-/// the same place in the other.
-fn folded(text: &str) -> String {
-    let fold = |letter: char| {
-        let mut lower = letter.to_lowercase();
-        match (lower.next(), lower.next()) {
-            (Some(lower), None) if lower.len_utf8() == letter.len_utf8() => lower,
-            _ => letter,
-        }
+/// How far an address reaches, and what names its subnet: a /24 or /64, the sizes that nearly all have.
+fn subnet_of(address: &IpAddr) -> (Reach, [u8; 8]) {
+    let reach = match address {
+        IpAddr::V4(v4) if v4.is_link_local() => Reach::Link,
+        IpAddr::V4(v4) if v4.is_private() => Reach::Lan,
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Reach::Link,
+        IpAddr::V6(v6) if v6.is_unique_local() => Reach::Lan,
+        IpAddr::V4(_) | IpAddr::V6(_) => Reach::Net,
     };
-    text.chars().map(fold).collect()
+    let subnet = match address {
+        // No subnet of IPv6 begins with these.
+        IpAddr::V4(v4) => [0xff, 0xff, 0xff, 0xff, 0xff, v4.octets()[0], v4.octets()[1], v4.octets()[2]],
+        IpAddr::V6(v6) => v6.octets().first_chunk().copied().unwrap_or_default(),
+    };
+    (reach, subnet)
+}
+
+/// `text` without its last word when it may have been cut to the longest that travels: half a name is not recognized.
+fn uncut(text: &str) -> &str {
+    if text.len() + LONGEST_CHARACTER <= STRING_MAX_BYTES {
+        return text;
+    }
+    let start = text.rfind(|c: char| c.is_whitespace() || matches!(c, '"' | ',' | ';')).unwrap_or(0);
+    text.get(..start).unwrap_or_default()
+}
+
+/// Bytes that cutting between characters may take away beside the rest.
+const LONGEST_CHARACTER: usize = 4;
+
+/// `text` with `%XX` as bytes; what is then not UTF-8 is replaced.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok()).filter(|two| !two.starts_with('+'));
+        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()).filter(|_| *byte == b'%') {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -314,7 +441,7 @@ mod tests {
             name(PrivateKind::Host, "wonder"),
             name(PrivateKind::User, "user"),
         ]);
-        Aliases::new(&identity, 100)
+        Aliases::new(&identity, Kept::default(), 100)
     }
 
     fn check(text: &str, expected: &str) {
@@ -340,7 +467,7 @@ mod tests {
     fn addresses_of_one_subnet_stay_together_and_secrets_are_removed() {
         check("10.0.0.9 10.0.0.7 10.0.1.9 10.0.0.9", "lan-1.1 lan-1.2 lan-2.1 lan-1.1");
         check("8.8.8.8 2001:db8::1 fe80::2 127.0.0.1", "net-1.1 net-2.1 link-3.1 127.0.0.1");
-        check("user=alice,password=hunter2,addr=10.0.0.9", "user-4=user-2,password=<removed>,addr=lan-1.1");
+        check("user=alice,password=hunter2,addr=10.0.0.9", "user=user-2,password=<removed>,addr=lan-1.1");
         check("enx00249b123456", "enxmac-1");
     }
 
@@ -358,7 +485,7 @@ mod tests {
 
     #[test]
     fn too_many_values_cannot_be_vouched_for() {
-        let mut aliases = Aliases::new(&Identity::default(), 1);
+        let mut aliases = Aliases::new(&Identity::default(), Kept::default(), 1);
         let text = |address: &str| Private::<Words>::new(address);
         assert!(aliases.text(&text("10.0.0.1")).is_ok());
         assert!(aliases.text(&text("10.0.0.1")).is_ok());

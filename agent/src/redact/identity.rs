@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use belay_protocol::report::PrivateKind;
 
+use super::scan::is_everybodys_name;
 use crate::probe::{Root, os};
+
+mod sources;
 
 /// The machine's own names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,30 +17,25 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Learns the names of people, of the machine and of its domains from the system.
+    /// Learns what this machine calls its people, itself and its parts. Files alone are read, none of them in a home: one
+    /// on a dead share would hold everything up.
     pub fn learn(root: &Root) -> Self {
-        let passwd = root.read("/etc/passwd").unwrap_or_default();
-        let mut names: Vec<_> = parse_passwd(&passwd).into_iter().map(|name| (PrivateKind::User, name)).collect();
-        if root.is_live() {
-            let variable = |name: &str| std::env::var(name).ok();
-            names.extend(LOGIN_VARIABLES.into_iter().filter_map(variable).map(|name| (PrivateKind::User, name)));
-            let homes = ["HOME", "USERPROFILE"].into_iter().filter_map(variable);
-            let last_steps = homes.filter_map(|home| home.rsplit(['/', '\\']).next().map(str::to_owned));
-            names.extend(last_steps.map(|name| (PrivateKind::User, name)));
-        }
-        let host = os::host(root).map(|host| host.reveal().to_owned());
-        let host = host.or_else(|_| root.read("/etc/hostname")).unwrap_or_default();
-        names.extend(parse_host(&host).into_iter().map(|name| (PrivateKind::Host, name)));
-        let domains = parse_domains(&root.read("/etc/resolv.conf").unwrap_or_default());
-        names.extend(domains.into_iter().map(|name| (PrivateKind::Host, name)));
+        let mut names = people(root);
+        names.extend(hosts(root).into_iter().map(|name| (PrivateKind::Host, name)));
+        names.extend(sources::ids(root).into_iter().map(|id| (PrivateKind::Serial, id)));
+        names.extend(sources::hardware(root));
+        names.extend(sources::networks(root).into_iter().map(|name| (PrivateKind::Wifi, name)));
+        names.extend(sources::addresses(root).into_iter().map(|address| (PrivateKind::Address, address)));
         Self::of(names)
     }
 
     /// Takes names that are known, without those that say nothing about anybody.
     pub fn of(names: Vec<(PrivateKind, String)>) -> Self {
         let mut seen = BTreeSet::new();
-        let keep = |(_, name): &(PrivateKind, String)| {
-            name.chars().count() >= SHORTEST && !EVERYWHERE.contains(&name.as_str()) && seen.insert(name.to_lowercase())
+        let keep = |(kind, name): &(PrivateKind, String)| {
+            name.chars().count() >= SHORTEST
+                && (*kind == PrivateKind::Wifi || !is_everybodys_name(name))
+                && seen.insert(name.to_lowercase())
         };
         Self { names: names.into_iter().filter(keep).take(MAX_NAMES).collect() }
     }
@@ -54,30 +52,58 @@ const LOGIN_VARIABLES: [&str; 4] = ["USER", "LOGNAME", "SUDO_USER", "USERNAME"];
 /// A single letter is no name worth hiding, and hiding it would blacken everything.
 const SHORTEST: usize = 2;
 
-/// Accounts of one machine that are looked for.
+/// Names of one machine that are looked for.
 const MAX_NAMES: usize = 1_024;
 
-/// Names that every machine has.
-const EVERYWHERE: [&str; 7] = ["root", "localhost", "localdomain", "nobody", "(none)", "SYSTEM", "Administrator"];
-
-/// The accounts of people in passwd(5): those with a user id from 1000 on, and the last step of a home outside `/var`,
-/// full names included, for both stand in paths and device names.
-fn parse_passwd(text: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for line in text.lines() {
-        let fields: Vec<_> = line.split(':').collect();
-        let [login, _, id, _, full_name, home, ..] = fields[..] else { continue };
-        if !id.parse::<u32>().is_ok_and(|id| (FIRST_PERSON..NOBODY).contains(&id)) {
-            continue;
-        }
-        names.push(login.to_owned());
-        names.extend(home.rsplit('/').next().map(str::to_owned));
-        let full_name = full_name.split(',').next().unwrap_or_default();
-        names.push(full_name.to_owned());
-        names.extend(full_name.split(' ').filter(|part| part.chars().count() > SHORTEST).map(str::to_owned));
+fn people(root: &Root) -> Vec<(PrivateKind, String)> {
+    let passwd = root.read("/etc/passwd").unwrap_or_default();
+    let mut names = parse_passwd(&passwd);
+    if root.is_live() {
+        let variable = |name: &str| std::env::var(name).ok();
+        let homes = ["HOME", "USERPROFILE"].into_iter().filter_map(variable);
+        let last_steps = homes.filter_map(|home| home.rsplit(['/', '\\']).next().map(str::to_owned));
+        let people = LOGIN_VARIABLES.into_iter().filter_map(variable).chain(last_steps);
+        names.extend(people.map(|name| (PrivateKind::User, name)));
     }
     names
 }
+
+fn hosts(root: &Root) -> Vec<String> {
+    let host = os::host(root).map(|host| host.reveal().to_owned());
+    let host = host.or_else(|_| root.read("/etc/hostname")).unwrap_or_default();
+    let mut names = parse_host(&host);
+    names.extend(parse_host(&root.read("/etc/hostname").unwrap_or_default()));
+    names.extend(sources::pretty_host(root));
+    names.extend(parse_domains(&root.read("/etc/resolv.conf").unwrap_or_default()));
+    let domain = root.read("/proc/sys/kernel/domainname").unwrap_or_default();
+    names.extend(Some(domain.trim().to_owned()).filter(|domain| domain.contains('.')));
+    names.extend(parse_hosts_file(&root.read("/etc/hosts").unwrap_or_default()));
+    names
+}
+
+/// The accounts of people in passwd(5): those with a user id from 1000 on, and the last step of a home outside `/var`,
+/// full names and telephones included, for all stand in paths and device names.
+fn parse_passwd(text: &str) -> Vec<(PrivateKind, String)> {
+    let mut names = Vec::new();
+    for line in text.lines() {
+        let fields: Vec<_> = line.split(':').collect();
+        let [login, _, id, _, about, home, ..] = fields[..] else { continue };
+        if !id.parse::<u32>().is_ok_and(|id| (FIRST_PERSON..NOBODY).contains(&id)) {
+            continue;
+        }
+        let mut about = about.split(',');
+        let full_name = about.next().unwrap_or_default();
+        let parts = full_name.split(' ').filter(|part| part.chars().count() > SHORTEST);
+        let people = [login, home.rsplit('/').next().unwrap_or_default(), full_name].into_iter().chain(parts);
+        names.extend(people.map(|name| (PrivateKind::User, name.to_owned())));
+        let is_phone = |text: &&str| text.bytes().filter(u8::is_ascii_digit).count() >= SHORTEST_PHONE;
+        names.extend(about.filter(is_phone).map(|phone| (PrivateKind::Phone, phone.to_owned())));
+    }
+    names
+}
+
+/// Digits of a telephone number within one house.
+const SHORTEST_PHONE: usize = 5;
 
 /// UID_MIN of login.defs(5), and the id of `nobody`.
 const FIRST_PERSON: u32 = 1_000;
@@ -98,6 +124,16 @@ fn parse_domains(text: &str) -> Vec<String> {
         .filter_map(|mut words| matches!(words.next()?, "search" | "domain").then_some(words));
     words.flatten().filter(|domain| domain.trim_matches('.').contains('.')).map(str::to_owned).collect()
 }
+
+/// The names of hosts(5) but for those that every machine has.
+fn parse_hosts_file(text: &str) -> Vec<String> {
+    let lines = text.lines().filter_map(|line| line.split('#').next());
+    let names = lines.flat_map(|line| line.split_ascii_whitespace().skip(1));
+    names.filter(|name| !name.starts_with("ip6-")).take(MAX_HOSTS).flat_map(parse_host).collect()
+}
+
+/// Names of one hosts file: lists against advertisements have a hundred thousand, of others' machines.
+const MAX_HOSTS: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +165,7 @@ mod tests {
             parse_passwd(&text);
             parse_host(&text);
             parse_domains(&text);
+            parse_hosts_file(&text);
         }
     }
 }

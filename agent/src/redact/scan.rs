@@ -1,219 +1,303 @@
-//! Finds personal data in free text by its form: addresses, serials and secrets.
+//! Finds personal data in text: one pass of an automaton over all literals (the machine's own names, the labels of
+//! secrets), and one over its words for what shows by its form.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
 use std::ops::Range;
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use belay_protocol::report::PrivateKind;
 
-/// Finds the first secret in `text`: the value after a name such as `password=`, or the part of a URL before `@`.
-pub(super) fn secret(text: &str) -> Option<Range<usize>> {
-    let assigned = text.match_indices(['=', ':']).find_map(|(at, _)| {
-        let name_start = text[..at]
-            .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
-            .map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8));
-        let name = text[name_start..at].to_ascii_lowercase();
-        if !SECRET_NAMES.iter().any(|secret| name.ends_with(secret)) {
-            return None;
-        }
-        let start = at + 1 + text[at + 1..].len() - text[at + 1..].trim_start_matches([' ', '"', '\'']).len();
-        let end = text[start..].find([',', ' ', ';', '&', '"', '\'', '\n']).map_or(text.len(), |end| start + end);
-        (end > start).then_some(start..end)
-    });
-    assigned.or_else(|| {
-        text.match_indices("://").find_map(|(at, _)| {
-            let start = at + 3;
-            let rest = &text[start..];
-            let authority = &rest[..rest.find(['/', ' ', '?', '#']).unwrap_or(rest.len())];
-            let end = start + authority.rfind('@')?;
-            (end > start).then_some(start..end)
-        })
-    })
+use super::identity::Identity;
+
+mod labelled;
+mod names;
+mod shapes;
+mod tokens;
+mod words;
+
+use labelled::Label;
+use names::Fit;
+pub(super) use shapes::is_everybodys;
+use tokens::Token;
+pub(super) use words::{is_everybodys_name, is_ordinary};
+
+/// A place in a text, and what stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) range: Range<usize>,
+    pub(super) what: What,
 }
 
-/// Ends of names whose value is secret.
-const SECRET_NAMES: [&str; 10] =
-    ["password", "passwd", "pass", "pwd", "secret", "token", "key", "apikey", "credentials", "passphrase"];
-
-/// Finds the first address or serial in `text` by its form.
-pub(super) fn shaped(text: &str) -> Option<(Range<usize>, PrivateKind)> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '-');
-    let mut start = 0;
-    while let Some(offset) = text[start..].find(is_part) {
-        start += offset;
-        let end = text[start..].find(|c| !is_part(c)).map_or(text.len(), |length| start + length);
-        if let Some((found, kind)) = shaped_word(&text[start..end]) {
-            return Some((start + found.start..start + found.end, kind));
-        }
-        start = end;
-    }
-    None
+/// What stands in a place. Where places overlap, the earlier variant wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// A password, key or token.
+    Secret,
+    /// A word with percent-encoded bytes, which has to be looked at decoded.
+    Encoded,
+    /// Something that shows by its form.
+    Shape(PrivateKind),
+    /// A value that shows by what stands in front of it.
+    Labelled(PrivateKind),
+    /// One of the machine's own names, by its place in [`Identity::names`].
+    Name(usize),
 }
 
-/// Looks into a run of letters, digits, colons, dots and dashes.
-fn shaped_word(word: &str) -> Option<(Range<usize>, PrivateKind)> {
-    if word.len() < 4 {
-        return None;
+impl What {
+    const fn layer(self) -> usize {
+        match self {
+            Self::Secret => 0,
+            Self::Encoded => 1,
+            Self::Shape(_) => 2,
+            Self::Labelled(_) | Self::Name(_) => 3,
+        }
     }
-    let boundaries = |at: usize| at == 0 || !word.as_bytes()[at - 1].is_ascii_alphanumeric();
-    for start in (0..word.len()).filter(|at| boundaries(*at)).take(MAX_STARTS) {
-        let rest = &word[start..];
-        for (length, kind) in [(hardware(rest), PrivateKind::HardwareAddress), (serial(rest), PrivateKind::Serial)] {
-            if let Some(found) = length {
-                return Some((found.start + start..found.end + start, kind));
+}
+
+/// Layers of [`What`].
+const LAYERS: usize = 4;
+
+/// Everything that is looked for on one machine. It does not change; sharing it is cheap.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    automaton: Option<AhoCorasick>,
+    literals: Vec<Literal>,
+    /// Names of up to [`names::SHORT_BYTES`] bytes in lower case. They would match everywhere, so that words are asked.
+    short: HashMap<String, usize>,
+    /// First letters of those names, in both cases.
+    short_starts: Vec<u8>,
+    kinds: Vec<PrivateKind>,
+}
+
+/// What a match of the automaton means.
+#[derive(Clone, Copy, Debug)]
+enum Literal {
+    Name { index: usize, fit: Fit },
+    Label(Label),
+    Token(Token),
+}
+
+impl Scanner {
+    pub(super) fn new(identity: &Identity) -> Self {
+        let (mut patterns, mut literals, mut short) = (Vec::new(), Vec::new(), HashMap::new());
+        for (index, (kind, name)) in identity.names().iter().enumerate() {
+            for spelling in names::spellings(*kind, name) {
+                if spelling.len() <= names::SHORT_BYTES && spelling.is_ascii() {
+                    short.entry(spelling.to_ascii_lowercase()).or_insert(index);
+                    continue;
+                }
+                literals.push(Literal::Name { index, fit: Fit::of(*kind, &spelling) });
+                patterns.push(spelling);
             }
         }
-        if let Some(length) = address(rest) {
-            return Some((start..start + length, PrivateKind::Address));
+        for (text, label) in labelled::LABELS {
+            literals.push(Literal::Label(*label));
+            patterns.push((*text).to_owned());
+        }
+        for (text, token) in tokens::TOKENS {
+            literals.push(Literal::Token(*token));
+            patterns.push((*text).to_owned());
+        }
+        let kind = (patterns.len() <= DFA_MAX_PATTERNS).then_some(AhoCorasickKind::DFA);
+        // Fails only for more patterns than an identity can have; then nothing is vouched for.
+        let automaton = AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(&patterns).ok();
+        let kinds = identity.names().iter().map(|(kind, _)| *kind).collect();
+        let starts = short.keys().filter_map(|name: &String| name.bytes().next());
+        let short_starts = starts.flat_map(|byte| [byte, byte.to_ascii_uppercase()]).collect();
+        Self { automaton, literals, short, short_starts, kinds }
+    }
+
+    /// What stands in `text`, in order and without overlaps; nothing at all when this text cannot be looked at. Words with
+    /// percent-encoded bytes are told apart when `decoding`.
+    pub(super) fn scan(&self, text: &str, decoding: bool) -> Option<Vec<Found>> {
+        let mut found = Vec::new();
+        for matched in self.automaton.as_ref()?.find_overlapping_iter(text) {
+            let range = matched.range();
+            match self.literals.get(matched.pattern().as_usize())? {
+                Literal::Name { index, fit } => {
+                    let kind = *self.kinds.get(*index)?;
+                    if fit.accepts(kind, text, &range) {
+                        found.push(Found { range, what: What::Name(*index) });
+                    }
+                }
+                Literal::Label(label) => found.extend(label.value(text, &range)),
+                Literal::Token(token) => found.extend(token.look(text, &range)),
+            }
+        }
+        self.words(text, decoding, &mut found);
+        Some(untangled(found))
+    }
+
+    /// Looks at each run of [`CLASS`]ed bytes.
+    fn words(&self, text: &str, decoding: bool, found: &mut Vec<Found>) {
+        let bytes = text.as_bytes();
+        // A key reaches over several runs, and is looked at once.
+        let (mut at, mut bare_end) = (0, 0);
+        while let Some((run, seen)) = next_run(bytes, at) {
+            let start = run.start;
+            at = run.end;
+            if seen & (DIGIT | MARK) != 0 && (at - start >= SHORTEST_SHAPE || bytes.get(start) == Some(&b'+')) {
+                shapes::look(text, run.clone(), found);
+            }
+            if at - start >= tokens::SHORTEST_RUN && start >= bare_end {
+                bare_end = tokens::bare(text, &run, found);
+            }
+            if decoding && seen & PERCENT != 0 && text.get(run.clone()).is_some_and(is_encoded) {
+                found.push(Found { range: run.clone(), what: What::Encoded });
+            }
+            let has_short_words = seen & !(LETTER | DIGIT) != 0 || at - start <= names::SHORT_BYTES;
+            if has_short_words && !self.short.is_empty() {
+                self.short_names(text, run, found);
+            }
         }
     }
-    // An address right behind letters, as in `host10.0.0.1`.
-    let digits =
-        (1..word.len()).filter(|at| word.as_bytes()[*at].is_ascii_digit() && !word.as_bytes()[at - 1].is_ascii_digit());
-    digits.take(MAX_STARTS).find_map(|start| {
-        let length = address(&word[start..]).filter(|length| word[start..start + length].contains('.'))?;
-        Some((start..start + length, PrivateKind::Address))
-    })
+
+    fn short_names(&self, text: &str, run: Range<usize>, found: &mut Vec<Found>) {
+        let word = text.get(run.clone()).unwrap_or_default();
+        let mut at = run.start;
+        for part in word.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()) {
+            let range = at..at + part.len();
+            at = range.end + 1;
+            let is_short = part.len() <= names::SHORT_BYTES;
+            if !is_short || !part.first().is_some_and(|byte| self.short_starts.contains(byte)) {
+                continue;
+            }
+            let Ok(part) = std::str::from_utf8(part) else { continue };
+            let Some(index) = self.short.get(&part.to_ascii_lowercase()) else { continue };
+            let kind = self.kinds.get(*index).copied().unwrap_or(PrivateKind::User);
+            if Fit::of(kind, part).accepts(kind, text, &range) {
+                found.push(Found { range, what: What::Name(*index) });
+            }
+        }
+    }
 }
 
-/// Places in one word from which an address is tried; a word longer than this many dashes and colons is no address.
-const MAX_STARTS: usize = 64;
+/// An automaton with a table for each state is the fastest, and larger than the gain for machines with many names.
+const DFA_MAX_PATTERNS: usize = 1_000;
 
-/// The length of an IP address at the start of `text`, if it says anything about anybody.
-fn address(text: &str) -> Option<usize> {
-    let hexadecimal = text.find(|c: char| !c.is_ascii_hexdigit() && c != ':' && c != '.').unwrap_or(text.len());
-    let mut end = hexadecimal.min(LONGEST_ADDRESS);
-    while end > 0 {
-        let candidate = text[..end].trim_end_matches(['.', ':']);
-        let candidate = if text[..end].ends_with("::") { &text[..end] } else { candidate };
-        if let Ok(address) = candidate.parse::<IpAddr>() {
-            let followed_by_digit = text[candidate.len()..].starts_with(|c: char| c.is_ascii_digit());
-            return (!followed_by_digit && !is_everybodys(&address) && candidate.len() > 2).then_some(candidate.len());
-        }
-        end = text[..end].rfind([':', '.'])?;
+/// `1::2`, and `a.de`, are the shortest; but for `+1`, behind which a telephone number may go on.
+const SHORTEST_SHAPE: usize = 4;
+
+const LETTER: u8 = 1;
+const DIGIT: u8 = 2;
+/// A dot, a colon, a dash or an at sign: no shape has none of these and no digit.
+const MARK: u8 = 4;
+const PERCENT: u8 = 8;
+const OTHER: u8 = 16;
+
+/// Classes of the bytes that runs are made of; 0 for all others.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        class[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+            b'0'..=b'9' => DIGIT,
+            b'.' | b':' | b'-' | b'@' => MARK,
+            b'%' => PERCENT,
+            b'_' | b'+' => OTHER,
+            _ => 0,
+        };
+        byte += 1;
     }
-    None
+    class
+};
+
+/// Whether a word has percent-encoded bytes.
+fn is_encoded(word: &str) -> bool {
+    let two = |at: usize| word.as_bytes().get(at + 1..at + 3);
+    word.match_indices('%').any(|(at, _)| two(at).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)))
 }
 
-/// Characters of the longest IPv6 address.
-const LONGEST_ADDRESS: usize = 45;
-
-/// Whether every machine has this address, so that it tells nobody anything.
-pub(super) fn is_everybodys(address: &IpAddr) -> bool {
-    let unspecific = address.is_loopback() || address.is_unspecified() || address.is_multicast();
-    unspecific || matches!(address, IpAddr::V4(address) if address.is_broadcast())
+/// The next run of [`CLASS`]ed bytes at `from` or behind, and its classes together.
+#[inline(never)]
+fn next_run(bytes: &[u8], from: usize) -> Option<(Range<usize>, u8)> {
+    let class = |byte: &u8| CLASS[usize::from(*byte)];
+    let start = from + bytes.get(from..)?.iter().position(|byte| class(byte) != 0)?;
+    let (mut end, mut seen) = (start, 0);
+    for class in bytes.get(start..)?.iter().map(class).take_while(|class| *class != 0) {
+        seen |= class;
+        end += 1;
+    }
+    Some((start..end, seen))
 }
 
-/// A hardware address with colons or dashes, or behind the prefix that systemd puts before it in interface names.
-fn hardware(text: &str) -> Option<Range<usize>> {
-    for prefix in ["enx", "wlx", "wwx"] {
-        if let Some(rest) = text.strip_prefix(prefix)
-            && rest.len() >= 12
-            && rest.bytes().take(12).all(|byte| byte.is_ascii_hexdigit())
-            && !rest[12..].starts_with(|c: char| c.is_ascii_alphanumeric())
-        {
-            return Some(3..15);
+/// Sorts what was found and resolves overlaps: stronger layers cut weaker ones, and within a layer the foremost and
+/// longest wins.
+fn untangled(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_unstable_by_key(|one| one.range.start);
+    let is_apart = |two: &[Found]| matches!(two, [one, next] if one.range.end <= next.range.start);
+    if found.windows(2).all(is_apart) {
+        return found;
+    }
+    let mut layers: [Vec<Found>; LAYERS] = Default::default();
+    for one in found.into_iter().filter(|one| !one.range.is_empty()) {
+        if let Some(layer) = layers.get_mut(one.what.layer()) {
+            layer.push(one);
         }
     }
-    let bytes = text.as_bytes().get(..17)?;
-    let separator = bytes[2];
-    let fits = (separator == b':' || separator == b'-')
-        && bytes
-            .iter()
-            .enumerate()
-            .all(|(at, byte)| if at % 3 == 2 { *byte == separator } else { byte.is_ascii_hexdigit() })
-        && !text[17..].starts_with(|c: char| c.is_ascii_hexdigit() || c == ':');
-    fits.then_some(0..17)
+    layers.into_iter().fold(Vec::new(), |kept, layer| beside(kept, in_order(layer)))
 }
 
-/// A UUID, or sixteen and more hexadecimal digits in a row.
-fn serial(text: &str) -> Option<Range<usize>> {
-    let uuid = text.as_bytes().get(..36).is_some_and(|bytes| {
-        bytes.iter().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-    });
-    if uuid {
-        return Some(0..36);
+fn in_order(mut layer: Vec<Found>) -> Vec<Found> {
+    layer.sort_by_key(|one| (one.range.start, std::cmp::Reverse(one.range.end), one.what));
+    let mut kept: Vec<Found> = Vec::with_capacity(layer.len());
+    for mut one in layer {
+        let end = kept.last().map_or(0, |last| last.range.end);
+        one.range.start = one.range.start.max(end);
+        if !one.range.is_empty() {
+            kept.push(one);
+        }
     }
-    let digits = text.bytes().take_while(u8::is_ascii_hexdigit).count();
-    let ends = !text[digits..].starts_with(|c: char| c.is_ascii_alphanumeric());
-    (digits >= 16 && ends).then_some(0..digits)
+    kept
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn first(text: &str) -> Option<(&str, PrivateKind)> {
-        shaped(text).map(|(range, kind)| (&text[range], kind))
+/// `weak` without what `strong` covers, and `strong`, in order. Both are in order and without overlaps.
+fn beside(strong: Vec<Found>, weak: Vec<Found>) -> Vec<Found> {
+    if strong.is_empty() {
+        return weak;
     }
-
-    #[test]
-    fn addresses_are_found_wherever_they_stand() {
-        for (text, found) in [
-            ("addr=10.0.0.9,rw", Some("10.0.0.9")),
-            ("10.0.0.9:/share", Some("10.0.0.9")),
-            ("ping 192.168.1.1.", Some("192.168.1.1")),
-            ("10.1.2.3:8080", Some("10.1.2.3")),
-            ("nas10.0.0.9", Some("10.0.0.9")),
-            ("dev-10.0.0.9", Some("10.0.0.9")),
-            ("[2001:db8::5]:443", Some("2001:db8::5")),
-            ("via fe80::1%eth0", Some("fe80::1")),
-            ("2001:db8::", Some("2001:db8::")),
-            ("127.0.0.1", None),
-            ("::1", None),
-            ("12:34", None),
-            ("kworker/0:1", None),
-            ("libfoo-1.2.3", None),
-            ("std::vec", None),
-        ] {
-            assert_eq!(first(text).map(|(found, _)| found), found, "{text}");
+    let mut pieces = Vec::with_capacity(strong.len() + weak.len());
+    let mut from = 0;
+    for one in weak {
+        let mut start = one.range.start;
+        while let Some(over) = strong.get(from).filter(|over| over.range.start < one.range.end) {
+            if over.range.start > start {
+                pieces.push(Found { range: start..over.range.start, what: one.what });
+            }
+            start = start.max(over.range.end);
+            if over.range.end > one.range.end {
+                break;
+            }
+            from += 1;
+        }
+        if start < one.range.end {
+            pieces.push(Found { range: start..one.range.end, what: one.what });
         }
     }
+    pieces.extend(strong);
+    pieces.sort_by_key(|one| one.range.start);
+    pieces
+}
 
-    #[test]
-    fn hardware_addresses_and_serials_are_found() {
-        for (text, found) in [
-            ("aa:bb:cc:dd:ee:0f", Some(("aa:bb:cc:dd:ee:0f", PrivateKind::HardwareAddress))),
-            ("x AA-BB-CC-DD-EE-0F y", Some(("AA-BB-CC-DD-EE-0F", PrivateKind::HardwareAddress))),
-            ("enx00249b123456", Some(("00249b123456", PrivateKind::HardwareAddress))),
-            (
-                "/dev/mapper/luks-0a1b2c3d-1111-2222-3333-444455556666",
-                Some(("0a1b2c3d-1111-2222-3333-444455556666", PrivateKind::Serial)),
-            ),
-            (
-                "overlay2/0123456789abcdef0123456789abcdef/merged",
-                Some(("0123456789abcdef0123456789abcdef", PrivateKind::Serial)),
-            ),
-            ("enp0s31f6", None),
-            ("eth0", None),
-        ] {
-            assert_eq!(first(text), found, "{text}");
-        }
-    }
+/// The last word of `text`, in lower case, when nothing but one separator stands behind it.
+fn last_word(text: &str) -> Option<String> {
+    let text = text.strip_suffix(['"', '\'', '(', '[', '<', '“', '「']).unwrap_or(text);
+    let text = text.trim_end_matches([' ', '=', ':', '：', '\\', '"', '\'']);
+    let start = text
+        .char_indices()
+        .rev()
+        .take(LONGEST_LABEL)
+        .take_while(|(_, c)| c.is_alphanumeric())
+        .last()
+        .map(|(at, _)| at)?;
+    text.get(start..).map(str::to_lowercase)
+}
 
-    #[test]
-    fn secrets_are_found() {
-        for (text, found) in [
-            ("username=bob,password=hunter2,vers=3", Some("hunter2")),
-            ("db_pass: 'x y'", Some("x")),
-            ("https://bob:pw@host/x", Some("bob:pw")),
-            ("TOKEN=abc", Some("abc")),
-            ("rw,relatime", None),
-            ("monkey business", None),
-            ("password=", None),
-        ] {
-            assert_eq!(secret(text).map(|range| &text[range]), found, "{text}");
-        }
-    }
+/// Letters of the longest label.
+const LONGEST_LABEL: usize = 20;
 
-    proptest::proptest! {
-        #[test]
-        fn scanning_anything_never_panics(text in ".*", hex in "[0-9a-f:.\\-]{0,80}") {
-            shaped(&text);
-            secret(&text);
-            shaped(&hex);
-        }
-    }
+/// Whether the last word of `text` is one of `labels`, or ends with one behind a dash or underscore.
+fn after_any(text: &str, labels: &[&str]) -> bool {
+    last_word(text).is_some_and(|word| labels.contains(&word.as_str()))
 }

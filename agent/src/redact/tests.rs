@@ -56,12 +56,54 @@ async fn findings_speak_in_aliases_and_are_revealed_on_this_machine() {
 
 #[tokio::test]
 async fn a_redactor_that_fails_withholds_its_section_and_no_other() {
-    let redacted = redact_with(survey().await, Default::default(), 0).unwrap();
+    let redacted = seal_with(&survey().await, Kept::default(), 0, &MASKS, Default::default()).unwrap();
     let report = redacted.report().unwrap();
     let withheld: Vec<_> = report.sections.iter().filter(|section| matches!(section, Section::Withheld(_))).collect();
     let names: Vec<_> = withheld.iter().map(|section| section.name()).collect();
     assert_eq!(names, [SectionName::Disk, SectionName::Network]);
     assert!(!String::from_utf8_lossy(redacted.bytes()).contains("192.168"));
+}
+
+#[tokio::test]
+async fn a_redactor_that_panics_withholds_its_section_and_no_other() {
+    let mut masks = MASKS;
+    masks[1].1 = |survey, aliases| {
+        // It has come to some values already.
+        facts::network(&survey.network, aliases)?;
+        panic!("on purpose")
+    };
+    let redacted = seal_with(&survey().await, Kept::default(), aliases::MAX_ALIASES, &masks, Default::default()).unwrap();
+    let report = redacted.report().unwrap();
+    let withheld = |section: &&Section| matches!(section, Section::Withheld(_));
+    let names: Vec<_> = report.sections.iter().filter(withheld).map(Section::name).collect();
+    assert_eq!(names, [SectionName::Disk]);
+    assert!(redacted.replaced_in(SectionName::Disk).is_empty());
+    let whole = redact(survey().await, Default::default()).unwrap().report().unwrap();
+    assert_eq!(report.sections[2], whole.sections[2]);
+}
+
+#[tokio::test]
+async fn without_the_names_nothing_is_sent() {
+    let survey = Survey { identity: None, ..survey().await };
+    let report = redact(survey, Default::default()).unwrap().report().unwrap();
+    let facts = report.sections.iter().filter(|section| section.name() != SectionName::Findings);
+    assert!(facts.clone().count() == 5 && facts.into_iter().all(|section| matches!(section, Section::Withheld(_))));
+}
+
+#[tokio::test]
+async fn later_reports_use_the_aliases_of_earlier_ones() {
+    let (dir, _root) = tree(&[]);
+    let first = redact_keeping(survey().await, Default::default(), dir.path()).unwrap();
+    // Another person is first in the list now, and the share has moved.
+    let mut files = files();
+    files[0].1 = "bob:x:1000:1000:Bob:/home/bob:/bin/sh\nalice:x:1001:1001::/home/alice:/bin/sh\n";
+    let (tree, _root) = tree(&files);
+    let later = look(&Look { root: Some(tree.path().to_owned()), ..Look::default() }, |_| ()).await.unwrap();
+    let later = redact_keeping(later, Default::default(), dir.path()).unwrap();
+    for alias in ["user-1", "host-1", "lan-1.1", "mac-1"] {
+        assert_eq!(first.reveal(alias), later.reveal(alias), "{alias}");
+    }
+    assert!(!["alice", "Alice Liddell", "Liddell"].contains(&later.reveal("user-4").as_str()));
 }
 
 #[tokio::test]

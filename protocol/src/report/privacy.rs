@@ -146,7 +146,7 @@ impl<'de, K> Deserialize<'de> for Masked<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrivateKind {
-    /// A login name.
+    /// A person's login or full name.
     User,
     /// A machine's or a domain's name.
     Host,
@@ -158,6 +158,12 @@ pub enum PrivateKind {
     Serial,
     /// A password, key or token; removed, never mapped.
     Secret,
+    /// A mail address.
+    Mail,
+    /// A telephone number.
+    Phone,
+    /// The name of a wireless network.
+    Wifi,
 }
 
 impl PrivateKind {
@@ -170,6 +176,9 @@ impl PrivateKind {
             Self::HardwareAddress => Phrase { en: "hardware addresses", zh: "硬件地址" },
             Self::Serial => Phrase { en: "serial numbers", zh: "序列号" },
             Self::Secret => Phrase { en: "passwords and keys (removed)", zh: "密码与密钥（已删除）" },
+            Self::Mail => Phrase { en: "mail addresses", zh: "邮件地址" },
+            Self::Phone => Phrase { en: "telephone numbers", zh: "电话号码" },
+            Self::Wifi => Phrase { en: "names of wireless networks", zh: "无线网络名称" },
         }
     }
 }

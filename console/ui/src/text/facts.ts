@@ -150,6 +150,9 @@ export const factWords: Record<string, Label> = {
   hardware_address: { en: 'hardware addresses', zh: '硬件地址' },
   serial: { en: 'serial numbers', zh: '序列号' },
   secret: { en: 'secrets', zh: '机密' },
+  mail: { en: 'mail addresses', zh: '邮件地址' },
+  phone: { en: 'telephone numbers', zh: '电话号码' },
+  wifi: { en: 'names of wireless networks', zh: '无线网络名称' },
   // Why a fact is unknown, or why a section was not sent
   not_offered: { en: 'this machine does not offer it', zh: '本机不提供此信息' },
   permission_denied: { en: 'the agent may not read it', zh: '代理无权读取' },

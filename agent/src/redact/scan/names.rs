@@ -1,0 +1,179 @@
+//! The machine's own names in text: how they may be written, and where a name that is also a word means the name.
+
+use std::ops::Range;
+
+use belay_protocol::report::PrivateKind;
+
+use super::words::{HOST_LABELS, NOT_A_PERSON, PERSON_LABELS};
+use super::{after_any, is_ordinary};
+
+/// Names of at most this many bytes are looked for word by word.
+pub(super) const SHORT_BYTES: usize = 3;
+
+/// A name of at least this many bytes is replaced even inside a word, as in `Alices-iPhone`.
+const UNMISTAKABLE_BYTES: usize = 5;
+
+/// Where a name counts as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// Also inside a word.
+    Anywhere,
+    /// Between other characters than letters and digits: a person called `anna` must not blacken every `savannah`.
+    Word,
+    /// Only where something shows that a name is meant: a person called `bo` must not blacken the columns of vmstat.
+    Evident,
+}
+
+impl Fit {
+    pub(super) fn of(kind: PrivateKind, name: &str) -> Self {
+        match kind {
+            _ if !name.is_ascii() => Self::Anywhere,
+            _ if name.len() <= SHORT_BYTES || is_ordinary(name) => Self::Evident,
+            // An address is a part of another one.
+            PrivateKind::Address => Self::Word,
+            _ if name.len() >= UNMISTAKABLE_BYTES && name.bytes().any(|byte| byte.is_ascii_alphabetic()) => {
+                Self::Anywhere
+            }
+            _ => Self::Word,
+        }
+    }
+
+    pub(super) fn accepts(self, kind: PrivateKind, text: &str, range: &Range<usize>) -> bool {
+        let (before, behind) = (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());
+        let joined = |c: char| c.is_ascii_alphanumeric();
+        let alone = !before.ends_with(joined) && !behind.starts_with(joined);
+        match self {
+            Self::Anywhere => true,
+            Self::Word => alone && !(kind == PrivateKind::Address && is_part(before, behind)),
+            Self::Evident => alone && is_evident(kind, text, range, before, behind),
+        }
+    }
+}
+
+/// Whether digits go on behind a dot or colon, so that this is the middle of something longer.
+fn is_part(before: &str, behind: &str) -> bool {
+    let mut ahead = behind.chars();
+    let goes_on = matches!(ahead.next(), Some('.')) && ahead.next().is_some_and(|c| c.is_ascii_digit());
+    let mut back = before.chars().rev();
+    let came_from = matches!(back.next(), Some('.')) && back.next().is_some_and(|c| c.is_ascii_digit());
+    goes_on || came_from
+}
+
+fn is_evident(kind: PrivateKind, text: &str, range: &Range<usize>, before: &str, behind: &str) -> bool {
+    let name = text.get(range.clone()).unwrap_or_default();
+    // The name of a process or a device in a field of its own.
+    let is_all = text.len() == name.len();
+    // `Li-ion` is a kind of battery: two letters are too few.
+    let is_single =
+        text.len() <= SINGLE_MAX_BYTES && name.len() > 2 && !text.contains([' ', '/', '=', ',']) && !is_ordinary(name);
+    if is_all || is_single {
+        return true;
+    }
+    let quoted = before.ends_with(['"', '\'', '“', '「', '`']) && behind.starts_with(['"', '\'', '”', '」', '`']);
+    let possessive = behind.starts_with("'s") || behind.starts_with("’s") || behind.starts_with("的");
+    let named = |labels: &[&str]| after_any(before, labels);
+    match kind {
+        PrivateKind::User => {
+            let next = behind.trim_start_matches([' ', '-', '_', '.']);
+            let next: String = next.chars().take_while(|c| c.is_alphanumeric()).collect();
+            let is_word = behind.starts_with(' ') && NOT_A_PERSON.contains(&name.to_lowercase().as_str());
+            let in_home = in_path(before);
+            // `uid=1000(bo)`, `bo@host`, `~bo`.
+            let signed = (before.ends_with('(') && before.trim_end_matches('(').ends_with(|c: char| c.is_ascii_digit()))
+                // cron's `CRON[77]: (bo) CMD`
+                || (before.ends_with("]: (") && behind.starts_with(')'))
+                || behind.starts_with('@')
+                || before.ends_with('~');
+            let acts =
+                ["logged", "login", "opened", "closed", "登录"].contains(&next.as_str()) && behind.starts_with(' ');
+            in_home
+                || signed
+                || possessive
+                || acts
+                || (quoted && named(&PERSON_LABELS))
+                || (named(&PERSON_LABELS) && !is_word && is_value(before, behind, name))
+        }
+        PrivateKind::Host => {
+            // `Nov 22 15:10:29 nas sshd[7]:`, and the form of RFC 5424.
+            let stamp = before.strip_suffix(' ').and_then(|before| before.rsplit(' ').next()).unwrap_or_default();
+            let is_stamped = stamp.contains(':')
+                && stamp.ends_with(|c: char| c.is_ascii_digit() || c == 'Z')
+                && stamp.starts_with(|c: char| c.is_ascii_digit())
+                && behind.starts_with(' ');
+            let addressed =
+                before.ends_with('@') || before.ends_with("//") || before.ends_with("\\\\") || behind.starts_with(":/");
+            is_stamped || addressed || possessive || (named(&HOST_LABELS) && is_value(before, behind, name))
+        }
+        _ => quoted || before.ends_with('=') || named(&["ssid", "essid", "network", "wifi", "wlan", "无线网络"]),
+    }
+}
+
+/// A process or a device is hardly ever called more than this.
+const SINGLE_MAX_BYTES: usize = 32;
+
+/// A step of a path: `/srv/bo/x`, `C:\Users\bo`.
+fn in_path(before: &str) -> bool {
+    before.ends_with(['/', '\\']) && !before.ends_with("//")
+}
+
+/// `user=bo`, `user: "bo"`, and `for user bo` when it does not go on as a sentence about something else would.
+fn is_value(before: &str, behind: &str, name: &str) -> bool {
+    if before.trim_end_matches(['"', '\'', ' ', '(']).ends_with(['=', ':', '：']) {
+        return true;
+    }
+    let next: String = behind.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
+    let ends =
+        behind.is_empty() || behind.starts_with(|c: char| !c.is_alphanumeric() && c != ' ' && c != '-' && c != '_');
+    let goes_on = behind.starts_with(' ') && BEHIND_NAMES.contains(&next.to_lowercase().as_str());
+    (ends || goes_on)
+        && (!is_ordinary(name) || after_any(before, &["user", "username", "host", "hostname", "用户", "主机"]))
+        || before.trim_end().ends_with(|c: char| !c.is_ascii())
+}
+
+/// What goes on behind a name; nothing at all, as before a number, is one of them.
+const BEHIND_NAMES: [&str; 14] =
+    ["", "from", "by", "on", "at", "via", "ssh", "port", "to", "is", "has", "was", "not", "logged"];
+
+/// How `name` may be written: as it is, in upper and lower case beyond ASCII, with other characters between its words, and
+/// as JSON escapes. Percent-encoding is decoded before names are looked for.
+pub(super) fn spellings(kind: PrivateKind, name: &str) -> Vec<String> {
+    let mut all = vec![name.to_owned()];
+    if !name.is_ascii() {
+        all.extend([name.to_lowercase(), name.to_uppercase(), escaped(name)]);
+    }
+    if kind == PrivateKind::User && name.contains(' ') {
+        let words: Vec<_> = name.split_whitespace().collect();
+        for between in ["", ".", "_", "-", "+", "\\040", "\\x20", "\u{a0}"] {
+            all.push(words.join(between));
+        }
+        if let Some((last, front)) = words.split_last() {
+            all.extend([format!("{last}, {}", front.join(" ")), format!("{last} {}", front.join(" "))]);
+        }
+    }
+    if kind == PrivateKind::Wifi && name.contains(' ') {
+        all.extend(["_", "\\040", "\\x20"].map(|between| name.replace(' ', between)));
+    }
+    if kind == PrivateKind::HardwareAddress {
+        let digits: String = name.chars().filter(char::is_ascii_hexdigit).collect();
+        all.push(digits);
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// `name` with JSON escapes for what is not ASCII.
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() * 2);
+    for letter in name.chars() {
+        if letter.is_ascii() {
+            text.push(letter);
+        } else {
+            let mut units = [0; 2];
+            for unit in letter.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}

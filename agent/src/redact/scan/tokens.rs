@@ -1,0 +1,246 @@
+//! Secrets that show by their own form: keys of clouds, tokens, private keys, logins in addresses.
+
+use std::ops::Range;
+
+use belay_protocol::report::PrivateKind;
+
+use super::words::HASH_LABELS;
+use super::{Found, What, after_any};
+
+/// How far a secret reaches that begins with a known text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// The text as it is written here, and at least this many letters, digits, dashes and underscores behind it.
+    Prefix(&'static str, usize),
+    /// A JSON web token: three parts with dots between them.
+    Jwt,
+    /// From `-----BEGIN ... PRIVATE KEY-----` to its end, or to the end of the text.
+    Pem,
+    /// A scheme of HTTP, with the credentials behind it.
+    Scheme,
+    /// `://`, with a login behind it.
+    Url,
+    /// A password's hash, as in shadow(5).
+    Crypt,
+    /// A web hook, whose path is the secret.
+    Hook,
+    /// An option of a program with a login or password behind it.
+    Option(Login),
+}
+
+/// What an option has behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    /// `name:password`.
+    Pair,
+    /// A password.
+    Password,
+}
+
+/// What secrets begin with.
+pub(super) const TOKENS: &[(&str, Token)] = &[
+    ("AKIA", Token::Prefix("AKIA", 16)),
+    ("ASIA", Token::Prefix("ASIA", 16)),
+    ("AIza", Token::Prefix("AIza", 30)),
+    ("ya29.", Token::Prefix("ya29.", 20)),
+    ("GOCSPX-", Token::Prefix("GOCSPX-", 20)),
+    ("LTAI", Token::Prefix("LTAI", 12)),
+    ("AKID", Token::Prefix("AKID", 28)),
+    ("ghp_", Token::Prefix("ghp_", 30)),
+    ("gho_", Token::Prefix("gho_", 30)),
+    ("ghu_", Token::Prefix("ghu_", 30)),
+    ("ghs_", Token::Prefix("ghs_", 30)),
+    ("ghr_", Token::Prefix("ghr_", 30)),
+    ("github_pat_", Token::Prefix("github_pat_", 20)),
+    ("glpat-", Token::Prefix("glpat-", 16)),
+    ("xoxb-", Token::Prefix("xoxb-", 10)),
+    ("xoxp-", Token::Prefix("xoxp-", 10)),
+    ("xoxa-", Token::Prefix("xoxa-", 10)),
+    ("xoxs-", Token::Prefix("xoxs-", 10)),
+    ("xapp-", Token::Prefix("xapp-", 10)),
+    ("sk_live_", Token::Prefix("sk_live_", 10)),
+    ("sk_test_", Token::Prefix("sk_test_", 10)),
+    ("rk_live_", Token::Prefix("rk_live_", 10)),
+    ("sk-", Token::Prefix("sk-", 20)),
+    ("SG.", Token::Prefix("SG.", 30)),
+    ("npm_", Token::Prefix("npm_", 30)),
+    ("pypi-", Token::Prefix("pypi-", 30)),
+    ("hf_", Token::Prefix("hf_", 30)),
+    ("dop_v1_", Token::Prefix("dop_v1_", 30)),
+    ("hvs.", Token::Prefix("hvs.", 20)),
+    ("AGE-SECRET-KEY-1", Token::Prefix("AGE-SECRET-KEY-1", 20)),
+    ("eyJ", Token::Jwt),
+    ("-----begin ", Token::Pem),
+    ("bearer ", Token::Scheme),
+    ("basic ", Token::Scheme),
+    ("://", Token::Url),
+    ("$1$", Token::Crypt),
+    ("$2a$", Token::Crypt),
+    ("$2b$", Token::Crypt),
+    ("$2y$", Token::Crypt),
+    ("$5$", Token::Crypt),
+    ("$6$", Token::Crypt),
+    ("$y$", Token::Crypt),
+    ("$argon2", Token::Crypt),
+    ("hooks.slack.com/services/", Token::Hook),
+    ("sshpass -p ", Token::Option(Login::Password)),
+    ("mysql -p", Token::Option(Login::Password)),
+    ("curl -u ", Token::Option(Login::Pair)),
+    (" --user ", Token::Option(Login::Pair)),
+    (" -u ", Token::Option(Login::Pair)),
+];
+
+impl Token {
+    /// The secret that begins with the text in `range`.
+    pub(super) fn look(self, text: &str, range: &Range<usize>) -> Option<Found> {
+        let rest = text.get(range.end..)?;
+        let glued = text.get(..range.start)?.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let place = match self {
+            Self::Prefix(exact, least) => {
+                let length = length_of(rest, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+                let fits = !glued && length >= least && text.get(range.clone()) == Some(exact);
+                // `sk-` begins ordinary words; a key has digits.
+                let mixed = rest.get(..length)?.bytes().any(|byte| byte.is_ascii_digit());
+                (fits && mixed).then_some(range.start..range.end + length)
+            }
+            Self::Jwt => {
+                let length = length_of(rest, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '='));
+                let is_jwt =
+                    rest.get(..length)?.contains('.') && length >= 20 && text.get(range.clone()) == Some("eyJ");
+                (is_jwt && !glued).then_some(range.start..range.end + length)
+            }
+            Self::Pem => {
+                let (label, _) = rest.split_once("-----")?;
+                let is_secret = label.len() <= 40 && label.to_ascii_uppercase().contains("PRIVATE KEY");
+                let ends = rest.to_ascii_lowercase().find("-----end ").map(|at| {
+                    let tail = rest.get(at + 9..).unwrap_or_default();
+                    range.end + at + 9 + tail.find("-----").map_or(tail.len(), |end| end + 5)
+                });
+                is_secret.then(|| range.start..ends.unwrap_or(text.len()))
+            }
+            Self::Scheme => {
+                let length = length_of(rest, |c| c.is_ascii_alphanumeric() || "-_.~+/=".contains(c));
+                let value = rest.get(..length)?;
+                let mixed = value.bytes().any(|byte| byte.is_ascii_digit()) || value.ends_with('=');
+                let changes = value.bytes().any(|byte| byte.is_ascii_uppercase())
+                    && value.bytes().any(|byte| byte.is_ascii_lowercase());
+                (!glued && length >= 8 && (mixed || changes)).then_some(range.end..range.end + length)
+            }
+            Self::Url => login(rest).map(|length| range.end..range.end + length),
+            Self::Crypt => {
+                let length = length_of(rest, |c| c.is_ascii_alphanumeric() || "./$=,-+".contains(c));
+                (length >= 20).then_some(range.start..range.end + length)
+            }
+            Self::Hook => {
+                let length = length_of(rest, |c| c.is_ascii_alphanumeric() || c == '/');
+                (length > 0).then_some(range.end..range.end + length)
+            }
+            Self::Option(login) => {
+                let length = length_of(rest, |c| !c.is_whitespace() && c != '"');
+                let value = rest.get(..length)?;
+                let fits = match login {
+                    Login::Password => !value.is_empty(),
+                    // `date -u 12:30` has a time there.
+                    Login::Pair => value.split_once(':').is_some_and(|(name, password)| {
+                        !password.is_empty()
+                            && name.bytes().any(|byte| byte.is_ascii_alphabetic())
+                            && !value.contains("://")
+                    }),
+                };
+                fits.then_some(range.end..range.end + length)
+            }
+        }?;
+        Some(Found { range: place, what: What::Secret })
+    }
+}
+
+/// The length of what stands before the host of a URL, without the `@`.
+fn login(rest: &str) -> Option<usize> {
+    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`')).unwrap_or(rest.len());
+    let whole = rest.get(..end)?;
+    let authority = whole.split(['/', '?', '#']).next()?;
+    if let Some(at) = authority.rfind('@') {
+        // A password with a slash in it goes on, up to another `@` before the next `?`.
+        let path = whole.split('?').next()?;
+        let end = if authority.contains(':') { path.rfind('@').unwrap_or(at) } else { at };
+        return Some(end).filter(|end| *end > 0);
+    }
+    // What looks like a port and is none is a password with a slash in it.
+    let (_, port) = authority.split_once(':')?;
+    let is_port = port.trim_end_matches(['.', ',', ';', ')', ']', '\'']).bytes().all(|byte| byte.is_ascii_digit())
+        || authority.starts_with('[');
+    whole.rfind('@').filter(|_| !is_port)
+}
+
+fn length_of(text: &str, fits: impl Fn(char) -> bool) -> usize {
+    text.find(|c: char| !fits(c)).unwrap_or(text.len())
+}
+
+/// Bytes of a run without slashes from which the word around it is worth a look.
+pub(super) const SHORTEST_RUN: usize = 12;
+
+/// The words of base64 that touch `run`: where the last ends, and the keys among them, or lines of one.
+pub(super) fn bare(text: &str, run: &Range<usize>, found: &mut Vec<Found>) -> usize {
+    let bytes = text.as_bytes();
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-');
+    let before = bytes.get(..run.start).unwrap_or_default().iter().rev().take_while(|byte| fits(byte)).count();
+    let mut at = run.start - before;
+    while at < run.end {
+        let length = bytes.get(at..).unwrap_or_default().iter().take_while(|byte| fits(byte)).count();
+        found.extend(text.get(at..at + length).and_then(|word| key(text, at, word)));
+        at += length + 1;
+    }
+    at
+}
+
+/// The key that `word`, which stands at `start`, is or ends with: `name=key`.
+fn key(text: &str, start: usize, whole: &str) -> Option<Found> {
+    let last = whole.trim_end_matches('=').rfind('=').map_or(0, |at| at + 1);
+    let (start, word) = (start + last, whole.get(last..)?);
+    if word.len() < SHORTEST_KEY {
+        return None;
+    }
+    // Paths, names and hexadecimal numbers keep to one class of letters for long.
+    let class = |byte: u8| match byte {
+        b'a'..=b'z' => Some(0),
+        b'A'..=b'Z' => Some(1),
+        b'0'..=b'9' => Some(2),
+        _ => None,
+    };
+    let mut seen = [0_usize; 3];
+    let mut changes = 0;
+    let mut last = None;
+    // Dashes and underscores stand between the words of a name as well.
+    for class in word.bytes().filter_map(class) {
+        seen[class] += 1;
+        changes += usize::from(last.is_some_and(|last| last != class));
+        last = Some(class);
+    }
+    // Names of devices for drivers repeat few letters and many zeros.
+    let different = word.bytes().collect::<std::collections::BTreeSet<_>>().len();
+    let mixed = different >= DIFFERENT_LETTERS && seen[0] >= 4 && seen[1] >= 4 && seen[2] >= 2;
+    let before = text.get(..start)?;
+    // The fingerprint of somebody's key is no secret, and still somebody's.
+    let is_fingerprint = word.len() == FINGERPRINT_LETTERS && before.ends_with("SHA256:");
+    if !is_fingerprint && (!mixed || changes * 3 < word.len()) {
+        return None;
+    }
+    let is_hash = after_any(before, &HASH_LABELS) || HASHES.iter().any(|hash| word.starts_with(hash));
+    let what = match () {
+        () if is_fingerprint => What::Shape(PrivateKind::Serial),
+        () if is_hash => return None,
+        () => What::Secret,
+    };
+    Some(Found { range: start..start + word.len(), what })
+}
+
+/// A key of AWS has 40 characters; fingerprints have 43 and say so.
+const SHORTEST_KEY: usize = 40;
+
+/// Forty letters drawn at random have about thirty different ones.
+const DIFFERENT_LETTERS: usize = 18;
+
+/// SHA-256 in base64 without padding, as OpenSSH writes it.
+const FINGERPRINT_LETTERS: usize = 43;
+
+const HASHES: [&str; 4] = ["sha1-", "sha256-", "sha384-", "sha512-"];
