@@ -4,9 +4,7 @@
 //! run of segments with the same decision leaves in one send (GSO). Without that the same forwarder needs seven times
 //! the CPU; where offload is missing, or vanishes at run time, all datagrams of one round leave in one `sendmmsg`.
 
-use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::io::IoSliceMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -15,7 +13,6 @@ use std::time::Duration;
 use belay_protocol::RouteId;
 use belay_protocol::message::Nonce;
 use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, UdpPoller};
 use tokio::time::Instant;
 
 use super::initials::InitialLimit;
@@ -111,9 +108,23 @@ impl DataPlane {
         &self.tunnels
     }
 
-    /// The socket that the control plane's QUIC endpoint uses.
-    pub fn control_socket(self: &Arc<Self>) -> Arc<ControlSocket> {
-        Arc::new(ControlSocket { plane: Arc::clone(self) })
+    /// Adds datagrams for the control plane to `arrived`, or has the task woken when one comes.
+    pub fn poll_local(&self, cx: &mut Context<'_>, arrived: &mut Vec<LocalDatagram>) -> Poll<()> {
+        self.local.poll_some(cx, arrived, LOCAL_ROUND_MAX)
+    }
+
+    /// Sends a packet of the control plane, by the first UDP socket or by a tunnel. What does not fit is dropped as by
+    /// any full link.
+    pub fn send_local(&self, packet: &Transmit<'_>) {
+        let Some(number) = TunnelNumber::of(packet.destination) else {
+            if self.sockets[0].try_send(packet).is_err() {
+                self.counters.count_dropped(DropReason::Socket, 1);
+            }
+            return;
+        };
+        let stride = packet.segment_size.unwrap_or(packet.contents.len()).max(1);
+        let taken = self.tunnels.send(number, stride, packet.contents);
+        self.counters.count_dropped(DropReason::Tunnel, packet.contents.len().div_ceil(stride) - taken);
     }
 
     /// Forwards what arrives at socket `index`, until it is dropped.
@@ -152,17 +163,11 @@ impl DataPlane {
         }
     }
 
-    /// Sends a challenge to the end with `route` at `place`, once.
+    /// Sends a challenge to the end with `route` at `place`, once: when it is lost, the end's next message brings another.
     pub(super) fn challenge(&self, place: Place, route: &RouteId, nonce: &Nonce) {
         let contents = packet::challenge(route, nonce);
-        if let Some(number) = TunnelNumber::of(place.address) {
-            self.tunnels.send(number, contents.len(), &contents);
-            return;
-        }
         let (destination, src_ip) = (place.address, place.local_ip);
-        let transmit = Transmit { destination, ecn: None, contents: &contents, segment_size: None, src_ip };
-        // Lost like any other packet; the end's next message brings another.
-        let _ = self.sockets[0].try_send(&transmit);
+        self.send_local(&Transmit { destination, ecn: None, contents: &contents, segment_size: None, src_ip });
     }
 
     /// Takes datagrams of `stride` bytes, the last of which may be shorter, that came out of a tunnel.
@@ -326,6 +331,9 @@ const ROUNDS_MAX: u32 = 32;
 /// Batches that wait for the control plane.
 const LOCAL_BATCHES_MAX: usize = 4_096;
 
+/// Datagrams that the control plane takes at once, before other tasks of the thread run.
+const LOCAL_ROUND_MAX: usize = 64;
+
 /// Datagrams of one `sendmmsg`.
 const PACKETS_PER_SEND: usize = 32;
 
@@ -352,55 +360,8 @@ fn is_same(one: &Decision, other: &Decision) -> bool {
     }
 }
 
-/// The socket of the control plane's QUIC endpoint: it receives what the data plane passes on, and sends by the first
-/// UDP socket or by a tunnel.
-#[derive(Debug)]
-pub struct ControlSocket {
-    plane: Arc<DataPlane>,
-}
-
-impl ControlSocket {
-    fn udp(&self) -> &Arc<dyn DatagramSocket> {
-        &self.plane.sockets[0]
-    }
-}
-
-impl AsyncUdpSocket for ControlSocket {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Arc::clone(self.udp()).create_io_poller()
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let Some(number) = TunnelNumber::of(transmit.destination) else { return self.udp().try_send(transmit) };
-        let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-        let taken = self.plane.tunnels.send(number, stride, transmit.contents);
-        // A full tunnel is a full link: to answer that it would block would make quinn wait for the wrong socket.
-        self.plane.counters.count_dropped(DropReason::Tunnel, transmit.contents.len().div_ceil(stride) - taken);
-        Ok(())
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        self.plane.local.poll(cx, bufs, meta).map(Ok)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.udp().local_addr()
-    }
-
-    /// One: control connections say little, and each would keep a buffer for as many segments as there can be.
-    fn max_transmit_segments(&self) -> usize {
-        1
-    }
-
-    fn may_fragment(&self) -> bool {
-        self.udp().may_fragment()
-    }
-}
+/// A datagram for the control plane, and how it came.
+pub type LocalDatagram = (RecvMeta, Box<[u8]>);
 
 #[cfg(test)]
 mod tests;

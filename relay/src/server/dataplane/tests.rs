@@ -1,10 +1,14 @@
 use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use belay_protocol::message::PeerRoute;
 use belay_protocol::{OrganizationKey, RouteSalt};
 use proptest::prelude::*;
 use quinn::udp::EcnCodepoint;
+use quinn::{AsyncUdpSocket, UdpPoller};
 
 use super::*;
 use crate::server::Place;
