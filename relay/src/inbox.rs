@@ -68,6 +68,7 @@ impl Inbox {
         Poll::Pending
     }
 
+    #[cfg(feature = "server")]
     /// Adds up to `batches_max` of the batches that wait to `into`, or has the task woken when something comes.
     pub(crate) fn poll_some(
         &self,

@@ -27,17 +27,17 @@ use belay_protocol::well_known::WellKnownRelay;
 use belay_protocol::{OrganizationKey, RelayKey};
 use quinn::{EndpointConfig, ServerConfig};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::identity::IdentityError;
-use crate::net::{DatagramSocket, Net, StreamListener, SystemNet};
+use crate::net::{Net, RelaySocket, StreamListener, SystemNet};
 use crate::{tls, transport};
 
 use certificate::TunnelTls;
 pub use certificate::{CertificateError, CertificateFiles, Validity};
 use control::ControlPlane;
 pub use control::Handshakes;
-pub use dataplane::{Counters, DataPlane, LocalDatagram};
+pub use dataplane::{Counters, DataPlane, Forwarding, LocalDatagram};
 use deny::DenyFile;
 pub use deny::{DenyError, denied_devices};
 pub use keys::RelayKeys;
@@ -243,9 +243,12 @@ impl Relay {
 
     /// Serves until `stop` is cancelled; then sends every end elsewhere, closes what is left, and returns.
     pub async fn run(self, stop: CancellationToken) {
-        let forwarders: Vec<AbortOnDropHandle<()>> = (0..self.plane.socket_count())
-            .map(|index| AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.plane).forward(index))))
-            .collect();
+        let forwarders: io::Result<Vec<Forwarding>> =
+            (0..self.plane.socket_count()).map(|index| self.plane.forward(index)).collect();
+        if let Err(error) = &forwarders {
+            tracing::error!(%error, "the system starts no thread to forward with");
+            return;
+        }
         let closing = CancellationToken::new();
         let tunnels = TaskTracker::new();
         if let Some(listener) = self.listener {
@@ -339,7 +342,7 @@ impl RelayHandle {
     }
 }
 
-type Listening = (Vec<Arc<dyn DatagramSocket>>, Option<Box<dyn StreamListener>>);
+type Listening = (Vec<Arc<dyn RelaySocket>>, Option<Box<dyn StreamListener>>);
 
 /// Opens the UDP sockets and, on the same port, the TCP listener.
 fn listen(config: &Config) -> Result<Listening, StartError> {

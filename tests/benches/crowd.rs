@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use belay_protocol::invite::RelayAddress;
 use belay_relay::client::{Client, ClientOptions, Notice, Role};
 use belay_relay::identity::Identity;
-use belay_relay::net::{ByteStream, DatagramSocket, Joined, Later, Net, Outgoing, StreamListener, SystemNet};
+use belay_relay::net::{ByteStream, Later, Net, RelaySocket, StreamListener, SystemNet};
 use clap::Parser;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
@@ -306,12 +306,12 @@ impl CrowdNet {
 }
 
 impl Net for CrowdNet {
-    fn bind(&self, _: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>> {
+    fn bind(&self, _: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = SystemNet.bind(SocketAddr::new(self.source(), 0))?;
         Ok(Arc::new(Watched { inner, number: self.number, attempts: Arc::clone(&self.attempts) }))
     }
 
-    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn RelaySocket>>> {
         SystemNet.bind_shared(address, count)
     }
 
@@ -334,19 +334,9 @@ impl Net for CrowdNet {
 
 #[derive(Debug)]
 struct Watched {
-    inner: Arc<dyn DatagramSocket>,
+    inner: Arc<dyn AsyncUdpSocket>,
     number: usize,
     attempts: Arc<Attempts>,
-}
-
-impl DatagramSocket for Watched {
-    fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
-        self.inner.send_each(packets)
-    }
-
-    fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
-        self.inner.send_joined(joined)
-    }
 }
 
 impl AsyncUdpSocket for Watched {

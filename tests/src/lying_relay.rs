@@ -11,9 +11,9 @@ use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::{FromRelay, PeerRoute, ToRelay};
 use belay_relay::identity::Identity;
-use belay_relay::net::{DatagramSocket, Net, SystemNet};
+use belay_relay::net::{Net, RelaySocket, SystemNet};
 use belay_relay::server::{
-    Caps, ConnectionNumber, Counters, DataPlane, Newcomer, Place, Routes, Table, TunnelCaps, Tunnels,
+    Caps, ConnectionNumber, Counters, DataPlane, Forwarding, Newcomer, Place, Routes, Table, TunnelCaps, Tunnels,
 };
 use belay_relay::{stream, tls};
 use quinn::udp::{RecvMeta, Transmit};
@@ -29,7 +29,8 @@ const ANY: OrganizationKey = OrganizationKey([0; 32]);
 pub struct LyingRelay {
     /// Where it is.
     pub address: RelayAddress,
-    _tasks: [AbortOnDropHandle<()>; 2],
+    _accepting: AbortOnDropHandle<()>,
+    _forwarding: Forwarding,
 }
 
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl LyingRelay {
         // It issues ids of quinn's own kind and takes everything that is nobody's for its own.
         let routes = Arc::new(Routes::new(|_| true));
         let table = Mutex::new(Table::new(Caps::default(), Arc::clone(&routes)));
-        let socket = SystemNet.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let socket = SystemNet.bind_shared(SocketAddr::from(([127, 0, 0, 1], 0)), 1)?.remove(0);
         let tunnels = Tunnels::new(socket.local_addr()?, TunnelCaps::default());
         let plane = DataPlane::new(routes, vec![Arc::clone(&socket)], tunnels, Arc::new(Counters::default()));
         let control = ControlSocket { plane: Arc::clone(&plane), socket };
@@ -57,7 +58,7 @@ impl LyingRelay {
             Arc::new(control),
             Arc::new(TokioRuntime),
         )?;
-        let forwarding = AbortOnDropHandle::new(tokio::spawn(plane.forward(0)));
+        let forwarding = plane.forward(0)?;
         let local = endpoint.local_addr()?;
         let address = RelayAddress { host: local.ip().to_string(), port: local.port(), key: identity.relay_key() };
         let state = Arc::new(State { table, ends: Mutex::default() });
@@ -66,7 +67,7 @@ impl LyingRelay {
                 tokio::spawn(serve(Arc::clone(&state), incoming));
             }
         });
-        Ok(Self { address, _tasks: [AbortOnDropHandle::new(task), forwarding] })
+        Ok(Self { address, _accepting: AbortOnDropHandle::new(task), _forwarding: forwarding })
     }
 }
 
@@ -74,12 +75,12 @@ impl LyingRelay {
 #[derive(Debug)]
 struct ControlSocket {
     plane: Arc<DataPlane>,
-    socket: Arc<dyn DatagramSocket>,
+    socket: Arc<dyn RelaySocket>,
 }
 
 impl AsyncUdpSocket for ControlSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Arc::clone(&self.socket).create_io_poller()
+        Box::pin(AlwaysWritable)
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
@@ -107,6 +108,16 @@ impl AsyncUdpSocket for ControlSocket {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+}
+
+/// What does not fit is dropped.
+#[derive(Debug)]
+struct AlwaysWritable;
+
+impl UdpPoller for AlwaysWritable {
+    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -1,25 +1,27 @@
 //! The data plane: it forwards what may be forwarded as it arrives, and passes the rest to the control plane.
 //!
-//! Each of the relay's UDP sockets has a task of its own here. Batches that the kernel has joined (GRO) stay whole: a
+//! Each of the relay's UDP sockets has a thread of its own here, which no handshake holds up. Batches that the kernel has joined (GRO) stay whole: a
 //! run of segments with the same decision leaves in one send (GSO). Without that the same forwarder needs seven times
 //! the CPU; where offload is missing, or vanishes at run time, all datagrams of one round leave in one `sendmmsg`.
 
-use std::io::IoSliceMut;
+use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use belay_protocol::RouteId;
 use belay_protocol::message::Nonce;
 use quinn::udp::{RecvMeta, Transmit};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::initials::InitialLimit;
 use super::routes::{Decision, DropReason, Lane, Place, Routes};
 use super::tunnels::Tunnels;
 use crate::inbox::Inbox;
-use crate::net::{DatagramSocket, JOINED_MAX_BYTES, Joined, Outgoing, TunnelNumber};
+use crate::net::{JOINED_MAX_BYTES, Joined, Outgoing, Receiver, RelaySocket, TunnelNumber};
 use crate::packet;
 
 /// What the data plane has done since the start.
@@ -56,7 +58,7 @@ impl Counters {
 #[derive(Debug)]
 pub struct DataPlane {
     routes: Arc<Routes>,
-    sockets: Vec<Arc<dyn DatagramSocket>>,
+    sockets: Vec<Arc<dyn RelaySocket>>,
     tunnels: Arc<Tunnels>,
     /// Datagrams for the control plane.
     local: Inbox,
@@ -81,7 +83,7 @@ impl DataPlane {
     /// A data plane over `sockets`, which share one address; there is at least one.
     pub fn new(
         routes: Arc<Routes>,
-        sockets: Vec<Arc<dyn DatagramSocket>>,
+        sockets: Vec<Arc<dyn RelaySocket>>,
         tunnels: Arc<Tunnels>,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
@@ -127,40 +129,71 @@ impl DataPlane {
         self.counters.count_dropped(DropReason::Tunnel, packet.contents.len().div_ceil(stride) - taken);
     }
 
-    /// Forwards what arrives at socket `index`, until it is dropped.
-    pub async fn forward(self: Arc<Self>, index: usize) {
-        let socket = Arc::clone(&self.sockets[index]);
-        let segment_room = DATAGRAM_MAX_BYTES * socket.max_receive_segments();
-        let mut room = vec![0; segment_room.min(BATCH_MAX_BYTES) * RECEIVE_BATCHES];
-        let mut meta = [RecvMeta::default(); RECEIVE_BATCHES];
-        let each = room.len() / RECEIVE_BATCHES;
+    /// Forwards what arrives at socket `index`, until what this returns is dropped. Needs a tokio runtime.
+    pub fn forward(self: &Arc<Self>, index: usize) -> io::Result<Forwarding> {
+        let plane = Arc::clone(self);
+        Ok(match self.sockets[index].receiver() {
+            Receiver::Thread(_) => {
+                let socket = Arc::clone(&self.sockets[index]);
+                let thread = thread::Builder::new().name(format!("forward-{index}"));
+                let thread = thread.spawn(move || plane.forward_on_thread(index))?;
+                Forwarding::Thread { socket, thread: Some(thread) }
+            }
+            Receiver::Runtime(_) => {
+                let task = tokio::spawn(async move { plane.forward_in_runtime(index).await });
+                Forwarding::Task(AbortOnDropHandle::new(task))
+            }
+        })
+    }
+
+    fn forward_on_thread(&self, index: usize) {
+        let Receiver::Thread(receiver) = self.sockets[index].receiver() else { return };
+        let mut room = Room::new(&*self.sockets[index]);
+        loop {
+            let (mut bufs, meta) = room.split();
+            match receiver.receive(&mut bufs, meta) {
+                Ok(0) => return,
+                Ok(received) => self.sort_round(index, &room, received),
+                // ICMP errors of other flows show up here; the socket itself cannot break.
+                Err(_) => thread::yield_now(),
+            }
+        }
+    }
+
+    async fn forward_in_runtime(&self, index: usize) {
+        let Receiver::Runtime(socket) = self.sockets[index].receiver() else { return };
+        let mut room = Room::new(&*self.sockets[index]);
         let mut rounds = 0;
         loop {
-            let mut bufs: Vec<IoSliceMut<'_>> = room.chunks_exact_mut(each).map(IoSliceMut::new).collect();
-            let received = std::future::poll_fn(|cx| socket.poll_recv(cx, &mut bufs, &mut meta)).await;
-            let Ok(received) = received else {
-                // ICMP errors of other flows show up here; the socket itself cannot break.
-                tokio::task::yield_now().await;
-                continue;
+            let received = {
+                let (mut bufs, meta) = room.split();
+                std::future::poll_fn(|cx| socket.poll_recv(cx, &mut bufs, meta)).await
             };
-            // tokio's clock, so that budgets follow virtual time in simulations.
-            let now = self.started.elapsed();
-            let mut outbox = Outbox::default();
-            for (batch, bytes) in meta.iter().zip(&bufs).take(received) {
-                // No network delivers from a tunnel's address.
-                if TunnelNumber::of(batch.addr).is_some() {
-                    self.counters.count_dropped(DropReason::Malformed, 1);
-                    continue;
-                }
-                self.sort(index, now, *batch, &bytes[..batch.len], &mut outbox);
+            if let Ok(received) = received {
+                self.sort_round(index, &room, received);
             }
-            self.flush(index, &mut outbox);
             rounds += 1;
-            if rounds % ROUNDS_MAX == 0 {
+            if rounds % ROUNDS_MAX == 0 || received.is_err() {
                 // The control plane gets its turn under any load.
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Deals with what was received in one round.
+    fn sort_round(&self, index: usize, room: &Room, received: usize) {
+        // tokio's clock, so that budgets follow virtual time in simulations.
+        let now = self.started.elapsed();
+        let mut outbox = Outbox::default();
+        for (batch, bytes) in room.received(received) {
+            // No network delivers from a tunnel's address.
+            if TunnelNumber::of(batch.addr).is_some() {
+                self.counters.count_dropped(DropReason::Malformed, 1);
+                continue;
+            }
+            self.sort(index, now, *batch, bytes, &mut outbox);
+        }
+        self.flush(index, &mut outbox);
     }
 
     /// Sends a challenge to the end with `route` at `place`, once: when it is lost, the end's next message brings another.
@@ -234,7 +267,8 @@ impl DataPlane {
         }
         let socket = &self.sockets[index];
         let (destination, src_ip, ecn) = (lane.to.address, lane.to.local_ip, batch.ecn);
-        if socket.max_transmit_segments() < packets {
+        let segments_max = socket.max_transmit_segments();
+        if segments_max == 1 || segments_max < packets {
             outbox.single.extend(run.chunks(stride).map(|contents| Outgoing { destination, src_ip, ecn, contents }));
             return;
         }
@@ -245,7 +279,7 @@ impl DataPlane {
                 // A shorter datagram is the last one of a send.
                 && bytes.is_multiple_of(stride)
                 && bytes + run.len() <= JOINED_MAX_BYTES
-                && bytes / stride + packets <= socket.max_transmit_segments();
+                && bytes / stride + packets <= segments_max;
             if fits {
                 joined.pieces.push(run);
                 return;
@@ -313,6 +347,56 @@ impl DataPlane {
                 self.counters.count_dropped(DropReason::Overload, 1);
             }
         }
+    }
+}
+
+/// A socket's forwarding; it ends when this is dropped.
+#[derive(Debug)]
+pub enum Forwarding {
+    /// On a thread of its own.
+    Thread {
+        /// What it waits for.
+        socket: Arc<dyn RelaySocket>,
+        /// The thread, until it has been joined.
+        thread: Option<JoinHandle<()>>,
+    },
+    /// In the runtime.
+    Task(AbortOnDropHandle<()>),
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        if let Self::Thread { socket, thread } = self
+            && let (Receiver::Thread(receiver), Some(thread)) = (socket.receiver(), thread.take())
+        {
+            receiver.interrupt();
+            // It ends at once: nothing that it does waits. A panic in it has been reported by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Room for what one round of receiving brings.
+struct Room {
+    bytes: Vec<u8>,
+    each: usize,
+    meta: [RecvMeta; RECEIVE_BATCHES],
+}
+
+impl Room {
+    fn new(socket: &dyn RelaySocket) -> Self {
+        let each = (DATAGRAM_MAX_BYTES * socket.max_receive_segments()).min(BATCH_MAX_BYTES);
+        Self { bytes: vec![0; each * RECEIVE_BATCHES], each, meta: [RecvMeta::default(); RECEIVE_BATCHES] }
+    }
+
+    fn split(&mut self) -> ([IoSliceMut<'_>; RECEIVE_BATCHES], &mut [RecvMeta]) {
+        let mut rooms = self.bytes.chunks_exact_mut(self.each);
+        (std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default())), &mut self.meta)
+    }
+
+    fn received(&self, count: usize) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
+        let batches = self.meta.iter().zip(self.bytes.chunks_exact(self.each)).take(count);
+        batches.map(|(meta, bytes)| (meta, &bytes[..meta.len.min(self.each)]))
     }
 }
 
