@@ -69,12 +69,16 @@ fn main() -> ExitCode {
 /// Agents that register at the same time while the crowd gathers.
 const GATHERING: usize = 64;
 
+/// Descriptors beside the agents' sockets: of runtimes, and of connections that are tried. One that returns tries TCP
+/// beside UDP for a moment.
+const DESCRIPTORS_BESIDE: usize = 4_000;
+
 /// Time for all to be back after the relay's restart before the measurement is given up.
 const RETURN_DEADLINE: Duration = Duration::from_secs(180);
 
 impl Options {
     fn run(&self) -> anyhow::Result<()> {
-        raise_descriptors(self.agents as u64 * 2 + 1_000)?;
+        raise_descriptors((self.agents.max(2 * self.returning) + DESCRIPTORS_BESIDE) as u64)?;
         if let Some(relay) = &self.at {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             return runtime.block_on(async {
