@@ -18,6 +18,7 @@ pub(super) struct ThreadSocket {
     state: UdpSocketState,
     offload: Offload,
     lost_offload: AtomicBool,
+    busy: AtomicBool,
     /// Becomes readable when the wait is to end.
     interrupt: OwnedFd,
 }
@@ -29,12 +30,20 @@ impl ThreadSocket {
             mmsg::switch_off_receive_offload(&socket)?;
         }
         let interrupt = eventfd(0, EventfdFlags::CLOEXEC)?;
-        Ok(Self { socket, state, offload, lost_offload: AtomicBool::new(false), interrupt })
+        Ok(Self { socket, state, offload, lost_offload: AtomicBool::new(false), busy: AtomicBool::new(false), interrupt })
     }
 }
 
 impl ThreadReceiver for ThreadSocket {
     fn receive(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> io::Result<usize> {
+        if self.busy.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+            match self.state.recv((&self.socket).into(), bufs, meta) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received,
+            }
+        }
+        self.busy.store(true, Ordering::Relaxed);
         loop {
             let mut waiting = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.interrupt, PollFlags::IN)];
             match poll(&mut waiting, None) {
