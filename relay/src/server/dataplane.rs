@@ -147,6 +147,7 @@ impl DataPlane {
     }
 
     fn forward_on_thread(&self, index: usize) {
+        let _alive = AbortOnPanic;
         let Receiver::Thread(receiver) = self.sockets[index].receiver() else { return };
         let mut room = Room::new(&*self.sockets[index]);
         loop {
@@ -372,6 +373,17 @@ impl Drop for Forwarding {
             receiver.interrupt();
             // It ends at once: nothing that it does waits. A panic in it has been reported by itself.
             let _ = thread.join();
+        }
+    }
+}
+
+/// A relay that goes on without one of its sockets serves some ends and not others; one that ends is started again.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
         }
     }
 }
