@@ -104,8 +104,9 @@ pub enum Receiver<'a> {
 
 /// Receives on the thread that calls.
 pub trait ThreadReceiver: Debug {
-    /// Waits until something comes and receives what is there; 0 after [`ThreadReceiver::interrupt`].
-    fn receive(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> io::Result<usize>;
+    /// Waits until something comes and receives what is there; 0 after [`ThreadReceiver::interrupt`]. With `linger` it
+    /// looks a few times before it sleeps, because more is likely to come at once.
+    fn receive(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta], linger: bool) -> io::Result<usize>;
 
     /// Ends the wait that is under way, and all later ones.
     fn interrupt(&self);

@@ -77,6 +77,7 @@ struct Outbox<'a> {
     joined: Option<(Arc<Lane>, Joined<'a>)>,
     /// Datagrams that leave without offload.
     single: Vec<Outgoing<'a>>,
+    has_forwarded: bool,
 }
 
 impl DataPlane {
@@ -150,11 +151,13 @@ impl DataPlane {
         let _alive = AbortOnPanic;
         let Receiver::Thread(receiver) = self.sockets[index].receiver() else { return };
         let mut room = Room::new(&*self.sockets[index]);
+        // What the control plane gets is rare.
+        let mut has_forwarded = false;
         loop {
             let (mut bufs, meta) = room.split();
-            match receiver.receive(&mut bufs, meta) {
+            match receiver.receive(&mut bufs, meta, has_forwarded) {
                 Ok(0) => return,
-                Ok(received) => self.sort_round(index, &room, received),
+                Ok(received) => has_forwarded = self.sort_round(index, &room, received),
                 // ICMP errors of other flows show up here; the socket itself cannot break.
                 Err(_) => thread::yield_now(),
             }
@@ -181,8 +184,8 @@ impl DataPlane {
         }
     }
 
-    /// Deals with what was received in one round.
-    fn sort_round(&self, index: usize, room: &Room, received: usize) {
+    /// Deals with what was received in one round; whether some of it was sent on.
+    fn sort_round(&self, index: usize, room: &Room, received: usize) -> bool {
         // tokio's clock, so that budgets follow virtual time in simulations.
         let now = self.started.elapsed();
         let mut outbox = Outbox::default();
@@ -195,6 +198,7 @@ impl DataPlane {
             self.sort(index, now, *batch, bytes, &mut outbox);
         }
         self.flush(index, &mut outbox);
+        outbox.has_forwarded
     }
 
     /// Sends a challenge to the end with `route` at `place`, once: when it is lost, the end's next message brings another.
@@ -259,6 +263,7 @@ impl DataPlane {
         packets: usize,
         outbox: &mut Outbox<'a>,
     ) {
+        outbox.has_forwarded = true;
         let stride = batch.stride.max(1);
         if let Some(number) = TunnelNumber::of(lane.to.address) {
             let taken = self.tunnels.send(number, stride, run);
