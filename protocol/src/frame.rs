@@ -61,6 +61,16 @@ impl Splitter {
         Self { buffer: Vec::new(), max_bytes }
     }
 
+    /// Changes the limit for the frames that follow.
+    pub const fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+    }
+
+    /// Whether nothing waits: the stream may end here.
+    pub const fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Takes the next piece of the stream.
     pub fn push(&mut self, piece: &[u8]) {
         self.buffer.extend_from_slice(piece);
@@ -81,7 +91,7 @@ impl Splitter {
 
     /// Says whether the stream may end here.
     pub fn finish(self) -> Result<(), FrameError> {
-        if self.buffer.is_empty() { Ok(()) } else { Err(FrameError::CutOff) }
+        if self.is_empty() { Ok(()) } else { Err(FrameError::CutOff) }
     }
 }
 

@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
     let bytes = mib << 20;
     let dir = tempfile::tempdir()?;
     let relay = Relay::bind(&Config::open(SocketAddr::from(([127, 0, 0, 1], 0)), dir.path().to_owned()))?;
-    let socket = relay.local_addr()?;
+    let socket = relay.local_addr();
     let address = RelayAddress { host: socket.ip().to_string(), port: socket.port(), key: relay.key() };
     tokio::spawn(relay.run(CancellationToken::new()));
 

@@ -64,10 +64,34 @@ impl Inbox {
         if taken > 0 {
             return Poll::Ready(taken);
         }
-        match &mut state.reader {
+        state.wake_later(cx);
+        Poll::Pending
+    }
+
+    #[cfg(feature = "server")]
+    /// Adds up to `batches_max` of the batches that wait to `into`, or has the task woken when something comes.
+    pub(crate) fn poll_some(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut Vec<(RecvMeta, Box<[u8]>)>,
+        batches_max: usize,
+    ) -> Poll<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.batches.is_empty() {
+            state.wake_later(cx);
+            return Poll::Pending;
+        }
+        let taken = state.batches.len().min(batches_max);
+        into.extend(state.batches.drain(..taken));
+        Poll::Ready(())
+    }
+}
+
+impl State {
+    fn wake_later(&mut self, cx: &Context<'_>) {
+        match &mut self.reader {
             Some(reader) => reader.clone_from(cx.waker()),
             empty => *empty = Some(cx.waker().clone()),
         }
-        Poll::Pending
     }
 }

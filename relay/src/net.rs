@@ -4,15 +4,17 @@
 #[allow(unsafe_code)]
 mod mmsg;
 mod system;
+#[cfg(target_os = "linux")]
+mod thread_socket;
 
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use quinn::AsyncUdpSocket;
-use quinn::udp::EcnCodepoint;
+use quinn::udp::{EcnCodepoint, RecvMeta, Transmit};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "server")]
@@ -24,12 +26,12 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>
 
 /// A source of sockets.
 pub trait Net: Debug + Send + Sync + 'static {
-    /// Binds a UDP socket to `address`; port 0 picks one.
-    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>>;
+    /// Binds the UDP socket of an agent or a console to `address`; port 0 picks one.
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
 
-    /// Binds `count` UDP sockets to one address, among which the system spreads arriving packets by their source. May
+    /// Binds `count` UDP sockets of a relay to one address, among which the system spreads arriving packets by their source. May
     /// return fewer where that is not possible, and at least one.
-    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>>;
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn RelaySocket>>>;
 
     /// Looks a host up, in order of preference.
     fn resolve(&self, host: &str, port: u16) -> Later<'_, Vec<SocketAddr>>;
@@ -63,15 +65,51 @@ pub trait StreamListener: Debug + Send + Sync + 'static {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// A UDP socket that can also send many datagrams to many destinations at once.
-pub trait DatagramSocket: AsyncUdpSocket {
+/// A UDP socket of a relay: it forwards, which is to send many datagrams to many destinations at once.
+pub trait RelaySocket: Debug + Send + Sync + 'static {
+    /// Where it is bound.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// Datagrams that leave in one [`RelaySocket::send_joined`], or as segments of one [`RelaySocket::try_send`]; 1 where
+    /// the system takes none apart.
+    fn max_transmit_segments(&self) -> usize;
+
+    /// Datagrams that arrive as one batch, at most.
+    fn max_receive_segments(&self) -> usize;
+
+    /// How to receive.
+    fn receiver(&self) -> Receiver<'_>;
+
+    /// Sends one datagram or the segments of one. Fails when the send buffer is full.
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()>;
+
     /// Sends `packets` in order, without segmentation by the system, and says how many left. The rest found no room in
     /// the send buffer.
     fn send_each(&self, packets: &[Outgoing<'_>]) -> usize;
 
-    /// Sends the datagrams of `joined` in one go, as [`AsyncUdpSocket::try_send`] does with a segment size. At most
-    /// [`AsyncUdpSocket::max_transmit_segments`] of them, and at most [`JOINED_MAX_BYTES`].
+    /// Sends the datagrams of `joined` in one go, as [`RelaySocket::try_send`] does with a segment size. At most
+    /// [`RelaySocket::max_transmit_segments`] of them, and at most [`JOINED_MAX_BYTES`].
     fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()>;
+}
+
+/// How a [`RelaySocket`] receives.
+#[derive(Debug)]
+pub enum Receiver<'a> {
+    /// On a thread of its own: a runtime that watches a socket is woken for every buffer that becomes free, which costs a
+    /// relay a fifth of its processor.
+    Thread(&'a dyn ThreadReceiver),
+    /// In a runtime: in simulations, and where nothing better is known.
+    Runtime(&'a dyn AsyncUdpSocket),
+}
+
+/// Receives on the thread that calls.
+pub trait ThreadReceiver: Debug {
+    /// Waits until something comes and receives what is there; 0 after [`ThreadReceiver::interrupt`]. With `linger` it
+    /// looks a few times before it sleeps, because more is likely to come at once.
+    fn receive(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta], linger: bool) -> io::Result<usize>;
+
+    /// Ends the wait that is under way, and all later ones.
+    fn interrupt(&self);
 }
 
 /// Bytes that the system takes in one go: the largest UDP payload over IPv4.
@@ -106,7 +144,7 @@ pub struct Outgoing<'a> {
 }
 
 /// The socket from which an agent or a console sends: any address, on both families where the system has IPv6.
-pub fn bind_anywhere(net: &dyn Net) -> io::Result<Arc<dyn DatagramSocket>> {
+pub fn bind_anywhere(net: &dyn Net) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     net.bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))
         .or_else(|_| net.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))
 }

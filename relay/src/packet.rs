@@ -25,6 +25,7 @@ pub(crate) fn own_part_of_source(route: &RouteId, datagram: &[u8]) -> Option<[u8
 /// Random bytes of the connection ids that session endpoints issue.
 pub(crate) const OWN_PART_BYTES: usize = SESSION_CID_BYTES - RouteId::LEN;
 
+#[cfg(any(feature = "server", test))]
 /// Bytes of the shortest packet of a session: a short header with its id, and what header protection samples (RFC 9001,
 /// section 5.4.2).
 pub(crate) const SESSION_PACKET_MIN_BYTES: usize = 1 + SESSION_CID_BYTES + 4 + 16;
@@ -35,6 +36,7 @@ const CHALLENGE_BYTES: usize = 1 + RouteId::LEN + size_of::<Nonce>();
 /// The first byte of a challenge; its length and the route are what tells it apart.
 const CHALLENGE: u8 = 5;
 
+#[cfg(any(feature = "server", test))]
 /// A relay's datagram to an end that seems to have moved.
 pub(crate) fn challenge(route: &RouteId, nonce: &Nonce) -> Vec<u8> {
     [[CHALLENGE].as_slice(), &route.0, nonce].concat()

@@ -8,6 +8,7 @@ mod dataplane;
 mod deny;
 mod initials;
 mod keys;
+mod lines;
 mod metrics;
 mod probe;
 mod routes;
@@ -24,20 +25,19 @@ use std::time::Duration;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::well_known::WellKnownRelay;
 use belay_protocol::{OrganizationKey, RelayKey};
-use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use quinn::{EndpointConfig, ServerConfig};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 
-use crate::close::Close;
 use crate::identity::IdentityError;
-use crate::net::{DatagramSocket, Net, StreamListener, SystemNet};
+use crate::net::{Net, RelaySocket, StreamListener, SystemNet};
 use crate::{tls, transport};
 
 use certificate::TunnelTls;
 pub use certificate::{CertificateError, CertificateFiles, Validity};
 use control::ControlPlane;
 pub use control::Handshakes;
-pub use dataplane::{ControlSocket, Counters, DataPlane};
+pub use dataplane::{Counters, DataPlane, Forwarding, LocalDatagram};
 use deny::DenyFile;
 pub use deny::{DenyError, denied_devices};
 pub use keys::RelayKeys;
@@ -137,7 +137,7 @@ pub enum StartError {
 /// A relay that listens.
 #[derive(Debug)]
 pub struct Relay {
-    endpoint: Endpoint,
+    address: SocketAddr,
     control: Arc<ControlPlane>,
     plane: Arc<DataPlane>,
     tunnels: Arc<Tunnels>,
@@ -197,19 +197,13 @@ impl Relay {
         let counters = Arc::new(Counters::default());
         let tunnels = Tunnels::new(address, config.tunnels.unwrap_or_default());
         let plane = DataPlane::new(routes, sockets, Arc::clone(&tunnels), Arc::clone(&counters));
-        let endpoint = Endpoint::new_with_abstract_socket(
-            endpoint_config(&keys),
-            Some(server_config(&keys)?),
-            plane.control_socket(),
-            Arc::new(TokioRuntime),
-        )
-        .map_err(wrong)?;
+        let quic = (endpoint_config(&keys), server_config(&keys)?);
         let key = keys.identity.relay_key();
         let admission = config.admission.clone();
         let (for_control, net) = (Arc::clone(&table), Arc::clone(&config.net));
-        let control = ControlPlane::new(keys, admission, for_control, Arc::clone(&plane), deny_file, net);
+        let control = ControlPlane::new(keys, quic, admission, for_control, Arc::clone(&plane), deny_file, net);
         Ok(Self {
-            endpoint,
+            address,
             control: Arc::new(control),
             plane,
             tunnels,
@@ -231,8 +225,8 @@ impl Relay {
     }
 
     /// The address it listens on.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.endpoint.local_addr()
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
     }
 
     /// How to watch and steer it while it runs.
@@ -249,9 +243,12 @@ impl Relay {
 
     /// Serves until `stop` is cancelled; then sends every end elsewhere, closes what is left, and returns.
     pub async fn run(self, stop: CancellationToken) {
-        let forwarders: Vec<AbortOnDropHandle<()>> = (0..self.plane.socket_count())
-            .map(|index| AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.plane).forward(index))))
-            .collect();
+        let forwarders: io::Result<Vec<Forwarding>> =
+            (0..self.plane.socket_count()).map(|index| self.plane.forward(index)).collect();
+        if let Err(error) = &forwarders {
+            tracing::error!(%error, "the system starts no thread to forward with");
+            return;
+        }
         let closing = CancellationToken::new();
         let tunnels = TaskTracker::new();
         if let Some(listener) = self.listener {
@@ -270,10 +267,7 @@ impl Relay {
         };
         // A relay that is dropped midway, as when its task is aborted, takes its tunnels along.
         let _closing = closing.clone().drop_guard();
-        tokio::join!(draining, self.control.serve(&self.endpoint, &closing));
-        self.endpoint.close(Close::Stopping.code(), b"");
-        // The close frames leave at once; a peer that does not answer is not waited for.
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
+        tokio::join!(draining, self.control.serve(&closing));
         tunnels.close();
         tunnels.wait().await;
         drop(forwarders);
@@ -348,7 +342,7 @@ impl RelayHandle {
     }
 }
 
-type Listening = (Vec<Arc<dyn DatagramSocket>>, Option<Box<dyn StreamListener>>);
+type Listening = (Vec<Arc<dyn RelaySocket>>, Option<Box<dyn StreamListener>>);
 
 /// Opens the UDP sockets and, on the same port, the TCP listener.
 fn listen(config: &Config) -> Result<Listening, StartError> {
@@ -380,19 +374,12 @@ fn endpoint_config(keys: &RelayKeys) -> EndpointConfig {
 
 fn server_config(keys: &RelayKeys) -> Result<ServerConfig, rustls::Error> {
     let mut server = ServerConfig::with_crypto(Arc::new(tls::server(&keys.identity, tls::CONTROL_ALPN)?));
-    server
-        .transport_config(transport::control_at_relay())
-        .max_incoming(INCOMING_MAX)
-        .incoming_buffer_size(INCOMING_BUFFER_BYTES)
-        .incoming_buffer_size_total(INCOMING_BUFFER_BYTES * INCOMING_MAX as u64);
+    server.transport_config(transport::control_at_relay()).max_incoming(INCOMING_MAX);
     Ok(server)
 }
 
-/// Handshakes that may wait to be accepted.
-const INCOMING_MAX: usize = 1_024;
-
-/// Bytes kept of a handshake that waits.
-const INCOMING_BUFFER_BYTES: u64 = 16 * 1024;
+/// Handshakes that may wait to be accepted: each is decided before the next packet is looked at.
+const INCOMING_MAX: usize = 1;
 
 /// Time between two stateless resets. quinn's 20 ms would tell 5,000 ends of a restart in 100 s; this takes 5 s.
 const RESET_INTERVAL: Duration = Duration::from_millis(1);

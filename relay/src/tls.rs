@@ -1,5 +1,6 @@
 //! TLS 1.3 with raw public keys (RFC 7250) on both hops: whoever speaks proves an Ed25519 key, and nothing else.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,7 +57,12 @@ pub fn client(identity: &Identity, alpn: &[u8], expected: Option<[u8; 32]>) -> R
 
 /// The key that the other side of `connection` has proved.
 pub fn peer_key(connection: &quinn::Connection) -> Option<[u8; 32]> {
-    let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    key_of(connection.peer_identity()?)
+}
+
+/// The key in what a TLS session calls its peer's identity.
+pub(crate) fn key_of(identity: Box<dyn Any>) -> Option<[u8; 32]> {
+    let identity = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     ed25519_key(identity.first()?)
 }
 

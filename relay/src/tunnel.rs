@@ -97,6 +97,7 @@ impl FrameQueue {
         Self { waiting: Mutex::new(waiting), arrived: Notify::new(), shared }
     }
 
+    #[cfg(any(feature = "server", test))]
     /// Changes how many bytes may wait.
     pub(crate) fn set_bytes_max(&self, bytes_max: usize) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).bytes_max = bytes_max;

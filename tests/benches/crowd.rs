@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use belay_protocol::invite::RelayAddress;
 use belay_relay::client::{Client, ClientOptions, Notice, Role};
 use belay_relay::identity::Identity;
-use belay_relay::net::{ByteStream, DatagramSocket, Joined, Later, Net, Outgoing, StreamListener, SystemNet};
+use belay_relay::net::{ByteStream, Later, Net, RelaySocket, StreamListener, SystemNet};
 use clap::Parser;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
@@ -69,12 +69,16 @@ fn main() -> ExitCode {
 /// Agents that register at the same time while the crowd gathers.
 const GATHERING: usize = 64;
 
+/// Descriptors beside the agents' sockets: of runtimes, and of connections that are tried. One that returns tries TCP
+/// beside UDP for a moment.
+const DESCRIPTORS_BESIDE: usize = 4_000;
+
 /// Time for all to be back after the relay's restart before the measurement is given up.
 const RETURN_DEADLINE: Duration = Duration::from_secs(180);
 
 impl Options {
     fn run(&self) -> anyhow::Result<()> {
-        raise_descriptors(self.agents as u64 * 2 + 1_000)?;
+        raise_descriptors((self.agents.max(2 * self.returning) + DESCRIPTORS_BESIDE) as u64)?;
         if let Some(relay) = &self.at {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             return runtime.block_on(async {
@@ -306,12 +310,12 @@ impl CrowdNet {
 }
 
 impl Net for CrowdNet {
-    fn bind(&self, _: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>> {
+    fn bind(&self, _: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = SystemNet.bind(SocketAddr::new(self.source(), 0))?;
         Ok(Arc::new(Watched { inner, number: self.number, attempts: Arc::clone(&self.attempts) }))
     }
 
-    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn RelaySocket>>> {
         SystemNet.bind_shared(address, count)
     }
 
@@ -334,19 +338,9 @@ impl Net for CrowdNet {
 
 #[derive(Debug)]
 struct Watched {
-    inner: Arc<dyn DatagramSocket>,
+    inner: Arc<dyn AsyncUdpSocket>,
     number: usize,
     attempts: Arc<Attempts>,
-}
-
-impl DatagramSocket for Watched {
-    fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
-        self.inner.send_each(packets)
-    }
-
-    fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
-        self.inner.send_joined(joined)
-    }
 }
 
 impl AsyncUdpSocket for Watched {

@@ -90,7 +90,7 @@ impl Demo {
         });
 
         let relay = bind_relay(&self.data.join("relay"), self.relay)?;
-        let address = relay.local_addr()?;
+        let address = relay.local_addr();
         let relay_address = RelayAddress { host: address.ip().to_string(), port: address.port(), key: relay.key() };
         let relay_task = tokio::spawn(relay.run(stop.clone()));
 

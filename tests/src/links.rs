@@ -31,7 +31,7 @@ impl RunningRelay {
     /// Starts a relay with `config`.
     pub fn start(config: &Config) -> anyhow::Result<Self> {
         let relay = Relay::bind(config)?;
-        let socket = relay.local_addr()?;
+        let socket = relay.local_addr();
         let address = RelayAddress { host: socket.ip().to_string(), port: socket.port(), key: relay.key() };
         let (stop, handle) = (CancellationToken::new(), relay.handle());
         let task = AbortOnDropHandle::new(tokio::spawn(relay.run(stop.clone())));

@@ -1,19 +1,23 @@
 //! A relay that connects agents to whomever it likes: real forwarding, and a control plane without honesty.
 
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::{FromRelay, PeerRoute, ToRelay};
 use belay_relay::identity::Identity;
-use belay_relay::net::{Net, SystemNet};
+use belay_relay::net::{Net, RelaySocket, SystemNet};
 use belay_relay::server::{
-    Caps, ConnectionNumber, Counters, DataPlane, Newcomer, Place, Routes, Table, TunnelCaps, Tunnels,
+    Caps, ConnectionNumber, Counters, DataPlane, Forwarding, Newcomer, Place, Routes, Table, TunnelCaps, Tunnels,
 };
 use belay_relay::{stream, tls};
-use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, UdpPoller};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -25,7 +29,8 @@ const ANY: OrganizationKey = OrganizationKey([0; 32]);
 pub struct LyingRelay {
     /// Where it is.
     pub address: RelayAddress,
-    _tasks: [AbortOnDropHandle<()>; 2],
+    _accepting: AbortOnDropHandle<()>,
+    _forwarding: Forwarding,
 }
 
 #[derive(Debug)]
@@ -42,17 +47,18 @@ impl LyingRelay {
         // It issues ids of quinn's own kind and takes everything that is nobody's for its own.
         let routes = Arc::new(Routes::new(|_| true));
         let table = Mutex::new(Table::new(Caps::default(), Arc::clone(&routes)));
-        let socket = SystemNet.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let socket = SystemNet.bind_shared(SocketAddr::from(([127, 0, 0, 1], 0)), 1)?.remove(0);
         let tunnels = Tunnels::new(socket.local_addr()?, TunnelCaps::default());
-        let plane = DataPlane::new(routes, vec![socket], tunnels, Arc::new(Counters::default()));
+        let plane = DataPlane::new(routes, vec![Arc::clone(&socket)], tunnels, Arc::new(Counters::default()));
+        let control = ControlSocket { plane: Arc::clone(&plane), socket };
         let server = ServerConfig::with_crypto(Arc::new(tls::server(&identity, tls::CONTROL_ALPN)?));
         let endpoint = Endpoint::new_with_abstract_socket(
             EndpointConfig::default(),
             Some(server),
-            plane.control_socket(),
+            Arc::new(control),
             Arc::new(TokioRuntime),
         )?;
-        let forwarding = AbortOnDropHandle::new(tokio::spawn(plane.forward(0)));
+        let forwarding = plane.forward(0)?;
         let local = endpoint.local_addr()?;
         let address = RelayAddress { host: local.ip().to_string(), port: local.port(), key: identity.relay_key() };
         let state = Arc::new(State { table, ends: Mutex::default() });
@@ -61,7 +67,57 @@ impl LyingRelay {
                 tokio::spawn(serve(Arc::clone(&state), incoming));
             }
         });
-        Ok(Self { address, _tasks: [AbortOnDropHandle::new(task), forwarding] })
+        Ok(Self { address, _accepting: AbortOnDropHandle::new(task), _forwarding: forwarding })
+    }
+}
+
+/// What the data plane passes on, as a socket for quinn.
+#[derive(Debug)]
+struct ControlSocket {
+    plane: Arc<DataPlane>,
+    socket: Arc<dyn RelaySocket>,
+}
+
+impl AsyncUdpSocket for ControlSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(AlwaysWritable)
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.plane.send_local(transmit);
+        Ok(())
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let mut arrived = Vec::new();
+        ready!(self.plane.poll_local(cx, &mut arrived));
+        let mut taken = 0;
+        for ((room, meta), (batch, bytes)) in bufs.iter_mut().zip(meta).zip(&arrived) {
+            room[..bytes.len()].copy_from_slice(bytes);
+            *meta = *batch;
+            taken += 1;
+        }
+        // What quinn has no room for is lost, as on any path.
+        Poll::Ready(Ok(taken))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// What does not fit is dropped.
+#[derive(Debug)]
+struct AlwaysWritable;
+
+impl UdpPoller for AlwaysWritable {
+    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -17,7 +17,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use belay_relay::net::{ByteStream, DatagramSocket, Later, Net, StreamListener};
+use belay_relay::net::{ByteStream, Later, Net, RelaySocket, StreamListener};
+use quinn::AsyncUdpSocket;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -295,7 +296,7 @@ impl State {
 }
 
 impl Host {
-    fn bind_all(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
+    fn bind_all(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<MemorySocket>>> {
         if address.is_ipv6() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this network has IPv4 only"));
         }
@@ -308,18 +309,18 @@ impl Host {
         let inboxes: Vec<Arc<Inbox>> = (0..count).map(|_| Arc::new(Inbox::new(bound))).collect();
         state.inboxes.insert(bound, inboxes.clone());
         drop(state);
-        let socket = |inbox| Arc::new(MemorySocket::new(self.net.clone(), inbox)) as Arc<dyn DatagramSocket>;
+        let socket = |inbox| Arc::new(MemorySocket::new(self.net.clone(), inbox));
         Ok(inboxes.into_iter().map(socket).collect())
     }
 }
 
 impl Net for Host {
-    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>> {
-        self.bind_all(address, 1).map(|mut sockets| sockets.remove(0))
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        Ok(self.bind_all(address, 1)?.remove(0))
     }
 
-    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
-        self.bind_all(address, count.max(1))
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn RelaySocket>>> {
+        Ok(self.bind_all(address, count.max(1))?.into_iter().map(|socket| socket as _).collect())
     }
 
     fn resolve(&self, host: &str, port: u16) -> Later<'_, Vec<SocketAddr>> {

@@ -28,7 +28,7 @@ pub(super) fn serve(options: RelayOptions, log: LogOptions, filter: &LogFilter) 
     runtime.block_on(async {
         let relay = Relay::bind(&config)?;
         let metrics = options.metrics.map(|address| Metrics::bind(config.net.as_ref(), address)).transpose()?;
-        let (address, key, handle) = (relay.local_addr()?, relay.key(), relay.handle());
+        let (address, key, handle) = (relay.local_addr(), relay.key(), relay.handle());
         let mut signals = Signals::listen()?;
         writeln!(std::io::stdout(), "{address}#{key}")?;
         std::io::stdout().flush()?;

@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::inbox::Inbox;
-use crate::net::{DatagramSocket, TunnelNumber};
+use crate::net::TunnelNumber;
 use crate::packet::{self, OWN_PART_BYTES};
 use crate::tunnel::FrameQueue;
 
@@ -76,7 +76,7 @@ impl Way {
 /// The shared socket with the paths to each peer.
 #[derive(Debug)]
 pub(crate) struct PathSocket {
-    inner: Arc<dyn DatagramSocket>,
+    inner: Arc<dyn AsyncUdpSocket>,
     own_route: RouteId,
     ways: RwLock<Vec<Arc<Way>>>,
     choice: Choice,
@@ -131,7 +131,7 @@ const IDS_MAX: usize = 16_384;
 const WAITING_MAX: usize = 512;
 
 impl PathSocket {
-    pub(crate) fn new(inner: Arc<dyn DatagramSocket>, own_route: RouteId, choice: Choice) -> Arc<Self> {
+    pub(crate) fn new(inner: Arc<dyn AsyncUdpSocket>, own_route: RouteId, choice: Choice) -> Arc<Self> {
         Arc::new(Self {
             inner,
             own_route,

@@ -1,10 +1,9 @@
 //! The operating system's network.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use quinn::udp::{RecvMeta, Transmit};
@@ -12,7 +11,7 @@ use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ByteStream, DatagramSocket, Joined, Later, Net, Outgoing, StreamListener};
+use super::{ByteStream, Later, Net, RelaySocket, StreamListener};
 
 /// The operating system's network.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,17 +24,17 @@ pub struct PlainNet;
 
 /// Whether the system may join and split datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Offload {
+pub(super) enum Offload {
     Used,
     Unused,
 }
 
 impl Net for PlainNet {
-    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>> {
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         bind(address, Offload::Unused)
     }
 
-    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn RelaySocket>>> {
         bind_shared(address, count, Offload::Unused)
     }
 
@@ -57,11 +56,11 @@ impl Net for PlainNet {
 }
 
 impl Net for SystemNet {
-    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>> {
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         bind(address, Offload::Used)
     }
 
-    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
+    fn bind_shared(&self, address: SocketAddr, count: usize) -> io::Result<Vec<Arc<dyn RelaySocket>>> {
         bind_shared(address, count, Offload::Used)
     }
 
@@ -99,51 +98,43 @@ impl Net for SystemNet {
     }
 }
 
-fn bind(address: SocketAddr, offload: Offload) -> io::Result<Arc<dyn DatagramSocket>> {
-    let socket = unbound(address)?;
-    socket.bind(&address.into())?;
-    wrap(socket, offload, Sends::OneByOne)
+fn bind(address: SocketAddr, offload: Offload) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    Ok(Arc::new(RuntimeSocket::new(bound(address)?, offload)?))
 }
 
-fn bind_shared(address: SocketAddr, count: usize, offload: Offload) -> io::Result<Vec<Arc<dyn DatagramSocket>>> {
+fn bind_shared(address: SocketAddr, count: usize, offload: Offload) -> io::Result<Vec<Arc<dyn RelaySocket>>> {
     if count <= 1 || !cfg!(target_os = "linux") {
-        let socket = unbound(address)?;
-        socket.bind(&address.into())?;
-        return Ok(vec![wrap(socket, offload, Sends::Many)?]);
+        return Ok(vec![for_relay(bound(address)?, offload)?]);
     }
     // SO_REUSEPORT would hide that another process of the same user has the port already; a plain bind shows it.
-    let probe = unbound(address)?;
-    probe.bind(&address.into())?;
-    let bound = probe.local_addr()?;
+    let probe = bound(address)?;
+    let address = probe.local_addr()?;
     drop(probe);
     (0..count)
         .map(|_| {
-            let socket = unbound(address)?;
+            let socket = unbound(address.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?)?;
             #[cfg(target_os = "linux")]
             socket.set_reuse_port(true)?;
-            socket.bind(&bound)?;
-            wrap(socket, offload, Sends::Many)
+            socket.bind(&address)?;
+            for_relay(socket, offload)
         })
         .collect()
 }
 
-/// Whether a socket sends many datagrams in one call; that takes a descriptor more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sends {
-    OneByOne,
-    Many,
+#[cfg(target_os = "linux")]
+fn for_relay(socket: Socket, offload: Offload) -> io::Result<Arc<dyn RelaySocket>> {
+    Ok(Arc::new(super::thread_socket::ThreadSocket::new(socket.into(), offload)?))
 }
 
-fn wrap(socket: Socket, offload: Offload, sends: Sends) -> io::Result<Arc<dyn DatagramSocket>> {
-    let plain: UdpSocket = socket.into();
-    let many = plain.try_clone()?;
-    let quinn = TokioRuntime.wrap_udp_socket(plain)?;
-    #[cfg(target_os = "linux")]
-    if offload == Offload::Unused {
-        super::mmsg::switch_off_receive_offload(&many)?;
-    }
-    let many = (sends == Sends::Many && cfg!(target_os = "linux")).then_some(many);
-    Ok(Arc::new(SystemSocket { quinn, many, offload, lost_offload: AtomicBool::new(false) }))
+#[cfg(not(target_os = "linux"))]
+fn for_relay(socket: Socket, offload: Offload) -> io::Result<Arc<dyn RelaySocket>> {
+    Ok(Arc::new(RuntimeSocket::new(socket, offload)?))
+}
+
+fn bound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = unbound(address)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 fn unbound(address: SocketAddr) -> io::Result<Socket> {
@@ -187,66 +178,65 @@ impl StreamListener for TcpListener {
     }
 }
 
+/// A socket that the runtime watches.
 #[derive(Debug)]
-struct SystemSocket {
+struct RuntimeSocket {
     quinn: Arc<dyn AsyncUdpSocket>,
-    /// The same socket, for sending many datagrams at once.
-    many: Option<UdpSocket>,
     offload: Offload,
-    lost_offload: AtomicBool,
 }
 
-impl DatagramSocket for SystemSocket {
-    fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
+impl RuntimeSocket {
+    fn new(socket: Socket, offload: Offload) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
-        if let Some(many) = &self.many {
-            return super::mmsg::send_each(many, packets);
+        let plain = socket.try_clone()?;
+        let quinn = TokioRuntime.wrap_udp_socket(socket.into())?;
+        #[cfg(target_os = "linux")]
+        if offload == Offload::Unused {
+            super::mmsg::switch_off_receive_offload(&plain.into())?;
         }
+        Ok(Self { quinn, offload })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl RelaySocket for RuntimeSocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.quinn.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        AsyncUdpSocket::max_transmit_segments(self)
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        AsyncUdpSocket::max_receive_segments(self)
+    }
+
+    fn receiver(&self) -> super::Receiver<'_> {
+        super::Receiver::Runtime(self)
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.quinn.try_send(transmit)
+    }
+
+    fn send_each(&self, packets: &[super::Outgoing<'_>]) -> usize {
         let sent = packets.iter().take_while(|packet| {
-            let transmit = Transmit {
-                destination: packet.destination,
-                ecn: packet.ecn,
-                contents: packet.contents,
-                segment_size: None,
-                src_ip: packet.src_ip,
-            };
-            self.quinn.try_send(&transmit).is_ok()
+            let super::Outgoing { destination, src_ip, ecn, contents } = **packet;
+            self.quinn.try_send(&Transmit { destination, ecn, contents, segment_size: None, src_ip }).is_ok()
         });
         sent.count()
     }
 
-    fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        if let Some(many) = &self.many {
-            let sent = super::mmsg::send_joined(many, joined);
-            // What the kernel answers where segmentation does not work, as quinn takes it.
-            if sent.as_ref().is_err_and(|error| matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))) {
-                tracing::warn!(
-                    "segmentation offload does not work any more: forwarding needs several times the CPU now"
-                );
-                self.lost_offload.store(true, Ordering::Relaxed);
-            }
-            return sent;
-        }
+    fn send_joined(&self, joined: &super::Joined<'_>) -> io::Result<()> {
         let contents = joined.pieces.concat();
-        self.quinn.try_send(&Transmit {
-            destination: joined.destination,
-            ecn: joined.ecn,
-            contents: &contents,
-            segment_size: Some(joined.segment_bytes),
-            src_ip: joined.src_ip,
-        })
+        let &super::Joined { destination, src_ip, ecn, segment_bytes, .. } = joined;
+        let segment_size = Some(segment_bytes);
+        self.quinn.try_send(&Transmit { destination, ecn, contents: &contents, segment_size, src_ip })
     }
 }
 
-impl SystemSocket {
-    /// Whether segmentation has been refused by the system since the start: drivers and containers may lose it.
-    fn has_lost_offload(&self) -> bool {
-        self.lost_offload.load(Ordering::Relaxed)
-    }
-}
-
-impl AsyncUdpSocket for SystemSocket {
+impl AsyncUdpSocket for RuntimeSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         Arc::clone(&self.quinn).create_io_poller()
     }
@@ -270,8 +260,8 @@ impl AsyncUdpSocket for SystemSocket {
 
     fn max_transmit_segments(&self) -> usize {
         match self.offload {
-            Offload::Used if !self.has_lost_offload() => self.quinn.max_transmit_segments(),
-            Offload::Used | Offload::Unused => 1,
+            Offload::Used => self.quinn.max_transmit_segments(),
+            Offload::Unused => 1,
         }
     }
 

@@ -1,56 +1,69 @@
 //! The control plane: who is here, and who wants to reach whom.
+//!
+//! One task serves every end, with all their state behind one lock: what is said to an end is short, and most say
+//! nothing for hours.
 
-mod mailbox;
+mod end;
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use belay_protocol::bounded::BoundedVec;
+use belay_protocol::codec;
 use belay_protocol::delegation::Delegation;
-use belay_protocol::limits::HANDSHAKE_DEADLINE;
+use belay_protocol::frame;
+use belay_protocol::hello::{Hello, Welcome};
+use belay_protocol::limits::{FRAME_MAX_BYTES, HANDSHAKE_DEADLINE, HELLO_MAX_BYTES};
 use belay_protocol::message::{FromRelay, MAX_ELSEWHERE, Nonce, PeerRoute, RelayRefusal, ToRelay};
 use belay_protocol::well_known::WellKnownRelay;
 use belay_protocol::{ConsoleKey, DeviceKey, OrganizationKey};
-use quinn::{Connection, Endpoint, Incoming};
+use quinn::udp::Transmit;
+use quinn::{EndpointConfig, ServerConfig};
+use quinn_proto::{ConnectionHandle, Incoming};
 use rand::{Rng, RngExt};
-use tokio::time::{Instant, timeout};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
-use self::mailbox::Mailbox;
+use self::end::{Confirmation, End, Member, Phase};
 use super::Admission;
-use super::dataplane::DataPlane;
+use super::dataplane::{DataPlane, LocalDatagram};
 use super::deny::{DENIED_MAX, DenyFile};
 use super::keys::RelayKeys;
-use super::routes::Place;
+use super::lines::{Line, LineError, Lines};
 use super::table::{ConnectionNumber, Newcomer, OpenedPair, Table, TableError, Told};
 use super::tunnels::Tunnels;
 use crate::close::Close;
 use crate::identity::verify_delegation;
 use crate::net::Net;
-use crate::stream::{self, Receiver, Sender, StreamError};
-use crate::tls;
 
 /// The state of the control plane.
-#[derive(Debug)]
 pub(super) struct ControlPlane {
     keys: RelayKeys,
     admission: RwLock<Admission>,
+    /// Locked after `ends` where both are.
     table: Arc<Mutex<Table>>,
     plane: Arc<DataPlane>,
     tunnels: Arc<Tunnels>,
     deny_file: DenyFile,
     net: Arc<dyn Net>,
-    mailboxes: Mutex<HashMap<ConnectionNumber, Arc<Mailbox>>>,
-    next_number: AtomicU64,
-    under_way: AtomicUsize,
+    ends: Mutex<Ends>,
+    /// Another task than the one that serves has said something to an end.
+    said: Notify,
     /// What became of handshakes.
     pub(super) handshakes: Handshakes,
     draining: CancellationToken,
+}
+
+/// Every end that is connected.
+struct Ends {
+    lines: Lines<End>,
+    registered: HashMap<ConnectionNumber, ConnectionHandle>,
+    last_number: u64,
+    /// Handshakes under way.
+    under_way: usize,
 }
 
 /// What became of handshakes since the start.
@@ -80,15 +93,23 @@ const SLOWED_INTERVAL: Duration = Duration::from_secs(2);
 /// How long an end that found the relay full is to wait, at least; as much again is random.
 const FULL_RETRY: Duration = Duration::from_secs(15);
 
+impl fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlPlane").field("handshakes", &self.handshakes).finish_non_exhaustive()
+    }
+}
+
 impl ControlPlane {
     pub(super) fn new(
         keys: RelayKeys,
+        (endpoint, server): (EndpointConfig, ServerConfig),
         admission: Admission,
         table: Arc<Mutex<Table>>,
         plane: Arc<DataPlane>,
         deny_file: DenyFile,
         net: Arc<dyn Net>,
     ) -> Self {
+        let lines = Lines::new(endpoint, server);
         Self {
             keys,
             admission: RwLock::new(admission),
@@ -97,51 +118,93 @@ impl ControlPlane {
             plane,
             deny_file,
             net,
-            mailboxes: Mutex::default(),
-            next_number: AtomicU64::new(1),
-            under_way: AtomicUsize::new(0),
+            ends: Mutex::new(Ends { lines, registered: HashMap::new(), last_number: 0, under_way: 0 }),
+            said: Notify::new(),
             handshakes: Handshakes::default(),
             draining: CancellationToken::new(),
         }
     }
 
-    /// Accepts control connections until `stop`, and joins their tasks.
-    pub(super) async fn serve(self: &Arc<Self>, endpoint: &Endpoint, stop: &CancellationToken) {
-        let tasks = TaskTracker::new();
+    /// Serves ends until `stop`; then closes every connection and waits a moment for the peers' answers.
+    pub(super) async fn serve(&self, stop: &CancellationToken) {
         let mut slowed = tokio::time::interval(SLOWED_INTERVAL);
+        let mut arrived = Vec::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                incoming = endpoint.accept() => {
-                    let Some(incoming) = incoming else { break };
-                    self.admit(incoming, &tasks, stop);
-                }
+                () = self.wait(&mut arrived) => self.take(&mut arrived),
                 _ = slowed.tick() => {
                     let told = self.table().take_slowed();
+                    let mut ends = self.ends();
                     for Told { connection, about } in told {
-                        self.tell(connection, FromRelay::Slowed { peer: about });
+                        self.tell(&mut ends, connection, FromRelay::Slowed { peer: about });
                     }
+                    self.drive_due(&mut ends, now());
                 }
             }
         }
-        for mailbox in self.mailboxes().values() {
-            mailbox.close(Close::Stopping);
+        self.close_all();
+        let closing = async {
+            while self.ends().lines.len() > 0 {
+                self.wait(&mut arrived).await;
+                self.take(&mut arrived);
+            }
+        };
+        // The close frames have left; a peer that does not answer is not waited for.
+        let _ = tokio::time::timeout(CLOSING, closing).await;
+    }
+
+    /// Waits until there is something to do; what arrived is put into `arrived`.
+    async fn wait(&self, arrived: &mut Vec<LocalDatagram>) {
+        let timer = self.ends().lines.next_timer();
+        let ripe = async {
+            match timer {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = std::future::poll_fn(|cx| self.plane.poll_local(cx, arrived)) => {}
+            () = self.said.notified() => {}
+            () = ripe => {}
         }
-        tasks.close();
-        let _ = timeout(Duration::from_secs(2), tasks.wait()).await;
+    }
+
+    fn take(&self, arrived: &mut Vec<LocalDatagram>) {
+        let mut ends = self.ends();
+        let now = now();
+        for (meta, datagram) in arrived.drain(..) {
+            if let Some(incoming) = ends.lines.take(now, &meta, &datagram, |packet| self.plane.send_local(packet)) {
+                self.admit(&mut ends, incoming, now);
+            }
+        }
+        self.drive_due(&mut ends, now);
+    }
+
+    fn close_all(&self) {
+        let mut ends = self.ends();
+        let now = now();
+        for handle in ends.lines.handles() {
+            self.dismiss(&mut ends, handle, Close::Stopping, "the relay stops", now);
+        }
+        self.drive_due(&mut ends, now);
     }
 
     /// Serves nobody new, tells everybody where else to go, and waits until all have left, for at most `grace`.
     pub(super) async fn drain(&self, elsewhere: &[WellKnownRelay], grace: Duration) {
         self.draining.cancel();
         let (elsewhere, _) = BoundedVec::<_, MAX_ELSEWHERE>::truncating(elsewhere.iter().cloned());
-        let ends: Vec<ConnectionNumber> = self.mailboxes().keys().copied().collect();
-        tracing::info!(ends = ends.len(), seconds = grace.as_secs(), "draining");
-        for number in ends {
-            self.tell(number, FromRelay::Draining { elsewhere: elsewhere.clone() });
+        {
+            let mut ends = self.ends();
+            let registered: Vec<ConnectionNumber> = ends.registered.keys().copied().collect();
+            tracing::info!(ends = registered.len(), seconds = grace.as_secs(), "draining");
+            for number in registered {
+                self.tell(&mut ends, number, FromRelay::Draining { elsewhere: elsewhere.clone() });
+            }
         }
-        let deadline = Instant::now() + grace;
-        while !self.mailboxes().is_empty() && Instant::now() < deadline {
+        self.said.notify_one();
+        let deadline = tokio::time::Instant::now() + grace;
+        while !self.ends().registered.is_empty() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
     }
@@ -153,110 +216,140 @@ impl ControlPlane {
     /// Changes whom the relay serves. Desks of organizations that are not served any more are disconnected.
     pub(super) fn set_admission(&self, admission: Admission) {
         *self.admission.write().unwrap_or_else(PoisonError::into_inner) = admission;
+        let mut ends = self.ends();
         let unwelcome: Vec<ConnectionNumber> = {
             let table = self.table();
             table.desks().filter(|(organization, _)| !self.serves(organization)).map(|(_, number)| number).collect()
         };
         for number in unwelcome {
-            if let Some(mailbox) = self.mailboxes().remove(&number) {
-                mailbox.close(Close::NotAdmitted);
+            if let Some(handle) = ends.registered.get(&number).copied() {
+                self.dismiss(&mut ends, handle, Close::NotAdmitted, "not served any more", now());
             }
         }
+        self.said.notify_one();
     }
 
-    fn admit(self: &Arc<Self>, incoming: Incoming, tasks: &TaskTracker, stop: &CancellationToken) {
-        let under_way = self.under_way.load(Ordering::Relaxed);
+    fn admit(&self, ends: &mut Ends, incoming: Incoming, now: Instant) {
+        let send = |packet: &Transmit<'_>| self.plane.send_local(packet);
         let is_validated = incoming.remote_address_validated();
-        if self.draining.is_cancelled() || under_way >= HANDSHAKES_MAX {
+        if self.draining.is_cancelled() || ends.under_way >= HANDSHAKES_MAX {
             self.handshakes.refused.fetch_add(1, Ordering::Relaxed);
             // Whoever has not proved its address gets no answer that somebody else might have to bear.
             if is_validated {
-                incoming.refuse()
+                ends.lines.refuse(incoming, send);
             } else {
-                incoming.ignore()
+                ends.lines.ignore(incoming);
             }
             return;
         }
-        if under_way >= RETRY_FROM && incoming.may_retry() && !is_validated {
+        if ends.under_way >= RETRY_FROM && incoming.may_retry() && !is_validated {
             self.handshakes.retried.fetch_add(1, Ordering::Relaxed);
-            // Fails only for addresses that have been validated.
-            let _ = incoming.retry();
+            ends.lines.retry(incoming, send);
             return;
         }
-        let number = ConnectionNumber(self.next_number.fetch_add(1, Ordering::Relaxed));
-        let span = tracing::info_span!("end", number = number.0, key = tracing::field::Empty);
-        let (plane, stop) = (Arc::clone(self), stop.clone());
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        tasks.spawn(
-            async move {
-                // The handshake needs much more room than what follows; its future is dropped before.
-                let arrived = Box::pin(timeout(HANDSHAKE_DEADLINE, plane.handshake(incoming, number))).await;
-                plane.under_way.fetch_sub(1, Ordering::Relaxed);
-                let end = match arrived {
-                    Ok(Ok(end)) => end,
-                    Ok(Err(NoEnd::Looked)) => {
-                        plane.handshakes.looked.fetch_add(1, Ordering::Relaxed);
-                        return;
-                    }
-                    Ok(Err(NoEnd::Failed)) | Err(_) => {
-                        plane.handshakes.failed.fetch_add(1, Ordering::Relaxed);
-                        return;
-                    }
-                };
-                plane.handshakes.completed.fetch_add(1, Ordering::Relaxed);
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = plane.stay(end) => {}
-                }
-            }
-            .instrument(span),
-        );
-    }
-
-    async fn stay(&self, mut end: End) {
-        tracing::debug!(address = %place_of(&end.connection).address, "registered from here");
-        tracing::info!(role = if end.organization.is_some() { "desk" } else { "agent" }, "registered");
-        let why = self.converse(&mut end).await;
-        let said_goodbye = end.connection.close_reason().as_ref().and_then(Close::of).is_some();
-        let why = if said_goodbye && why == LOST { "left" } else { why };
-        self.mailboxes().remove(&end.number);
-        let told = self.table().remove(&end.peer.key, end.number);
-        self.tell_gone(told);
-        tracing::info!(why, "gone");
-        Close::Done.close(&end.connection);
-    }
-
-    /// From the first packet to the registration.
-    async fn handshake(&self, incoming: Incoming, number: ConnectionNumber) -> Result<End, NoEnd> {
-        let connection = incoming.await.map_err(|error| {
-            tracing::debug!(%error, "a handshake failed");
-            NoEnd::Failed
-        })?;
-        match self.register(&connection, number).await {
-            Ok(end) => Ok(end),
-            Err(_) if connection.close_reason().as_ref().and_then(Close::of) == Some(Close::Done) => Err(NoEnd::Looked),
-            Err(error) => {
-                tracing::debug!(%error, "an end did not register");
-                match error {
-                    StreamError::Version(_) => Close::Version.close(&connection),
-                    _ => Close::Violation.close(&connection),
-                }
-                Err(NoEnd::Failed)
-            }
+        ends.last_number += 1;
+        let end = End::arriving(ConnectionNumber(ends.last_number), now + HANDSHAKE_DEADLINE);
+        if ends.lines.accept(now, incoming, end, send) {
+            ends.under_way += 1;
+        } else {
+            self.handshakes.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    async fn register(&self, connection: &Connection, number: ConnectionNumber) -> Result<End, StreamError> {
-        let key = tls::peer_key(connection).ok_or(StreamError::Lost)?;
-        let (send, recv) = connection.accept_bi().await.map_err(|_| StreamError::Lost)?;
-        let (mut sender, mut receiver) = stream::welcome::<FromRelay, ToRelay>(send, recv).await?;
-        let Some(ToRelay::Register { salt, desk }) = receiver.receive().await? else {
-            return Err(StreamError::Ended);
-        };
+    /// Does what there is to do for every end that has something to do.
+    fn drive_due(&self, ends: &mut Ends, now: Instant) {
+        while let Some(handle) = ends.lines.next_due(now) {
+            self.drive(ends, handle, now);
+            let wake = ends.lines.get(handle).and_then(|line| line.end.deadline());
+            ends.lines.settle(now, handle, wake, |packet| self.plane.send_local(packet));
+        }
+    }
+
+    fn drive(&self, ends: &mut Ends, handle: ConnectionHandle, now: Instant) {
+        let Some(line) = ends.lines.get(handle) else { return };
+        let _span = line.end.span().entered();
+        loop {
+            let Some(line) = ends.lines.get(handle).filter(|line| !line.end.is_gone()) else { return };
+            if let Some((close, why)) = line.end.is_over(line.is_finished(), now) {
+                return self.dismiss(ends, handle, close, why, now);
+            }
+            line.say_waiting();
+            if !line.end.is_heard() {
+                return;
+            }
+            let heard = match line.receive() {
+                Ok(Some(frame)) => self.hear(ends, handle, &frame, now),
+                Ok(None) => break,
+                Err(LineError::Ended) => Err((Close::Done, LEFT)),
+                Err(LineError::Lost) => Err((Close::Done, if line.closed_by_peer().is_some() { LEFT } else { LOST })),
+                Err(LineError::Frame(error)) => Err(violation(&error)),
+            };
+            if let Err((close, why)) = heard {
+                return self.dismiss(ends, handle, close, why, now);
+            }
+        }
+        if let Some(line) = ends.lines.get(handle) {
+            self.notice_new_address(line, now);
+        }
+    }
+
+    /// Closes a connection and forgets its end.
+    fn dismiss(&self, ends: &mut Ends, handle: ConnectionHandle, close: Close, why: &'static str, now: Instant) {
+        let Some(line) = ends.lines.get(handle) else { return };
+        line.close(now, close);
+        let looked = line.closed_by_peer() == Some(Close::Done);
+        let number = line.end.number;
+        let phase = std::mem::replace(&mut line.end.phase, Phase::Gone);
+        ends.lines.mark(handle);
+        match phase {
+            Phase::Arriving { .. } | Phase::Refused { .. } => {
+                ends.under_way -= 1;
+                let counter = if looked { &self.handshakes.looked } else { &self.handshakes.failed };
+                counter.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(why, "an end did not register");
+            }
+            Phase::Registered(member) => {
+                ends.registered.remove(&number);
+                let told = self.table().remove(&member.peer.key, number);
+                self.tell_gone(ends, told);
+                tracing::info!(why, "gone");
+            }
+            Phase::Gone => {}
+        }
+    }
+
+    fn hear(&self, ends: &mut Ends, handle: ConnectionHandle, frame: &[u8], now: Instant) -> Heard {
+        let Some(line) = ends.lines.get(handle) else { return Ok(()) };
+        if let Phase::Arriving { has_greeted: has_greeted @ false, .. } = &mut line.end.phase {
+            *has_greeted = true;
+            return self.greet(line, frame);
+        }
+        let message: ToRelay = codec::decode(frame, FRAME_MAX_BYTES).map_err(|error| violation(&error))?;
+        match line.end.phase {
+            Phase::Arriving { .. } => self.register(ends, handle, message, now),
+            Phase::Registered(_) => self.answer(ends, handle, message),
+            // It was told no; what else it says does not matter.
+            Phase::Refused { .. } | Phase::Gone => Ok(()),
+        }
+    }
+
+    fn greet(&self, line: &mut Line<End>, frame: &[u8]) -> Heard {
+        let hello = Hello::decode(frame).map_err(|error| violation(&error))?;
+        let welcome = Welcome::to(&hello);
+        line.send(frame::wrap(&welcome.encode(), HELLO_MAX_BYTES).map_err(|error| violation(&error))?);
+        match welcome {
+            Welcome::Agreed(_) => line.has_greeted(),
+            Welcome::NoCommonVersion(_) => line.refuse(Close::Version),
+        }
+        Ok(())
+    }
+
+    fn register(&self, ends: &mut Ends, handle: ConnectionHandle, message: ToRelay, now: Instant) -> Heard {
+        let Some(line) = ends.lines.get(handle) else { return Ok(()) };
+        let ToRelay::Register { salt, desk } = message else { return Err(violation(&"it did not register")) };
+        let key = line.peer_key().ok_or_else(|| violation(&"it proved no key"))?;
         let peer = PeerRoute { key, salt };
-        tracing::Span::current().record("key", DeviceKey(key).short());
-        let place = place_of(connection);
-        let mailbox = Arc::new(Mailbox::new(connection.clone(), desk.is_some()));
+        let (number, place) = (line.end.number, line.place());
         let registered = self.admitted(&key, desk.as_ref()).and_then(|organization| {
             let origin = self.tunnels.origin(place.address);
             let newcomer = Newcomer { peer, connection: number, place, origin, organization };
@@ -265,28 +358,29 @@ impl ControlPlane {
         });
         match registered {
             Ok((registered, organization)) => {
+                line.end.phase = Phase::Registered(Box::new(Member::new(peer, organization)));
+                let _span = line.end.span().entered();
+                line.say(&FromRelay::Registered);
+                ends.under_way -= 1;
+                ends.registered.insert(number, handle);
+                self.handshakes.completed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(address = %place.address, "registered from here");
+                tracing::info!(role = if organization.is_some() { "desk" } else { "agent" }, "registered");
                 self.tunnels.note_registered(place.address);
-                self.mailboxes().insert(number, Arc::clone(&mailbox));
-                if let Some(earlier) = registered.replaced.and_then(|earlier| self.mailboxes().remove(&earlier)) {
-                    earlier.close(Close::Replaced);
+                let earlier = registered.replaced.and_then(|earlier| ends.registered.get(&earlier).copied());
+                if let Some(earlier) = earlier {
+                    self.dismiss(ends, earlier, Close::Replaced, "replaced", now);
                 }
-                if organization.is_some_and(|organization| !self.serves(&organization)) {
-                    // The relay stopped serving it since we asked, and did not find this end yet.
-                    mailbox.close(Close::NotAdmitted);
-                }
-                sender.send(&FromRelay::Registered).await?;
-                self.tell_gone(registered.gone);
-                self.tell_opened(registered.opened);
-                let connection = connection.clone();
-                Ok(End { number, peer, organization, connection, sender, receiver, mailbox, denying: BTreeSet::new() })
+                self.tell_gone(ends, registered.gone);
+                self.tell_opened(ends, registered.opened);
             }
             Err(refusal) => {
                 tracing::info!(?refusal, "an end was refused");
-                sender.send(&FromRelay::Refused(refusal)).await?;
-                sender.finish().await;
-                Err(StreamError::Ended)
+                line.say(&FromRelay::Refused(refusal));
+                line.refuse(Close::Violation);
             }
         }
+        Ok(())
     }
 
     /// The organization of a console that may register; `None` for agents, which need no leave until they reach.
@@ -308,126 +402,107 @@ impl ControlPlane {
         }
     }
 
-    /// Serves a registered end until it leaves; why it left.
-    async fn converse(&self, end: &mut End) -> &'static str {
-        let mailbox = Arc::clone(&end.mailbox);
-        let mut asked: Option<Confirmation> = None;
-        loop {
-            let said = tokio::select! {
-                message = end.receiver.receive() => match message {
-                    Ok(Some(message)) => self.hear(end, message, &mut asked),
-                    Err(StreamError::Lost) => return LOST,
-                    Ok(None) => return "left",
-                    Err(error) => {
-                        tracing::debug!(%error, "an end broke the protocol");
-                        Heard::Violation
-                    }
-                },
-                message = mailbox.next() => match message {
-                    Some(message) => Heard::Answer(message),
-                    None => return "replaced, unwelcome or too slow",
-                },
-            };
-            let answer = match said {
-                Heard::Nothing => None,
-                Heard::Answer(answer) => Some(answer),
-                Heard::Violation => {
-                    Close::Violation.close(&end.connection);
-                    return "broke the protocol";
-                }
-            };
-            if let Some(answer) = answer
-                && end.sender.send(&answer).await.is_err()
-            {
-                return LOST;
-            }
-            self.notice_new_address(end, &mut asked);
-        }
-    }
-
-    fn hear(&self, end: &mut End, message: ToRelay, asked: &mut Option<Confirmation>) -> Heard {
-        match (message, end.organization) {
-            (ToRelay::Probe { number }, _) => Heard::Answer(FromRelay::Probed { number }),
+    /// Does what a registered end asks for.
+    fn answer(&self, ends: &mut Ends, handle: ConnectionHandle, message: ToRelay) -> Heard {
+        let Some(line) = ends.lines.get(handle) else { return Ok(()) };
+        let number = line.end.number;
+        let Phase::Registered(member) = &mut line.end.phase else { return Ok(()) };
+        let peer = member.peer;
+        let answer = match (message, member.organization) {
+            (ToRelay::Probe { number }, _) => Some(FromRelay::Probed { number }),
             (ToRelay::Confirmed { nonce }, _) => {
-                self.confirm_address(end, nonce, asked);
-                Heard::Nothing
+                self.confirm_address(ends, handle, nonce);
+                None
             }
-            (ToRelay::Leave { peer }, _) => {
-                let told = self.table().leave(&end.peer, &peer);
-                self.tell_gone(told);
-                Heard::Nothing
+            (ToRelay::Leave { peer: other }, _) => {
+                let told = self.table().leave(&peer, &other);
+                self.tell_gone(ends, told);
+                None
             }
             (ToRelay::Reach { organization }, None) => {
-                if !self.serves(&organization) {
-                    return Heard::Answer(FromRelay::Refused(RelayRefusal::UnknownOrganization));
+                if self.serves(&organization) {
+                    let opened = self.table().reach(&peer, &organization);
+                    self.open(ends, opened)
+                } else {
+                    Some(FromRelay::Refused(RelayRefusal::UnknownOrganization))
                 }
-                let opened = self.table().reach(&end.peer, &organization);
-                self.answer_opening(opened)
             }
-            (ToRelay::Rejoin { peer }, None) => {
-                let opened = self.table().rejoin(&end.peer, &peer);
-                self.answer_opening(opened)
+            (ToRelay::Rejoin { peer: desk }, None) => {
+                let opened = self.table().rejoin(&peer, &desk);
+                self.open(ends, opened)
             }
-            (ToRelay::Deny { device }, Some(organization)) => self.deny(organization, device),
+            (ToRelay::Deny { device }, Some(organization)) => self.deny(ends, organization, device),
             (ToRelay::DenyList { devices, more }, Some(organization)) => {
-                if end.denying.len() + devices.len() > DENIED_MAX {
-                    return Heard::Answer(FromRelay::Refused(full()));
+                if member.denying.len() + devices.len() > DENIED_MAX {
+                    Some(FromRelay::Refused(full()))
+                } else {
+                    member.denying.extend(devices.into_vec());
+                    if !more {
+                        let denied = std::mem::take(&mut member.denying);
+                        self.replace_denied(ends, organization, denied);
+                    }
+                    None
                 }
-                end.denying.extend(devices.into_vec());
-                if more { Heard::Nothing } else { self.replace_denied(organization, std::mem::take(&mut end.denying)) }
             }
-            _ => Heard::Violation,
+            _ => return Err(violation(&"a message out of its turn")),
+        };
+        if let Some(answer) = answer {
+            self.tell(ends, number, answer);
         }
+        Ok(())
     }
 
-    fn answer_opening(&self, opened: Result<OpenedPair, TableError>) -> Heard {
+    fn open(&self, ends: &mut Ends, opened: Result<OpenedPair, TableError>) -> Option<FromRelay> {
         match opened {
             Ok(pair) => {
-                self.tell_opened([pair]);
-                Heard::Nothing
+                self.tell_opened(ends, [pair]);
+                None
             }
-            Err(error) => Heard::Answer(FromRelay::Refused(refusal(error))),
+            Err(error) => Some(FromRelay::Refused(refusal(error))),
         }
     }
 
     /// Asks an end whose packets come from elsewhere than its sessions' packets are sent to. QUIC follows an address at
     /// the first packet from there, before it has proved that its owner is there; a route must not.
-    fn notice_new_address(&self, end: &End, asked: &mut Option<Confirmation>) {
-        let place = place_of(&end.connection);
-        let Some(known) = self.table().place_of(&end.peer.key) else { return };
+    fn notice_new_address(&self, line: &mut Line<End>, now: Instant) {
+        let (place, round_trip) = (line.place(), line.round_trip());
+        let Phase::Registered(member) = &mut line.end.phase else { return };
+        let Some(known) = self.table().place_of(&member.peer.key) else { return };
         if known.address == place.address {
-            *asked = None;
+            member.asked = None;
             return;
         }
-        let patience = ASK_AGAIN.max(2 * end.connection.rtt());
-        let is_awaited = |asked: &Confirmation| asked.place.address == place.address && asked.at.elapsed() < patience;
-        if asked.as_ref().is_some_and(is_awaited) {
+        let patience = ASK_AGAIN.max(2 * round_trip);
+        let is_awaited = |asked: &Confirmation| asked.place.address == place.address && now < asked.at + patience;
+        if member.asked.as_ref().is_some_and(is_awaited) {
             return;
         }
         let mut nonce = Nonce::default();
         rand::rng().fill_bytes(&mut nonce);
-        self.plane.challenge(place, &end.peer.route(), &nonce);
-        *asked = Some(Confirmation { place, nonce, at: Instant::now() });
+        self.plane.challenge(place, &member.peer.route(), &nonce);
+        member.asked = Some(Confirmation { place, nonce, at: now });
     }
 
-    fn confirm_address(&self, end: &End, nonce: Nonce, asked: &mut Option<Confirmation>) {
-        let Some(confirmation) = asked.take() else { return };
-        let now = place_of(&end.connection);
+    fn confirm_address(&self, ends: &mut Ends, handle: ConnectionHandle, nonce: Nonce) {
+        let Some(line) = ends.lines.get(handle) else { return };
+        let (now, number) = (line.place(), line.end.number);
+        let Phase::Registered(member) = &mut line.end.phase else { return };
+        let Some(confirmation) = member.asked.take() else { return };
         if confirmation.nonce != nonce || confirmation.place.address != now.address {
             return;
         }
         tracing::debug!(address = %now.address, "an end has moved");
         let origin = self.tunnels.origin(now.address);
         self.tunnels.note_registered(now.address);
-        let opened = self.table().moved(&end.peer.key, end.number, now, origin);
-        self.tell_opened(opened);
+        let opened = self.table().moved(&member.peer.key, number, now, origin);
+        self.tell_opened(ends, opened);
     }
 
-    fn deny(&self, organization: OrganizationKey, device: DeviceKey) -> Heard {
+    fn deny(&self, ends: &mut Ends, organization: OrganizationKey, device: DeviceKey) -> Option<FromRelay> {
         let mut table = self.table();
         let known = table.denied().get(&organization);
         if known.is_some_and(|known| known.len() >= DENIED_MAX) {
-            return Heard::Answer(FromRelay::Refused(full()));
+            return Some(FromRelay::Refused(full()));
         }
         if !known.is_some_and(|known| known.contains(&device))
             && let Err(error) = self.deny_file.append(&organization, &device)
@@ -438,45 +513,44 @@ impl ControlPlane {
         let told = table.deny(organization, device);
         drop(table);
         tracing::info!(device = device.short(), pairs = told.len() / 2, "a device was denied");
-        self.tell_gone(told);
-        Heard::Nothing
+        self.tell_gone(ends, told);
+        None
     }
 
-    fn replace_denied(&self, organization: OrganizationKey, denied: BTreeSet<DeviceKey>) -> Heard {
+    fn replace_denied(&self, ends: &mut Ends, organization: OrganizationKey, denied: BTreeSet<DeviceKey>) {
         let mut table = self.table();
         if table.denied().get(&organization).map_or(denied.is_empty(), |known| *known == denied) {
-            return Heard::Nothing;
+            return;
         }
         let told = table.set_denied(organization, denied);
         if let Err(error) = self.deny_file.replace(table.denied()) {
             tracing::error!(error = %crate::logging::told(&error), "the deny list could not be kept");
         }
         drop(table);
-        self.tell_gone(told);
-        Heard::Nothing
+        self.tell_gone(ends, told);
     }
 
-    fn tell_opened(&self, opened: impl IntoIterator<Item = OpenedPair>) {
+    fn tell_opened(&self, ends: &mut Ends, opened: impl IntoIterator<Item = OpenedPair>) {
         for OpenedPair { agent, desk, agent_origin } in opened {
             // The desk first, so that it knows the path when the agent's first packet arrives.
             let source = Some(self.keys.attest_source(agent_origin));
-            self.tell(desk.connection, FromRelay::Opened { peer: desk.about, source });
-            self.tell(agent.connection, FromRelay::Opened { peer: agent.about, source: None });
+            self.tell(ends, desk.connection, FromRelay::Opened { peer: desk.about, source });
+            self.tell(ends, agent.connection, FromRelay::Opened { peer: agent.about, source: None });
         }
     }
 
-    fn tell_gone(&self, told: impl IntoIterator<Item = Told>) {
+    fn tell_gone(&self, ends: &mut Ends, told: impl IntoIterator<Item = Told>) {
         for Told { connection, about } in told {
-            self.tell(connection, FromRelay::Gone { peer: about });
+            self.tell(ends, connection, FromRelay::Gone { peer: about });
         }
     }
 
-    fn tell(&self, number: ConnectionNumber, message: FromRelay) {
-        let mut mailboxes = self.mailboxes();
-        let Some(mailbox) = mailboxes.get(&number) else { return };
-        if !mailbox.put(message) {
-            mailbox.close(Close::TooSlow);
-            mailboxes.remove(&number);
+    /// Has something said to a registered end when its turn comes.
+    fn tell(&self, ends: &mut Ends, number: ConnectionNumber, message: FromRelay) {
+        let Some(handle) = ends.registered.get(&number).copied() else { return };
+        if let Some(Line { end: End { phase: Phase::Registered(member), .. }, .. }) = ends.lines.get(handle) {
+            member.put(message);
+            ends.lines.mark(handle);
         }
     }
 
@@ -484,60 +558,38 @@ impl ControlPlane {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mailboxes(&self) -> MutexGuard<'_, HashMap<ConnectionNumber, Arc<Mailbox>>> {
-        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How often a draining relay looks whether all have left.
-const DRAIN_LOOK: Duration = Duration::from_millis(100);
+/// What follows from something that was heard: nothing, or that its connection is closed, and what is logged then.
+type Heard = Result<(), (Close, &'static str)>;
+
+fn violation(error: &dyn fmt::Display) -> (Close, &'static str) {
+    tracing::debug!(%error, "an end broke the protocol");
+    (Close::Violation, "broke the protocol")
+}
 
 /// What is logged of an end that is gone without a word.
 const LOST: &str = "lost";
 
-/// A registered end with its conversation.
-struct End {
-    number: ConnectionNumber,
-    peer: PeerRoute,
-    /// For consoles, the organization.
-    organization: Option<OrganizationKey>,
-    connection: Connection,
-    sender: Sender<FromRelay>,
-    receiver: Receiver<ToRelay>,
-    mailbox: Arc<Mailbox>,
-    /// A deny list of which more parts are to come.
-    denying: BTreeSet<DeviceKey>,
-}
+/// What is logged of an end that said goodbye.
+const LEFT: &str = "left";
 
-/// Why a handshake made no end.
-enum NoEnd {
-    /// Whoever it was only looked whether the relay is there.
-    Looked,
-    /// It broke off, was refused, or took too long.
-    Failed,
-}
+/// How often a draining relay looks whether all have left.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
-/// What follows from a message.
-enum Heard {
-    Nothing,
-    Answer(FromRelay),
-    Violation,
-}
-
-/// An address that an end has been asked to confirm.
-struct Confirmation {
-    place: Place,
-    nonce: Nonce,
-    at: Instant,
-}
+/// How long a relay that stops waits for the answers to its farewells.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// Time after which a nonce that was not answered counts as lost, at least: the next message from the address brings
 /// another.
 const ASK_AGAIN: Duration = Duration::from_millis(150);
 
-fn place_of(connection: &Connection) -> Place {
-    let address: SocketAddr = connection.remote_address();
-    Place { address, local_ip: connection.local_ip() }
+/// tokio's clock, so that everything follows virtual time in simulations.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 fn refusal(error: TableError) -> RelayRefusal {

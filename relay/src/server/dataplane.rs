@@ -1,28 +1,27 @@
 //! The data plane: it forwards what may be forwarded as it arrives, and passes the rest to the control plane.
 //!
-//! Each of the relay's UDP sockets has a task of its own here. Batches that the kernel has joined (GRO) stay whole: a
+//! Each of the relay's UDP sockets has a thread of its own here, which no handshake holds up. Batches that the kernel has joined (GRO) stay whole: a
 //! run of segments with the same decision leaves in one send (GSO). Without that the same forwarder needs seven times
 //! the CPU; where offload is missing, or vanishes at run time, all datagrams of one round leave in one `sendmmsg`.
 
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use belay_protocol::RouteId;
 use belay_protocol::message::Nonce;
 use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, UdpPoller};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::initials::InitialLimit;
 use super::routes::{Decision, DropReason, Lane, Place, Routes};
 use super::tunnels::Tunnels;
 use crate::inbox::Inbox;
-use crate::net::{DatagramSocket, JOINED_MAX_BYTES, Joined, Outgoing, TunnelNumber};
+use crate::net::{JOINED_MAX_BYTES, Joined, Outgoing, Receiver, RelaySocket, TunnelNumber};
 use crate::packet;
 
 /// What the data plane has done since the start.
@@ -59,7 +58,7 @@ impl Counters {
 #[derive(Debug)]
 pub struct DataPlane {
     routes: Arc<Routes>,
-    sockets: Vec<Arc<dyn DatagramSocket>>,
+    sockets: Vec<Arc<dyn RelaySocket>>,
     tunnels: Arc<Tunnels>,
     /// Datagrams for the control plane.
     local: Inbox,
@@ -78,13 +77,14 @@ struct Outbox<'a> {
     joined: Option<(Arc<Lane>, Joined<'a>)>,
     /// Datagrams that leave without offload.
     single: Vec<Outgoing<'a>>,
+    has_forwarded: bool,
 }
 
 impl DataPlane {
     /// A data plane over `sockets`, which share one address; there is at least one.
     pub fn new(
         routes: Arc<Routes>,
-        sockets: Vec<Arc<dyn DatagramSocket>>,
+        sockets: Vec<Arc<dyn RelaySocket>>,
         tunnels: Arc<Tunnels>,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
@@ -111,58 +111,101 @@ impl DataPlane {
         &self.tunnels
     }
 
-    /// The socket that the control plane's QUIC endpoint uses.
-    pub fn control_socket(self: &Arc<Self>) -> Arc<ControlSocket> {
-        Arc::new(ControlSocket { plane: Arc::clone(self) })
+    /// Adds datagrams for the control plane to `arrived`, or has the task woken when one comes.
+    pub fn poll_local(&self, cx: &mut Context<'_>, arrived: &mut Vec<LocalDatagram>) -> Poll<()> {
+        self.local.poll_some(cx, arrived, LOCAL_ROUND_MAX)
     }
 
-    /// Forwards what arrives at socket `index`, until it is dropped.
-    pub async fn forward(self: Arc<Self>, index: usize) {
-        let socket = Arc::clone(&self.sockets[index]);
-        let segment_room = DATAGRAM_MAX_BYTES * socket.max_receive_segments();
-        let mut room = vec![0; segment_room.min(BATCH_MAX_BYTES) * RECEIVE_BATCHES];
-        let mut meta = [RecvMeta::default(); RECEIVE_BATCHES];
-        let each = room.len() / RECEIVE_BATCHES;
+    /// Sends a packet of the control plane, by the first UDP socket or by a tunnel. What does not fit is dropped as by
+    /// any full link.
+    pub fn send_local(&self, packet: &Transmit<'_>) {
+        let Some(number) = TunnelNumber::of(packet.destination) else {
+            if self.sockets[0].try_send(packet).is_err() {
+                self.counters.count_dropped(DropReason::Socket, 1);
+            }
+            return;
+        };
+        let stride = packet.segment_size.unwrap_or(packet.contents.len()).max(1);
+        let taken = self.tunnels.send(number, stride, packet.contents);
+        self.counters.count_dropped(DropReason::Tunnel, packet.contents.len().div_ceil(stride) - taken);
+    }
+
+    /// Forwards what arrives at socket `index`, until what this returns is dropped. Needs a tokio runtime.
+    pub fn forward(self: &Arc<Self>, index: usize) -> io::Result<Forwarding> {
+        let plane = Arc::clone(self);
+        Ok(match self.sockets[index].receiver() {
+            Receiver::Thread(_) => {
+                let socket = Arc::clone(&self.sockets[index]);
+                let thread = thread::Builder::new().name(format!("forward-{index}"));
+                let thread = thread.spawn(move || plane.forward_on_thread(index))?;
+                Forwarding::Thread { socket, thread: Some(thread) }
+            }
+            Receiver::Runtime(_) => {
+                let task = tokio::spawn(async move { plane.forward_in_runtime(index).await });
+                Forwarding::Task(AbortOnDropHandle::new(task))
+            }
+        })
+    }
+
+    fn forward_on_thread(&self, index: usize) {
+        let _alive = AbortOnPanic;
+        let Receiver::Thread(receiver) = self.sockets[index].receiver() else { return };
+        let mut room = Room::new(&*self.sockets[index]);
+        // What the control plane gets is rare.
+        let mut has_forwarded = false;
+        loop {
+            let (mut bufs, meta) = room.split();
+            match receiver.receive(&mut bufs, meta, has_forwarded) {
+                Ok(0) => return,
+                Ok(received) => has_forwarded = self.sort_round(index, &room, received),
+                // ICMP errors of other flows show up here; the socket itself cannot break.
+                Err(_) => thread::yield_now(),
+            }
+        }
+    }
+
+    async fn forward_in_runtime(&self, index: usize) {
+        let Receiver::Runtime(socket) = self.sockets[index].receiver() else { return };
+        let mut room = Room::new(&*self.sockets[index]);
         let mut rounds = 0;
         loop {
-            let mut bufs: Vec<IoSliceMut<'_>> = room.chunks_exact_mut(each).map(IoSliceMut::new).collect();
-            let received = std::future::poll_fn(|cx| socket.poll_recv(cx, &mut bufs, &mut meta)).await;
-            let Ok(received) = received else {
-                // ICMP errors of other flows show up here; the socket itself cannot break.
-                tokio::task::yield_now().await;
-                continue;
+            let received = {
+                let (mut bufs, meta) = room.split();
+                std::future::poll_fn(|cx| socket.poll_recv(cx, &mut bufs, meta)).await
             };
-            // tokio's clock, so that budgets follow virtual time in simulations.
-            let now = self.started.elapsed();
-            let mut outbox = Outbox::default();
-            for (batch, bytes) in meta.iter().zip(&bufs).take(received) {
-                // No network delivers from a tunnel's address.
-                if TunnelNumber::of(batch.addr).is_some() {
-                    self.counters.count_dropped(DropReason::Malformed, 1);
-                    continue;
-                }
-                self.sort(index, now, *batch, &bytes[..batch.len], &mut outbox);
+            if let Ok(received) = received {
+                self.sort_round(index, &room, received);
             }
-            self.flush(index, &mut outbox);
             rounds += 1;
-            if rounds % ROUNDS_MAX == 0 {
+            if rounds % ROUNDS_MAX == 0 || received.is_err() {
                 // The control plane gets its turn under any load.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Sends a challenge to the end with `route` at `place`, once.
+    /// Deals with what was received in one round; whether some of it was sent on.
+    fn sort_round(&self, index: usize, room: &Room, received: usize) -> bool {
+        // tokio's clock, so that budgets follow virtual time in simulations.
+        let now = self.started.elapsed();
+        let mut outbox = Outbox::default();
+        for (batch, bytes) in room.received(received) {
+            // No network delivers from a tunnel's address.
+            if TunnelNumber::of(batch.addr).is_some() {
+                self.counters.count_dropped(DropReason::Malformed, 1);
+                continue;
+            }
+            self.sort(index, now, *batch, bytes, &mut outbox);
+        }
+        self.flush(index, &mut outbox);
+        outbox.has_forwarded
+    }
+
+    /// Sends a challenge to the end with `route` at `place`, once: when it is lost, the end's next message brings another.
     pub(super) fn challenge(&self, place: Place, route: &RouteId, nonce: &Nonce) {
         let contents = packet::challenge(route, nonce);
-        if let Some(number) = TunnelNumber::of(place.address) {
-            self.tunnels.send(number, contents.len(), &contents);
-            return;
-        }
         let (destination, src_ip) = (place.address, place.local_ip);
-        let transmit = Transmit { destination, ecn: None, contents: &contents, segment_size: None, src_ip };
-        // Lost like any other packet; the end's next message brings another.
-        let _ = self.sockets[0].try_send(&transmit);
+        self.send_local(&Transmit { destination, ecn: None, contents: &contents, segment_size: None, src_ip });
     }
 
     /// Takes datagrams of `stride` bytes, the last of which may be shorter, that came out of a tunnel.
@@ -220,6 +263,7 @@ impl DataPlane {
         packets: usize,
         outbox: &mut Outbox<'a>,
     ) {
+        outbox.has_forwarded = true;
         let stride = batch.stride.max(1);
         if let Some(number) = TunnelNumber::of(lane.to.address) {
             let taken = self.tunnels.send(number, stride, run);
@@ -229,7 +273,8 @@ impl DataPlane {
         }
         let socket = &self.sockets[index];
         let (destination, src_ip, ecn) = (lane.to.address, lane.to.local_ip, batch.ecn);
-        if socket.max_transmit_segments() < packets {
+        let segments_max = socket.max_transmit_segments();
+        if segments_max == 1 || segments_max < packets {
             outbox.single.extend(run.chunks(stride).map(|contents| Outgoing { destination, src_ip, ecn, contents }));
             return;
         }
@@ -240,7 +285,7 @@ impl DataPlane {
                 // A shorter datagram is the last one of a send.
                 && bytes.is_multiple_of(stride)
                 && bytes + run.len() <= JOINED_MAX_BYTES
-                && bytes / stride + packets <= socket.max_transmit_segments();
+                && bytes / stride + packets <= segments_max;
             if fits {
                 joined.pieces.push(run);
                 return;
@@ -311,6 +356,67 @@ impl DataPlane {
     }
 }
 
+/// A socket's forwarding; it ends when this is dropped.
+#[derive(Debug)]
+pub enum Forwarding {
+    /// On a thread of its own.
+    Thread {
+        /// What it waits for.
+        socket: Arc<dyn RelaySocket>,
+        /// The thread, until it has been joined.
+        thread: Option<JoinHandle<()>>,
+    },
+    /// In the runtime.
+    Task(AbortOnDropHandle<()>),
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        if let Self::Thread { socket, thread } = self
+            && let (Receiver::Thread(receiver), Some(thread)) = (socket.receiver(), thread.take())
+        {
+            receiver.interrupt();
+            // It ends at once: nothing that it does waits. A panic in it has been reported by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A relay that goes on without one of its sockets serves some ends and not others; one that ends is started again.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+/// Room for what one round of receiving brings.
+struct Room {
+    bytes: Vec<u8>,
+    each: usize,
+    meta: [RecvMeta; RECEIVE_BATCHES],
+}
+
+impl Room {
+    fn new(socket: &dyn RelaySocket) -> Self {
+        let each = (DATAGRAM_MAX_BYTES * socket.max_receive_segments()).min(BATCH_MAX_BYTES);
+        Self { bytes: vec![0; each * RECEIVE_BATCHES], each, meta: [RecvMeta::default(); RECEIVE_BATCHES] }
+    }
+
+    fn split(&mut self) -> ([IoSliceMut<'_>; RECEIVE_BATCHES], &mut [RecvMeta]) {
+        let mut rooms = self.bytes.chunks_exact_mut(self.each);
+        (std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default())), &mut self.meta)
+    }
+
+    fn received(&self, count: usize) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
+        let batches = self.meta.iter().zip(self.bytes.chunks_exact(self.each)).take(count);
+        batches.map(|(meta, bytes)| (meta, &bytes[..meta.len.min(self.each)]))
+    }
+}
+
 /// Batches received in one system call: as many as quinn takes in one.
 const RECEIVE_BATCHES: usize = 32;
 
@@ -325,6 +431,9 @@ const ROUNDS_MAX: u32 = 32;
 
 /// Batches that wait for the control plane.
 const LOCAL_BATCHES_MAX: usize = 4_096;
+
+/// Datagrams that the control plane takes at once, before other tasks of the thread run.
+const LOCAL_ROUND_MAX: usize = 64;
 
 /// Datagrams of one `sendmmsg`.
 const PACKETS_PER_SEND: usize = 32;
@@ -352,55 +461,8 @@ fn is_same(one: &Decision, other: &Decision) -> bool {
     }
 }
 
-/// The socket of the control plane's QUIC endpoint: it receives what the data plane passes on, and sends by the first
-/// UDP socket or by a tunnel.
-#[derive(Debug)]
-pub struct ControlSocket {
-    plane: Arc<DataPlane>,
-}
-
-impl ControlSocket {
-    fn udp(&self) -> &Arc<dyn DatagramSocket> {
-        &self.plane.sockets[0]
-    }
-}
-
-impl AsyncUdpSocket for ControlSocket {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Arc::clone(self.udp()).create_io_poller()
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let Some(number) = TunnelNumber::of(transmit.destination) else { return self.udp().try_send(transmit) };
-        let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-        let taken = self.plane.tunnels.send(number, stride, transmit.contents);
-        // A full tunnel is a full link: to answer that it would block would make quinn wait for the wrong socket.
-        self.plane.counters.count_dropped(DropReason::Tunnel, transmit.contents.len().div_ceil(stride) - taken);
-        Ok(())
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        self.plane.local.poll(cx, bufs, meta).map(Ok)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.udp().local_addr()
-    }
-
-    /// One: control connections say little, and each would keep a buffer for as many segments as there can be.
-    fn max_transmit_segments(&self) -> usize {
-        1
-    }
-
-    fn may_fragment(&self) -> bool {
-        self.udp().may_fragment()
-    }
-}
+/// A datagram for the control plane, and how it came.
+pub type LocalDatagram = (RecvMeta, Box<[u8]>);
 
 #[cfg(test)]
 mod tests;

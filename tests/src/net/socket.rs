@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use belay_relay::net::{DatagramSocket, Joined, Outgoing};
+use belay_relay::net::{Joined, Outgoing, Receiver, RelaySocket};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 
@@ -82,7 +82,28 @@ impl Drop for MemorySocket {
     }
 }
 
-impl DatagramSocket for MemorySocket {
+impl RelaySocket for MemorySocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.inbox.address())
+    }
+
+    /// Several segments at once, so that batches are split and kept whole as on Linux.
+    fn max_transmit_segments(&self) -> usize {
+        AsyncUdpSocket::max_transmit_segments(self)
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        1
+    }
+
+    fn receiver(&self) -> Receiver<'_> {
+        Receiver::Runtime(self)
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        AsyncUdpSocket::try_send(self, transmit)
+    }
+
     fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
         for packet in packets {
             self.net.carry(&self.inbox, packet.destination, packet.contents);
@@ -141,7 +162,6 @@ impl AsyncUdpSocket for MemorySocket {
         false
     }
 
-    /// Several segments at once, so that batches are split and kept whole as on Linux.
     fn max_transmit_segments(&self) -> usize {
         10
     }

@@ -1,10 +1,14 @@
 use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use belay_protocol::message::PeerRoute;
 use belay_protocol::{OrganizationKey, RouteSalt};
 use proptest::prelude::*;
 use quinn::udp::EcnCodepoint;
+use quinn::{AsyncUdpSocket, UdpPoller};
 
 use super::*;
 use crate::server::Place;
@@ -76,6 +80,12 @@ impl AsyncUdpSocket for FakeSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(([10, 0, 0, 200], 443).into())
     }
+}
+
+impl RelaySocket for FakeSocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        AsyncUdpSocket::local_addr(self)
+    }
 
     fn max_transmit_segments(&self) -> usize {
         self.segments_max
@@ -84,9 +94,15 @@ impl AsyncUdpSocket for FakeSocket {
     fn max_receive_segments(&self) -> usize {
         64
     }
-}
 
-impl DatagramSocket for FakeSocket {
+    fn receiver(&self) -> Receiver<'_> {
+        Receiver::Runtime(self)
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        AsyncUdpSocket::try_send(self, transmit)
+    }
+
     fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
         let (last, whole) = joined.pieces.split_last().unwrap();
         assert!(
@@ -151,8 +167,8 @@ struct Scene {
 impl Scene {
     fn new(segments_max: usize) -> Self {
         let socket = Arc::new(FakeSocket { segments_max, arriving: Mutex::default(), left: Mutex::default() });
-        let tunnels = Tunnels::new(socket.local_addr().unwrap(), TunnelCaps::default());
-        let sockets: Vec<Arc<dyn DatagramSocket>> = vec![Arc::clone(&socket) as _];
+        let tunnels = Tunnels::new(RelaySocket::local_addr(&*socket).unwrap(), TunnelCaps::default());
+        let sockets: Vec<Arc<dyn RelaySocket>> = vec![Arc::clone(&socket) as _];
         Self { plane: DataPlane::new(routes(), sockets, tunnels, Arc::default()), socket }
     }
 
@@ -172,7 +188,7 @@ impl Scene {
         let waker = std::task::Waker::noop();
         let mut cx = Context::from_waker(waker);
         {
-            let mut forwarding = Box::pin(Arc::clone(&self.plane).forward(0));
+            let mut forwarding = Box::pin(self.plane.forward_in_runtime(0));
             while !self.socket.arriving.lock().unwrap().is_empty() {
                 let _ = forwarding.as_mut().poll(&mut cx);
             }
@@ -298,7 +314,7 @@ proptest! {
 #[test]
 fn a_packet_that_claims_to_come_from_a_tunnel_is_dropped() {
     let scene = Scene::new(64);
-    let from = TunnelNumber(7).address(scene.socket.local_addr().unwrap());
+    let from = TunnelNumber(7).address(RelaySocket::local_addr(&*scene.socket).unwrap());
     let (left, passed) = scene.run(&[Batch { from, datagrams: vec![datagram(&Kind::Own, 100, 0)] }]);
     assert_eq!((left, passed), (vec![], vec![]));
     assert_eq!(scene.plane.counters.dropped(DropReason::Malformed), 1);
