@@ -102,11 +102,22 @@ pub enum Receiver<'a> {
     Runtime(&'a dyn AsyncUdpSocket),
 }
 
+/// What a thread that is about to wait may expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Nothing: it sleeps.
+    Nothing,
+    /// More of a transfer that is under way: it lets everybody else work first and looks once more. What has come until
+    /// then comes in one go.
+    More,
+    /// An answer to the little that has just been sent: it looks until a sleep would have cost as much.
+    Answer,
+}
+
 /// Receives on the thread that calls.
 pub trait ThreadReceiver: Debug {
-    /// Waits until something comes and receives what is there; 0 after [`ThreadReceiver::interrupt`]. With `linger` it
-    /// looks a few times before it sleeps, because more is likely to come at once.
-    fn receive(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta], linger: bool) -> io::Result<usize>;
+    /// Waits until something comes and receives what is there; 0 after [`ThreadReceiver::interrupt`].
+    fn receive(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta], outlook: Outlook) -> io::Result<usize>;
 
     /// Ends the wait that is under way, and all later ones.
     fn interrupt(&self);

@@ -21,7 +21,7 @@ use super::initials::InitialLimit;
 use super::routes::{Decision, DropReason, Lane, Place, Routes};
 use super::tunnels::Tunnels;
 use crate::inbox::Inbox;
-use crate::net::{JOINED_MAX_BYTES, Joined, Outgoing, Receiver, RelaySocket, TunnelNumber};
+use crate::net::{JOINED_MAX_BYTES, Joined, Outgoing, Outlook, Receiver, RelaySocket, TunnelNumber};
 use crate::packet;
 
 /// What the data plane has done since the start.
@@ -68,6 +68,8 @@ pub struct DataPlane {
     tunnel_initials: InitialLimit,
     counters: Arc<Counters>,
     started: Instant,
+    /// When packets of a transfer last came, in microseconds since the start.
+    transfer_at_us: AtomicU64,
 }
 
 /// What is to leave at the end of a receive round, or before.
@@ -77,7 +79,7 @@ struct Outbox<'a> {
     joined: Option<(Arc<Lane>, Joined<'a>)>,
     /// Datagrams that leave without offload.
     single: Vec<Outgoing<'a>>,
-    has_forwarded: bool,
+    forwarded: usize,
 }
 
 impl DataPlane {
@@ -99,6 +101,7 @@ impl DataPlane {
             tunnel_initials: InitialLimit::new(),
             counters,
             started: Instant::now(),
+            transfer_at_us: AtomicU64::new(0),
         })
     }
 
@@ -151,13 +154,12 @@ impl DataPlane {
         let _alive = AbortOnPanic;
         let Receiver::Thread(receiver) = self.sockets[index].receiver() else { return };
         let mut room = Room::new(&*self.sockets[index]);
-        // What the control plane gets is rare.
-        let mut has_forwarded = false;
+        let mut outlook = Outlook::Nothing;
         loop {
             let (mut bufs, meta) = room.split();
-            match receiver.receive(&mut bufs, meta, has_forwarded) {
+            match receiver.receive(&mut bufs, meta, outlook) {
                 Ok(0) => return,
-                Ok(received) => has_forwarded = self.sort_round(index, &room, received),
+                Ok(received) => outlook = self.sort_round(index, &room, received),
                 // ICMP errors of other flows show up here; the socket itself cannot break.
                 Err(_) => thread::yield_now(),
             }
@@ -184,8 +186,8 @@ impl DataPlane {
         }
     }
 
-    /// Deals with what was received in one round; whether some of it was sent on.
-    fn sort_round(&self, index: usize, room: &Room, received: usize) -> bool {
+    /// Deals with what was received in one round.
+    fn sort_round(&self, index: usize, room: &Room, received: usize) -> Outlook {
         // tokio's clock, so that budgets follow virtual time in simulations.
         let now = self.started.elapsed();
         let mut outbox = Outbox::default();
@@ -198,7 +200,24 @@ impl DataPlane {
             self.sort(index, now, *batch, bytes, &mut outbox);
         }
         self.flush(index, &mut outbox);
-        outbox.has_forwarded
+        self.outlook(index, now, outbox.forwarded)
+    }
+
+    /// What is likely to come next at a socket that has just sent on so many packets. Acknowledgements of a transfer come
+    /// one by one, and often at another socket than the transfer.
+    fn outlook(&self, index: usize, now: Duration, forwarded: usize) -> Outlook {
+        let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        if forwarded > 1 {
+            self.transfer_at_us.store(now_us, Ordering::Relaxed);
+        }
+        let has_transfer = now_us.saturating_sub(self.transfer_at_us.load(Ordering::Relaxed)) < TRANSFER_PAUSE_US;
+        match (forwarded, has_transfer) {
+            // Without offload each datagram is an effort of its own, and what waits is no cheaper than what comes.
+            (0, _) => Outlook::Nothing,
+            (_, true) if self.sockets[index].max_transmit_segments() == 1 => Outlook::Nothing,
+            (_, true) => Outlook::More,
+            (_, false) => Outlook::Answer,
+        }
     }
 
     /// Sends a challenge to the end with `route` at `place`, once: when it is lost, the end's next message brings another.
@@ -263,7 +282,7 @@ impl DataPlane {
         packets: usize,
         outbox: &mut Outbox<'a>,
     ) {
-        outbox.has_forwarded = true;
+        outbox.forwarded += packets;
         let stride = batch.stride.max(1);
         if let Some(number) = TunnelNumber::of(lane.to.address) {
             let taken = self.tunnels.send(number, stride, run);
@@ -434,6 +453,9 @@ const LOCAL_BATCHES_MAX: usize = 4_096;
 
 /// Datagrams that the control plane takes at once, before other tasks of the thread run.
 const LOCAL_ROUND_MAX: usize = 64;
+
+/// A pause after which a transfer is over as far as waiting is concerned.
+const TRANSFER_PAUSE_US: u64 = 2_000;
 
 /// Datagrams of one `sendmmsg`.
 const PACKETS_PER_SEND: usize = 32;
