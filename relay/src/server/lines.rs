@@ -170,8 +170,21 @@ impl<E> Lines<E> {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// The next line that has something to do at `now`.
+    /// The next line that has something to do at `now`. What has arrived comes before what has not: quinn-proto wants to
+    /// have sent what follows from a packet, above all from a new address, before its timers run.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<ConnectionHandle> {
+        if self.due.is_empty() {
+            self.run_timers(now);
+        }
+        let handle = self.due.pop_front()?;
+        if let Some(line) = self.lines.get_mut(&handle) {
+            line.is_due = false;
+            line.notice();
+        }
+        Some(handle)
+    }
+
+    fn run_timers(&mut self, now: Instant) {
         while let Some((at, handle)) = self.timers.first().copied()
             && at <= now
         {
@@ -182,12 +195,6 @@ impl<E> Lines<E> {
                 self.mark(handle);
             }
         }
-        let handle = self.due.pop_front()?;
-        if let Some(line) = self.lines.get_mut(&handle) {
-            line.is_due = false;
-            line.notice();
-        }
-        Some(handle)
     }
 
     /// Sends what a line has to send, sets its timer, and forgets it when it is over. `wake` is when its owner wants it
