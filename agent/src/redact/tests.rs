@@ -72,7 +72,8 @@ async fn a_redactor_that_panics_withholds_its_section_and_no_other() {
         facts::network(&survey.network, aliases)?;
         panic!("on purpose")
     };
-    let redacted = seal_with(&survey().await, Kept::default(), aliases::MAX_ALIASES, &masks, Default::default()).unwrap();
+    let redacted =
+        seal_with(&survey().await, Kept::default(), aliases::MAX_ALIASES, &masks, Default::default()).unwrap();
     let report = redacted.report().unwrap();
     let withheld = |section: &&Section| matches!(section, Section::Withheld(_));
     let names: Vec<_> = report.sections.iter().filter(withheld).map(Section::name).collect();
