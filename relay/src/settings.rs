@@ -5,6 +5,7 @@
 //! that no command of the program knows is refused by name.
 
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -115,10 +116,12 @@ fn named_file(args: &[OsString]) -> Option<PathBuf> {
 
 fn read(path: &Path) -> Result<toml::Table, SettingsError> {
     let file = |source| SettingsError::File { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(file)?.len() > FILE_MAX_BYTES {
+    let mut text = String::new();
+    // What a file says of its own length is not true of every file.
+    fs::File::open(path).and_then(|file| file.take(FILE_MAX_BYTES + 1).read_to_string(&mut text)).map_err(file)?;
+    if text.len() as u64 > FILE_MAX_BYTES {
         return Err(file(io::Error::other(format!("larger than {FILE_MAX_BYTES} bytes"))));
     }
-    let text = fs::read_to_string(path).map_err(file)?;
     text.parse().map_err(|error: toml::de::Error| SettingsError::Syntax {
         path: path.to_owned(),
         message: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),

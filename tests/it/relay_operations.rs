@@ -328,6 +328,10 @@ fn check_finds_what_is_wrong_with_file_and_variables() {
     }
     let mut command = relay(home.path(), &["check", "--json"]);
     assert_eq!(verdicts(&run(command.env("BELAY_SOCKETS", "0")).unwrap())["configuration"], "bad");
+    let wrong = check(home.path(), &["--organization", "zz", "--json"]);
+    assert!(wrong.code == Some(1) && verdicts(&wrong)["configuration"] == "bad", "{wrong}");
+    let endless = check(home.path(), &["--config", "/dev/zero"]);
+    assert!(endless.code == Some(1) && endless.out.contains("larger than"), "{endless}");
 }
 
 #[test]

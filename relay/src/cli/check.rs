@@ -127,14 +127,16 @@ pub(super) fn report_settings(error: &SettingsError) -> Option<ExitCode> {
         return None;
     }
     let asked = super::asked()?;
-    let check = asked.subcommand_matches("check")?;
+    asked.subcommand_matches("check")?;
+    // What follows a wrong value has not been parsed.
+    let json = std::env::args_os().any(|arg| arg == "--json");
     let words = error.to_string();
     let finding = Finding::bad(
         "configuration",
         sentence(words.lines().next().unwrap_or_default().trim_start_matches("error: ")),
         "`belay-relay serve --help` lists every option; the keys of the file have the same names.",
     );
-    Some(print(&[finding], check.get_flag("json")).unwrap_or(ExitCode::FAILURE))
+    Some(print(&[finding], json).unwrap_or(ExitCode::FAILURE))
 }
 
 /// An error's words as a sentence.
