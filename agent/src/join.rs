@@ -524,7 +524,7 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
     if options.invite.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:")) {
         let invite: Invite = options.invite.parse()?;
         return Ok(Invitation {
-            relays: vec![invite.relay],
+            relays: invite.relays().cloned().collect(),
             organization: invite.organization,
             code: invite.code,
             secret: Some(invite.secret),

@@ -189,13 +189,16 @@ impl RelayAddress {
     }
 }
 
-/// A whole invite as a link: `belay://HOST:PORT/CODE?desk=HELPHOST#ORGKEY.RELAYKEY.SECRET`.
+/// A whole invite as a link: `belay://HOST:PORT/CODE?desk=HELPHOST#ORGKEY.RELAYKEY.SECRET`. A further relay is one more
+/// `&relay=HOST:PORT` and one more key before the secret, in the same order.
 ///
 /// The part after `#` never reaches a web server, should the link be opened in a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
     /// The relay to meet at.
     pub relay: RelayAddress,
+    /// Others of the same desk; the nearest that answers is met at. No more than [`FURTHER_RELAYS_MAX`] fit a link.
+    pub further_relays: Vec<RelayAddress>,
     /// The one-time code.
     pub code: Code,
     /// The host whose `.well-known/belay` vouches for the organization key; `HOST` or `HOST:PORT`.
@@ -204,6 +207,16 @@ pub struct Invite {
     pub organization: OrganizationKey,
     /// The secret beside the code.
     pub secret: InviteSecret,
+}
+
+/// Relays in a link beside the first: each makes it 80 characters longer, and it is sent by mail and chat.
+pub const FURTHER_RELAYS_MAX: usize = 3;
+
+impl Invite {
+    /// Every relay of it, the first one first.
+    pub fn relays(&self) -> impl Iterator<Item = &RelayAddress> {
+        std::iter::once(&self.relay).chain(self.further_relays.iter().take(FURTHER_RELAYS_MAX))
+    }
 }
 
 impl FromStr for Invite {
@@ -221,16 +234,23 @@ impl FromStr for Invite {
         if !is_host_and_port(desk) {
             return Err(InviteError::Address(desk.chars().take(64).collect()));
         }
-        let (host, port) = split_host_port(address)?;
-        let mut keys = keys.split('.');
-        let (Some(organization), Some(relay), Some(secret), None) =
-            (keys.next(), keys.next(), keys.next(), keys.next())
-        else {
+        let addresses = query.split('&').filter_map(|pair| pair.strip_prefix("relay="));
+        let addresses: Vec<&str> = std::iter::once(address).chain(addresses).collect();
+        let keys: Vec<&str> = keys.split('.').collect();
+        let [organization, relay_keys @ .., secret] = keys.as_slice() else { return Err(InviteError::Key) };
+        if relay_keys.len() != addresses.len() || addresses.len() > 1 + FURTHER_RELAYS_MAX {
             return Err(InviteError::Key);
-        };
+        }
+        let mut relays = addresses.into_iter().zip(relay_keys).map(|(address, key)| {
+            let (host, port) = split_host_port(address)?;
+            Ok(RelayAddress { host, port, key: key.parse().map_err(|_| InviteError::Key)? })
+        });
+        let relay = relays.next().ok_or(InviteError::Key)??;
+        let further_relays = relays.collect::<Result<_, InviteError>>()?;
         let secret = BASE32_NOPAD.decode(secret.to_ascii_uppercase().as_bytes()).map_err(|_| InviteError::Key)?;
         Ok(Self {
-            relay: RelayAddress { host, port, key: relay.parse().map_err(|_| InviteError::Key)? },
+            relay,
+            further_relays,
             code: code.parse()?,
             desk: desk.to_owned(),
             organization: organization.parse().map_err(|_| InviteError::Key)?,
@@ -241,16 +261,16 @@ impl FromStr for Invite {
 
 impl fmt::Display for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "belay://{}/{}?desk={}#{}.{}.{}",
-            JoinedAddress(&self.relay.host, self.relay.port),
-            self.code.digits(),
-            self.desk,
-            self.organization,
-            self.relay.key,
-            BASE32_NOPAD.encode(&self.secret.0).to_ascii_lowercase(),
-        )
+        let Self { relay, code, desk, organization, secret, .. } = self;
+        write!(f, "belay://{}/{}?desk={desk}", relay.host_port(), code.digits())?;
+        for further in self.relays().skip(1) {
+            write!(f, "&relay={}", further.host_port())?;
+        }
+        write!(f, "#{organization}")?;
+        for relay in self.relays() {
+            write!(f, ".{}", relay.key)?;
+        }
+        write!(f, ".{}", BASE32_NOPAD.encode(&secret.0).to_ascii_lowercase())
     }
 }
 
@@ -317,6 +337,7 @@ mod tests {
     fn invite() -> Invite {
         Invite {
             relay: "relay.example.com:443#aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap(),
+            further_relays: Vec::new(),
             code: Code::from_number(41_820_597),
             desk: "help.example.com".into(),
             organization: OrganizationKey([3; 32]),
@@ -334,11 +355,30 @@ mod tests {
         assert_eq!(invite.to_string().parse(), Ok(invite));
     }
 
+    fn further_relay(port: u16) -> RelayAddress {
+        RelayAddress { host: "other.example.com".into(), port, key: RelayKey([7; 32]) }
+    }
+
+    #[test]
+    fn a_link_names_every_relay_up_to_its_limit() {
+        let further_relays: Vec<_> = (1..=3).map(further_relay).collect();
+        let invite = Invite { further_relays: further_relays.clone(), ..invite() };
+        assert_eq!(invite.to_string().parse(), Ok(invite.clone()));
+        let more = further_relays.iter().cloned().chain([further_relay(4)]).collect();
+        let more = Invite { further_relays: more, ..invite.clone() };
+        assert_eq!(more.to_string(), invite.to_string());
+        let link = invite.to_string();
+        let one_too_many = link.replacen("&relay=", "&relay=fifth.example.com:1&relay=", 1);
+        assert!(one_too_many.parse::<Invite>().is_err());
+    }
+
     #[test]
     fn cut_off_links_are_refused() {
-        let link = invite().to_string();
-        for end in 0..link.len() {
-            assert!(link[..end].parse::<Invite>().is_err(), "{}", &link[..end]);
+        for further_relays in [vec![], vec![further_relay(1)]] {
+            let link = Invite { further_relays, ..invite() }.to_string();
+            for end in 0..link.len() {
+                assert!(link[..end].parse::<Invite>().is_err(), "{}", &link[..end]);
+            }
         }
     }
 

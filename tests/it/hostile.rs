@@ -127,6 +127,7 @@ async fn a_stranger_gets_no_stream_beside_the_first_and_not_much_time() {
 async fn meet(world: &World, desk: &links::Desk, opening: Vec<u8>) -> JoinError {
     let invite = Invite {
         relay: world.relay.as_ref().unwrap().address.clone(),
+        further_relays: Vec::new(),
         code: Code::from_number(1),
         desk: world.desk.profile.help_host.clone(),
         organization: desk.organization.organization_key(),

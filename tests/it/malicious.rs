@@ -257,6 +257,7 @@ async fn a_relay_with_its_own_key_in_the_desks_place_does_not_get_the_code() {
     let impostor = links::Desk::start(Arc::new(SystemNet), &liar.address).await.unwrap();
     let invite = Invite {
         relay: liar.address.clone(),
+        further_relays: Vec::new(),
         code: Code::from_number(1),
         desk: world.desk.profile.help_host.clone(),
         organization: real.organization.organization_key(),

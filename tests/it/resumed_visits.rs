@@ -275,6 +275,7 @@ async fn pause(cut: IpAddr, relays: impl FnOnce(&RelayAddress) -> Vec<WellKnownR
     let desk = Desk::start(net.host(2), &relay.address).await.unwrap();
     let invite = Invite {
         relay: relay.address.clone(),
+        further_relays: Vec::new(),
         code: Code::from_number(1),
         desk: "localhost:9".to_owned(),
         organization: desk.organization.organization_key(),

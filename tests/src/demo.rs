@@ -104,6 +104,7 @@ impl Demo {
         let minted = store.mint_invite(&Actor::Local, ticket.number, None).await?;
         let invite = Invite {
             relay: relay_address,
+            further_relays: Vec::new(),
             code: minted.code,
             desk: profile.help_host.clone(),
             organization: profile.organization,
@@ -132,7 +133,7 @@ impl Demo {
         }
         drop(store);
         stop.cancel();
-        relay_task.await?;
+        relay_task.await??;
         console_task.await??;
         Ok(code)
     }

@@ -147,8 +147,10 @@ impl Desk {
     /// A fresh invite of a ticket.
     pub async fn invite(&self, ticket: &Ticket) -> anyhow::Result<Invite> {
         let minted = self.store.mint_invite(&Actor::Local, ticket.number, None).await?;
+        let (relay, further_relays) = self.profile.relays.split_first().context("one relay")?;
         Ok(Invite {
-            relay: self.profile.relays.first().context("one relay")?.clone(),
+            relay: relay.clone(),
+            further_relays: further_relays.to_vec(),
             code: minted.code,
             desk: self.profile.help_host.clone(),
             organization: self.profile.organization,

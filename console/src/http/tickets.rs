@@ -196,10 +196,16 @@ pub(crate) async fn mint_invite(
     let once = once(&headers, &caller.actor, &format!("invites/{number}"), b"")?;
     let minted = api.store.mint_invite(&caller.actor, number, once.as_ref()).await?;
     let help = &api.profile.help_host;
-    let link = api.profile.relays.first().map(|relay| {
-        let relay = relay.clone();
-        let organization = api.profile.organization;
-        Invite { relay, code: minted.code, desk: help.clone(), organization, secret: minted.secret.clone() }.to_string()
+    let link = api.profile.relays.split_first().map(|(relay, further_relays)| {
+        let invite = Invite {
+            relay: relay.clone(),
+            further_relays: further_relays.to_vec(),
+            code: minted.code,
+            desk: help.clone(),
+            organization: api.profile.organization,
+            secret: minted.secret.clone(),
+        };
+        invite.to_string()
     });
     let invite = MintedInvite {
         ticket: minted.ticket,
