@@ -30,6 +30,9 @@ pub enum WellKnownError {
     /// The proxy wants to know who asks.
     #[error("the proxy asks for a name and a password")]
     ProxyPassword,
+    /// The proxy was told who asks, and does not agree.
+    #[error("the proxy does not accept the name and the password")]
+    WrongProxyPassword,
     /// The request failed.
     #[error("{0}")]
     Request(Box<ureq::Error>),
@@ -62,8 +65,18 @@ pub fn fetch(host: &str, insecure_http: bool, proxy: Option<&Proxy>) -> Result<W
         true => return Err(WellKnownError::InsecureHost),
         false => "https",
     };
-    let answer = client(host, insecure_http, proxy)?.get(format!("{scheme}://{host}{PATH}")).call()?;
-    document(answer)
+    let request = client(host, insecure_http, proxy)?.get(format!("{scheme}://{host}{PATH}"));
+    document(request.call().map_err(|error| failed(error, proxy))?)
+}
+
+/// The error of asking `host`, some of which only make sense with the `proxy` that was asked through.
+fn failed(error: ureq::Error, proxy: Option<&Proxy>) -> WellKnownError {
+    match (WellKnownError::from(error), proxy) {
+        (WellKnownError::ProxyPassword, Some(proxy)) if proxy.credentials().is_some() => {
+            WellKnownError::WrongProxyPassword
+        }
+        (error, _) => error,
+    }
 }
 
 /// Somebody's answer to a question by HTTP.
@@ -85,7 +98,7 @@ pub struct Answer {
 pub fn ask(host: &str, proxy: Option<&Proxy>, deadline: Duration) -> Result<Answer, WellKnownError> {
     let request = client(host, false, proxy)?.get(format!("https://{host}{PATH}"));
     let config = request.config().http_status_as_error(false).timeout_global(Some(deadline));
-    let came = config.build().call()?;
+    let came = config.build().call().map_err(|error| failed(error, proxy))?;
     let answer = Answer::of(&came);
     Ok(Answer { is_document: document(came).is_ok(), ..answer })
 }

@@ -142,7 +142,7 @@ fn the_help_address_is_asked_through_the_proxy() {
     let mut joining = desk.join("one", &[&desk.host, &ticket.code]);
     let ended = run(joining.env("HTTPS_PROXY", format!("http://user:wrong@{address}"))).unwrap();
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended}");
-    assert!(ended.err.contains("asks for a name and a password"), "{ended}");
+    assert!(ended.err.contains("does not accept the name and the password"), "{ended}");
     assert_eq!((proxy.refused(), proxy.targets()), (1, Vec::new()));
     done(joining.env("HTTPS_PROXY", format!("http://user:p%40ss@{address}")));
     assert!(proxy.targets().contains(&desk.host), "{:?}", proxy.targets());

@@ -1,8 +1,10 @@
 //! The agent as a process behind a proxy that alone leads out.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
 
-use belay_tests::programs::{DEADLINE, Ended, Program, Running, Site, run};
+use belay_tests::programs::{DEADLINE, Ended, Program, Running, Site, free_port, run};
 use belay_tests::proxy::ConnectProxy;
 
 /// `user:p@ss`, as RFC 7617 has it.
@@ -25,6 +27,19 @@ fn join(site: &Site, name: &str, proxy: &str) -> Command {
     command
 }
 
+/// Where something listens that speaks HTTP and is no proxy, until the tests are over.
+fn web_server() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1_024]);
+            let _ = stream.write_all(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    address
+}
+
 fn finish(command: &mut Command) -> Ended {
     Running::start(command).unwrap().finish(DEADLINE).unwrap()
 }
@@ -40,12 +55,23 @@ fn an_agent_without_udp_joins_through_a_proxy_that_asks_for_a_password() {
     assert!(ended.err.contains("does not answer"), "{ended}");
     assert_eq!((proxy.refused(), proxy.targets().len()), (0, 0));
 
-    for (language, sentence) in [("en", "asks for a name and a password"), ("zh", "代理需要用户名和密码")] {
-        let ended = finish(join(&site, "refused", &format!("http://user:wrong@{address}")).env("LANG", language));
+    let nobody = free_port().unwrap();
+    let web = web_server();
+    for (proxy, language, sentence) in [
+        (format!("http://{address}"), "en", "asks for a name and a password".to_owned()),
+        (format!("http://{address}"), "zh", "代理需要用户名和密码".to_owned()),
+        (format!("http://user:wrong@{address}"), "en", "does not accept the name and the password".to_owned()),
+        (format!("http://user:wrong@{address}"), "zh", "代理不接受".to_owned()),
+        (format!("http://user:wrong@127.0.0.1:{nobody}"), "en", format!("proxy 127.0.0.1:{nobody}")),
+        (format!("http://user:wrong@127.0.0.1:{nobody}"), "zh", format!("127.0.0.1:{nobody} 没有响应")),
+        (format!("http://user:wrong@{web}"), "en", "(it answered 405)".to_owned()),
+        (format!("http://user:wrong@{web}"), "zh", "（返回 405）".to_owned()),
+    ] {
+        let ended = finish(join(&site, "refused", &proxy).env("LANG", language));
         assert_eq!(ended.code, Some(1), "{ended}");
-        assert!(ended.err.contains(sentence) && !ended.err.contains("wrong@"), "{ended}");
+        assert!(ended.err.contains(&sentence) && !ended.err.contains("wrong@"), "{sentence}: {ended}");
     }
-    assert!(proxy.refused() >= 2 && proxy.targets().is_empty());
+    assert!(proxy.refused() >= 4 && proxy.targets().is_empty());
 
     let ended = finish(&mut join(&site, "through", &format!("http://user:p%40ss@{address}")));
     assert_eq!(ended.code, Some(0), "{ended}");

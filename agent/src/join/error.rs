@@ -1,12 +1,10 @@
 //! What can go wrong on the way to a desk, each as one sentence that says what happened and what to do.
 
-use std::io::ErrorKind;
-
 use belay_protocol::Language;
 use belay_protocol::invite::{InviteError, NotACode};
 use belay_protocol::lang::Phrase;
 use belay_protocol::message::{EndReason, RelayRefusal};
-use belay_relay::client::{DialError, NotAProxy, RelayError};
+use belay_relay::client::{DialError, NotAProxy, ProxyError, RelayError};
 use belay_relay::logging::told;
 use belay_relay::stream::StreamError;
 
@@ -108,6 +106,7 @@ impl JoinError {
                 RelayError::WrongKey
                     | RelayError::Refused(_)
                     | RelayError::Resolve(_)
+                    | RelayError::Proxy(_)
                     | RelayError::Protocol(StreamError::Version(_))
             ),
             Self::Ended(reason) => matches!(reason, EndReason::DeskStops),
@@ -125,6 +124,7 @@ impl JoinError {
             Self::NoInvite => fill(&NO_INVITE, &[]),
             Self::Proxy(NotAProxy) => fill(&NOT_A_PROXY, &[]),
             Self::HelpHost { source: WellKnownError::ProxyPassword, .. } => fill(&PROXY_PASSWORD, &[]),
+            Self::HelpHost { source: WellKnownError::WrongProxyPassword, .. } => fill(&PROXY_WRONG_PASSWORD, &[]),
             Self::HelpHost { host, source: WellKnownError::Certificate(why) } => {
                 fill(&CERTIFICATE, &[("host", host), ("why", &why.to_string())])
             }
@@ -137,9 +137,13 @@ impl JoinError {
             Self::Relay { relay, source: RelayError::Protocol(StreamError::Version(_)) } => {
                 fill(&VERSION, &[("who", relay)])
             }
-            Self::Relay { source: RelayError::Tunnel(why), .. } if why.kind() == ErrorKind::PermissionDenied => {
-                fill(&PROXY_PASSWORD, &[])
-            }
+            Self::Relay { relay, source: RelayError::Proxy(error) } => match error {
+                ProxyError::Unreachable { proxy, .. } => fill(&PROXY_SILENT, &[("proxy", proxy)]),
+                ProxyError::NotHttp(proxy) => fill(&PROXY_NOT_HTTP, &[("proxy", proxy)]),
+                ProxyError::NoCredentials => fill(&PROXY_PASSWORD, &[]),
+                ProxyError::WrongCredentials => fill(&PROXY_WRONG_PASSWORD, &[]),
+                ProxyError::Refused(code) => fill(&PROXY_REFUSED, &[("relay", relay), ("code", &code.to_string())]),
+            },
             Self::Relay { relay, .. } => fill(&RELAY_SILENT, &[("relay", relay)]),
             Self::NotConnected(RelayRefusal::UnknownOrganization) => fill(&UNKNOWN_DESK, &[]),
             Self::NotConnected(RelayRefusal::Full { .. }) => fill(&RELAY_FULL, &[]),
@@ -186,6 +190,26 @@ const PROXY_PASSWORD: Phrase = Phrase {
     en: "The proxy of your network asks for a name and a password. Please set HTTPS_PROXY to \
          http://USER:PASSWORD@HOST:PORT, or ask whoever runs your network.",
     zh: "您的网络代理需要用户名和密码。请将 HTTPS_PROXY 设置为 http://用户名:密码@主机:端口，或咨询网络管理员。",
+};
+const PROXY_WRONG_PASSWORD: Phrase = Phrase {
+    en: "The proxy of your network does not accept the name and the password in HTTPS_PROXY. Please check them, or ask \
+         whoever runs your network.",
+    zh: "您的网络代理不接受 HTTPS_PROXY 中的用户名和密码。请检查，或咨询网络管理员。",
+};
+const PROXY_SILENT: Phrase = Phrase {
+    en: "The proxy {proxy}, which HTTPS_PROXY names, does not answer. Please check that address, or ask whoever runs your \
+         network.",
+    zh: "HTTPS_PROXY 指定的代理 {proxy} 没有响应。请检查该地址，或咨询网络管理员。",
+};
+const PROXY_NOT_HTTP: Phrase = Phrase {
+    en: "{proxy}, which HTTPS_PROXY names, is not an HTTP proxy. Please correct HTTPS_PROXY, or ask whoever runs your \
+         network.",
+    zh: "HTTPS_PROXY 指定的 {proxy} 不是 HTTP 代理。请更正 HTTPS_PROXY，或咨询网络管理员。",
+};
+const PROXY_REFUSED: Phrase = Phrase {
+    en: "The proxy of your network lets nothing through to {relay} (it answered {code}). Please ask whoever runs your \
+         network to allow it.",
+    zh: "您的网络代理不允许连接 {relay}（返回 {code}）。请联系网络管理员放行。",
 };
 const HELP_HOST: Phrase = Phrase {
     en: "The support desk at {host} cannot be asked ({why}). Please check the address and your network.",

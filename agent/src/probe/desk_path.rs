@@ -124,7 +124,7 @@ fn classify(error: &WellKnownError) -> Https {
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Https::WrongName,
             _ => Https::Untrusted,
         },
-        WellKnownError::ProxyPassword => Https::ProxyPassword,
+        WellKnownError::ProxyPassword | WellKnownError::WrongProxyPassword => Https::ProxyPassword,
         WellKnownError::NotADesk => Https::WrongAnswer,
         WellKnownError::Request(request) => match request.as_ref() {
             ureq::Error::HostNotFound => Https::NoName,

@@ -9,7 +9,7 @@ use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::{FromRelay, ToRelay};
 use quinn::{ClientConfig, Connection};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::registration::RelayError;
 use super::socket::Way;
@@ -60,23 +60,23 @@ impl Client {
                 });
             }
         }
-        let mut told: Option<RelayError> = None;
-        let racing = async {
-            while let Some(tried) = tries.join_next().await {
-                match tried {
-                    Ok(Ok(greeted)) => return Some(greeted),
-                    Ok(Err(error)) if told.as_ref().is_none_or(|told| told.weight() < error.weight()) => {
-                        told = Some(error);
+        let mut told = RelayError::NoAnswer;
+        let mut until = Instant::now() + plan.deadline;
+        while let Ok(Some(tried)) = timeout_at(until, tries.join_next()).await {
+            match tried {
+                Ok(Ok(greeted)) => return Ok(greeted),
+                Ok(Err(error)) => {
+                    if matches!(error, RelayError::Proxy(_)) {
+                        until = until.min(Instant::now() + AFTER_PROXY);
                     }
-                    _ => {}
+                    if told.weight() < error.weight() {
+                        told = error;
+                    }
                 }
+                Err(_) => {}
             }
-            None
-        };
-        match timeout(plan.deadline, racing).await {
-            Ok(Some(greeted)) => Ok(greeted),
-            _ => Err(told.filter(|told| told.weight() > RelayError::NoAnswer.weight()).unwrap_or(RelayError::NoAnswer)),
         }
+        Err(told)
     }
 
     async fn greet_over_udp(&self, relay: RelayAddress) -> Result<Greeted, RelayError> {
@@ -103,9 +103,8 @@ impl Client {
 
     async fn greet_through_tunnel(&self, relay: RelayAddress) -> Result<Greeted, RelayError> {
         let options = &self.ends.options;
-        let opened =
-            tunnel::open(&options.net, options.proxy.as_ref(), &self.ends.socket, &relay.host, relay.port).await;
-        let tunnel = opened.map_err(RelayError::Tunnel)?;
+        let tunnel =
+            tunnel::open(&options.net, options.proxy.as_ref(), &self.ends.socket, &relay.host, relay.port).await?;
         let address = tunnel.address;
         self.greet(relay, address, Some(tunnel)).await
     }
@@ -144,6 +143,9 @@ async fn greet_on(connection: &Connection) -> Result<(Sender<ToRelay>, Receiver<
     stream::greet::<ToRelay, FromRelay>(send, recv).await
 }
 
+/// Time that UDP is given once the proxy has said no: it was ahead, and the customer waits.
+const AFTER_PROXY: Duration = Duration::from_secs(3);
+
 impl RelayError {
     /// How much an error tells; the heaviest of several is the one that people are shown.
     fn weight(&self) -> u8 {
@@ -151,8 +153,7 @@ impl RelayError {
             Self::WrongKey => 6,
             Self::Refused(_) => 5,
             Self::Protocol(_) => 4,
-            Self::Closed(_) => 3,
-            Self::Tunnel(error) if error.kind() == io::ErrorKind::PermissionDenied => 3,
+            Self::Closed(_) | Self::Proxy(_) => 3,
             Self::Resolve(_) | Self::Lost(_) => 2,
             Self::NoAnswer => 1,
             Self::Tunnel(_) | Self::Start(_) => 0,

@@ -34,6 +34,31 @@ impl std::fmt::Debug for Authorization {
 #[error("HTTPS_PROXY is not an address of an HTTP proxy: expected http://HOST:PORT or http://USER:PASSWORD@HOST:PORT")]
 pub struct NotAProxy;
 
+/// Why there is no connection through a proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// It cannot be reached, or breaks off.
+    #[error("the proxy {proxy} does not answer: {source}")]
+    Unreachable {
+        /// `HOST:PORT`.
+        proxy: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is there does not speak HTTP.
+    #[error("{0} is not an HTTP proxy")]
+    NotHttp(String),
+    /// It wants to know who asks.
+    #[error("the proxy asks for a name and a password: set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT")]
+    NoCredentials,
+    /// It was told, and does not agree.
+    #[error("the proxy does not accept the name and the password of HTTPS_PROXY")]
+    WrongCredentials,
+    /// It does not let anybody through, with this status.
+    #[error("the proxy refuses the connection with {0}")]
+    Refused(u16),
+}
+
 impl Proxy {
     /// The proxy that `HTTPS_PROXY` names, but for the hosts in `NO_PROXY`; lower-case names count as well. `variable`
     /// looks a variable up.
@@ -96,8 +121,36 @@ impl Proxy {
         !self.exempt.iter().any(is_exempt)
     }
 
+    /// Its `HOST:PORT`.
+    pub fn host_port(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    pub(super) fn unreachable(&self, source: io::Error) -> ProxyError {
+        ProxyError::Unreachable { proxy: self.host_port(), source }
+    }
+
     /// Asks for a connection to `target` (`HOST:PORT`) on a stream to the proxy.
-    pub(super) async fn connect(&self, stream: &mut dyn ByteStream, target: &str) -> io::Result<()> {
+    pub(super) async fn connect(&self, stream: &mut dyn ByteStream, target: &str) -> Result<(), ProxyError> {
+        let answer = self.ask(stream, target).await.map_err(|source| self.unreachable(source))?;
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = response.parse(&answer);
+        match response.code.filter(|_| matches!(parsed, Ok(httparse::Status::Complete(_)))) {
+            Some(200..300) => Ok(()),
+            Some(407) if self.authorization.is_none() => Err(ProxyError::NoCredentials),
+            Some(407) => Err(ProxyError::WrongCredentials),
+            Some(code) => Err(ProxyError::Refused(code)),
+            None => Err(ProxyError::NotHttp(self.host_port())),
+        }
+    }
+
+    /// Sends the request; the head of the answer, or as much as fits of what has no end.
+    async fn ask(&self, stream: &mut dyn ByteStream, target: &str) -> io::Result<Vec<u8>> {
         let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
         if let Some(Authorization(value)) = &self.authorization {
             request.push_str("Proxy-Authorization: ");
@@ -109,25 +162,10 @@ impl Proxy {
         stream.flush().await?;
         let mut answer = Vec::new();
         // Byte by byte: what follows the answer is the tunnel's.
-        while !answer.ends_with(b"\r\n\r\n") {
-            if answer.len() >= ANSWER_MAX_BYTES {
-                return Err(io::Error::other("the proxy's answer has no end"));
-            }
+        while !answer.ends_with(b"\r\n\r\n") && answer.len() < ANSWER_MAX_BYTES {
             answer.push(stream.read_u8().await?);
         }
-        let mut headers = [httparse::EMPTY_HEADER; 64];
-        let mut response = httparse::Response::new(&mut headers);
-        response.parse(&answer).map_err(|_| io::Error::other("the proxy does not answer in HTTP"))?;
-        match response.code {
-            Some(200..300) => Ok(()),
-            Some(407) => Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "the proxy asks for a name and a password: set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT",
-            )),
-            code => {
-                Err(io::Error::other(format!("the proxy refuses the connection with {}", code.unwrap_or_default())))
-            }
-        }
+        Ok(answer)
     }
 }
 
@@ -208,7 +246,7 @@ mod tests {
         assert!(read(&[("HTTPS_PROXY", "ftp://p")]).is_err());
     }
 
-    async fn ask(answer: &'static str) -> (io::Result<()>, String) {
+    async fn ask(answer: &'static str) -> (Result<(), ProxyError>, String) {
         let (mut near, mut far) = tokio::io::duplex(4096);
         let proxy = Proxy::parse("http://me:secret@proxy:1").unwrap();
         let asking = async {
@@ -240,11 +278,12 @@ mod tests {
              Proxy-Authorization: Basic bWU6c2VjcmV0\r\n\r\n"
         );
         let (asked, _) = ask("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
-        assert_eq!(asked.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(matches!(asked, Err(ProxyError::WrongCredentials)));
         let (asked, _) = ask("HTTP/1.1 403 Forbidden\r\n\r\n").await;
-        assert!(asked.unwrap_err().to_string().contains("403"));
-        for wrong in ["SSH-2.0\r\n\r\n", "HTTP/1.1 200 cut off"] {
-            assert!(ask(wrong).await.0.is_err());
-        }
+        assert!(matches!(asked, Err(ProxyError::Refused(403))));
+        let (asked, _) = ask("SSH-2.0\r\n\r\n").await;
+        assert!(matches!(asked, Err(ProxyError::NotHttp(_))));
+        let (asked, _) = ask("HTTP/1.1 200 cut off").await;
+        assert!(matches!(asked, Err(ProxyError::Unreachable { .. })));
     }
 }

@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::dial::{Greeted, Plan};
 use super::link::is_access_denied;
+use super::proxy::ProxyError;
 use super::watch::{LOOK_EVERY, Look, Watch};
 use super::{Client, jitter};
 use crate::close::Close;
@@ -68,6 +69,9 @@ pub enum RelayError {
     /// Nothing answers there over UDP, and no tunnel could be opened.
     #[error("the relay cannot be reached over UDP, nor over TCP: {0}")]
     Tunnel(io::Error),
+    /// Nothing answers there over UDP, and the proxy does not help.
+    #[error("the relay cannot be reached over UDP, and {0}")]
+    Proxy(ProxyError),
     /// Somebody else answers.
     #[error("the relay has another key than expected")]
     WrongKey,

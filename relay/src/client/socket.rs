@@ -86,7 +86,6 @@ pub(crate) struct PathSocket {
     tunnels: RwLock<HashMap<TunnelNumber, Arc<FrameQueue>>>,
     next_tunnel: AtomicU64,
     inboxes: [Inbox; 2],
-    dropped: AtomicU64,
     started: Instant,
 }
 
@@ -142,7 +141,6 @@ impl PathSocket {
             tunnels: RwLock::default(),
             next_tunnel: AtomicU64::new(1),
             inboxes: [Inbox::new(WAITING_MAX), Inbox::new(WAITING_MAX)],
-            dropped: AtomicU64::new(0),
             started: Instant::now(),
         })
     }
@@ -309,11 +307,6 @@ impl PathSocket {
         SocketAddr::new(ip, 1)
     }
 
-    /// Packets that had no path or could not be sent.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
     fn in_our_family(&self, address: SocketAddr) -> SocketAddr {
         match (self.inner.local_addr(), address) {
             (Ok(SocketAddr::V6(_)), SocketAddr::V4(v4)) => {
@@ -343,7 +336,7 @@ impl PathSocket {
 
     fn hand_over(&self, plane: Plane, meta: RecvMeta, bytes: &[u8]) {
         if !self.inboxes[plane as usize].push(self.seen_by_quinn(plane, meta), bytes) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            tracing::trace!("a packet was dropped: its reader is behind");
         }
     }
 
@@ -366,7 +359,7 @@ impl PathSocket {
         let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
         let path = packet::destination(transmit.contents).and_then(|destination| paths.get(&destination.route));
         let Some(path) = path else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            tracing::trace!("a packet was dropped: its peer has no path");
             return Ok(());
         };
         let sent = self.send(&Transmit { destination: path.way.address, src_ip: None, ..*transmit });
@@ -400,16 +393,15 @@ impl PathSocket {
         if let Some(number) = TunnelNumber::of(transmit.destination) {
             let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
             let tunnels = self.tunnels.read().unwrap_or_else(PoisonError::into_inner);
-            let taken = tunnels.get(&number).map_or(0, |frames| frames.push(stride, transmit.contents));
-            let dropped = transmit.contents.len().div_ceil(stride) - taken;
-            self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+            if let Some(frames) = tunnels.get(&number) {
+                frames.push(stride, transmit.contents);
+            }
             // A full tunnel is a full link: to answer that it would block would make quinn wait for the wrong socket.
             return Ok(());
         }
         match self.inner.try_send(transmit) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             Err(error) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
                 tracing::trace!(%error, "a packet could not be sent");
                 Ok(())
             }

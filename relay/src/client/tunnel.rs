@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use belay_protocol::limits::{HANDSHAKE_DEADLINE, IDLE_TIMEOUT};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,7 +14,8 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::proxy::Proxy;
+use super::proxy::{Proxy, ProxyError};
+use super::registration::RelayError;
 use super::socket::PathSocket;
 use crate::net::{ByteStream, Net};
 use crate::tls;
@@ -46,22 +48,35 @@ pub(super) async fn open(
     socket: &Arc<PathSocket>,
     host: &str,
     port: u16,
-) -> io::Result<Tunnel> {
-    let opening = async {
-        let stream = match proxy.filter(|proxy| proxy.is_for(host)) {
-            Some(proxy) => {
-                let mut stream = connect(net, &proxy.host, proxy.port).await?;
-                let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-                proxy.connect(&mut *stream, &target).await?;
-                stream
-            }
-            None => connect(net, host, port).await?,
-        };
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        TlsConnector::from(config()?).connect(name, stream).await
+) -> Result<Tunnel, RelayError> {
+    let stream = match proxy.filter(|proxy| proxy.is_for(host)) {
+        Some(proxy) => through(net, proxy, host, port).await.map_err(RelayError::Proxy)?,
+        None => within(HANDSHAKE_DEADLINE, connect(net, host, port)).await.map_err(RelayError::Tunnel)?,
     };
-    let stream =
-        timeout(HANDSHAKE_DEADLINE, opening).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))?;
+    carry(socket, stream, host).await.map_err(RelayError::Tunnel)
+}
+
+/// A connection through the proxy.
+async fn through(net: &Arc<dyn Net>, proxy: &Proxy, host: &str, port: u16) -> Result<Box<dyn ByteStream>, ProxyError> {
+    let connecting = within(PROXY_DEADLINE, connect(net, &proxy.host, proxy.port));
+    let mut stream = connecting.await.map_err(|source| proxy.unreachable(source))?;
+    let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let slow = || Err(proxy.unreachable(io::ErrorKind::TimedOut.into()));
+    timeout(PROXY_DEADLINE, proxy.connect(&mut *stream, &target)).await.unwrap_or_else(|_| slow())?;
+    Ok(stream)
+}
+
+async fn within<T>(deadline: Duration, doing: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(deadline, doing).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Each half of asking a proxy. Shorter than the time for a relay, so that the customer hears of the proxy instead.
+const PROXY_DEADLINE: Duration = Duration::from_secs(4);
+
+/// Begins TLS on a connection, and carries frames over it.
+async fn carry(socket: &Arc<PathSocket>, stream: Box<dyn ByteStream>, host: &str) -> io::Result<Tunnel> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let stream = within(HANDSHAKE_DEADLINE, TlsConnector::from(config()?).connect(name, stream)).await?;
     let frames = Arc::new(FrameQueue::new(QUEUE_BYTES));
     let address = socket.add_tunnel(Arc::clone(&frames))?;
     let broken = CancellationToken::new();
