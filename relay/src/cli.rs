@@ -9,12 +9,12 @@ mod supervisor;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::logging::{LogOptions, told};
+use crate::server::{RelayKeys, StartError};
 use crate::settings::{self, SettingsError};
-use options::{Data, RelayOptions};
+use options::Data;
 
 /// Forwards end-to-end encrypted support sessions between agents and consoles, without being able to read them.
 #[derive(Debug, Parser)]
@@ -34,13 +34,13 @@ const AFTER_HELP: &str = "Example:\n  belay-relay serve --listen 127.0.0.1:4433\
 enum Command {
     /// Run the relay until it is told to stop
     #[command(after_help = SERVE_HELP)]
-    Serve(RelayOptions),
+    Serve(serve::Serve),
     /// Say what is good and what is not about configuration, files, ports and the system; takes the options of `serve`
     #[command(after_help = CHECK_HELP)]
     Check(check::Check),
     /// Print the relay's key, and make it if there is none yet
     #[command(after_help = "Example:\n  belay-relay key --data /var/lib/belay-relay")]
-    Key(Data),
+    Key(Key),
 }
 
 const SERVE_HELP: &str = "Example:\n  belay-relay serve --listen '[::]:443' --data /var/lib/belay-relay \\\n      \
@@ -57,21 +57,54 @@ const CHECK_HELP: &str = "Example:\n  belay-relay check --listen '[::]:443' --da
 impl Cli {
     /// Runs the command and says with which code to end the process.
     pub fn run(self) -> ExitCode {
-        let started = self.log.init_changeable(LOG_DEFAULT).map_err(anyhow::Error::msg);
-        let done = started.and_then(|filter| match self.command {
-            Command::Serve(options) => serve::serve(options, self.log, &filter),
+        let filter = match self.log.init_changeable(LOG_DEFAULT) {
+            Ok(filter) => filter,
+            Err(error) => return refuse(&error),
+        };
+        let done = match self.command {
+            Command::Serve(serve) => serve.run(self.log, &filter),
             Command::Check(check) => check.run(),
-            Command::Key(data) => data.print_key(),
-        });
+            Command::Key(key) => key.run(),
+        };
         match done {
             Ok(code) => code,
             Err(error) => {
-                let _ = writeln!(std::io::stderr(), "belay-relay: {}", told(error.as_ref()));
-                ExitCode::FAILURE
+                let code =
+                    if is_configuration(&error) { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::FAILURE };
+                let hint = match error.downcast_ref() {
+                    Some(StartError::Listen { .. }) => "; `belay-relay check` with the same options says what to do",
+                    _ => "",
+                };
+                let _ = writeln!(std::io::stderr(), "belay-relay: {}{hint}", told(error.as_ref()));
+                code
             }
         }
     }
 }
+
+/// Says what is wrong with the usage or the configuration.
+fn refuse(error: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "belay-relay: {error}");
+    ExitCode::from(WRONG_CONFIGURATION)
+}
+
+/// Whether the relay did not start for a reason that stays until somebody changes its configuration or its files, so
+/// that a service manager has no reason to try again.
+fn is_configuration(error: &anyhow::Error) -> bool {
+    let is_lasting = |start: &StartError| match start {
+        StartError::Data { .. }
+        | StartError::Identity(_)
+        | StartError::Deny(_)
+        | StartError::Certificate(_)
+        | StartError::Tls(_) => true,
+        // A port or a directory may be left by whoever holds it.
+        StartError::InUse(_) | StartError::Listen { .. } => false,
+    };
+    error.downcast_ref().is_some_and(is_lasting)
+}
+
+/// The code of wrong usage or configuration, with which systemd does not start the relay again.
+const WRONG_CONFIGURATION: u8 = 2;
 
 /// What is logged when nothing else was asked for.
 const LOG_DEFAULT: &str = "info";
@@ -95,11 +128,25 @@ fn asked() -> Option<clap::ArgMatches> {
     command.try_get_matches_from(std::env::args_os()).ok()
 }
 
-impl Data {
-    fn print_key(&self) -> anyhow::Result<ExitCode> {
-        std::fs::create_dir_all(&self.data).with_context(|| format!("{} cannot be made", self.data.display()))?;
-        let keys = crate::server::RelayKeys::load_or_create(&self.data)?;
-        writeln!(std::io::stdout(), "{}", keys.identity.relay_key())?;
+#[derive(Debug, Args)]
+struct Key {
+    #[command(flatten)]
+    data: Data,
+    /// Print it as a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Key {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let data = self.data.data;
+        std::fs::create_dir_all(&data).map_err(|source| StartError::Data { path: data.clone(), source })?;
+        let key = RelayKeys::load_or_create(&data).map_err(StartError::from)?.identity.relay_key();
+        if self.json {
+            writeln!(std::io::stdout(), "{}", serde_json::json!({ "key": key.to_string() }))?;
+        } else {
+            writeln!(std::io::stdout(), "{key}")?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -29,7 +29,7 @@ use crate::transport::Congestion;
 use crate::{tls, transport};
 
 pub use link::{DialError, Link};
-pub use proxy::{NotAProxy, Proxy};
+pub use proxy::{NotAProxy, Proxy, ProxyError};
 pub use quinn::{RecvStream, SendStream};
 pub use registration::{FurtherRelays, InUse, Notice, Registration, RelayError, Role};
 pub use session::{
@@ -170,11 +170,6 @@ impl Client {
     /// This end's public key with the salt of its route id.
     pub fn route(&self) -> PeerRoute {
         PeerRoute { key: *self.ends.identity.public_key(), salt: self.ends.salt }
-    }
-
-    /// Packets that had no path or could not be sent since the start.
-    pub fn dropped_packets(&self) -> u64 {
-        self.ends.socket.dropped()
     }
 }
 

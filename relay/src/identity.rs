@@ -12,6 +12,8 @@ use belay_protocol::delegation::{Delegation, Signature};
 use belay_protocol::signed_pack::{PackProof, RulesDelegation};
 use belay_protocol::{ConsoleKey, DeviceKey, OrganizationKey, RelayKey, RulesKey};
 
+use crate::private_file;
+
 /// A private key with its public half. The private half never leaves this type except into its file and into TLS.
 pub struct Identity {
     pair: Ed25519KeyPair,
@@ -85,11 +87,8 @@ impl Identity {
     fn create(&self, path: &Path) -> io::Result<()> {
         let draft = path.with_extension(format!("new-{}", std::process::id()));
         let body = data_encoding::BASE64.encode(self.pkcs8.secret_pkcs8_der());
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(&draft).and_then(|mut file| {
+        let draft_file = private_file::options().write(true).create_new(true).open(&draft);
+        let written = draft_file.and_then(|mut file| {
             file.write_all(format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n").as_bytes())?;
             file.sync_all()
         });

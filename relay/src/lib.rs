@@ -13,6 +13,7 @@ mod inbox;
 pub mod logging;
 pub mod net;
 pub mod packet;
+mod private_file;
 pub mod settings;
 pub mod shutdown;
 pub mod stream;

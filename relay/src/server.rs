@@ -16,9 +16,10 @@ mod table;
 mod tunnels;
 
 use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::identity::IdentityError;
 use crate::net::{Net, RelaySocket, StreamListener, SystemNet};
-use crate::{tls, transport};
+use crate::{private_file, tls, transport};
 
 use certificate::TunnelTls;
 pub use certificate::{CertificateError, CertificateFiles, Validity};
@@ -39,12 +40,13 @@ use control::ControlPlane;
 pub use control::Handshakes;
 pub use dataplane::{Counters, DataPlane, Forwarding, LocalDatagram};
 use deny::DenyFile;
-pub use deny::{DenyError, denied_devices};
+pub use deny::{DeniedDevices, DenyError, denied_devices};
 pub use keys::RelayKeys;
 pub use metrics::Metrics;
 pub use probe::answers_with;
 pub use routes::{Decision, DropReason, Lane, Place, Routes};
 pub use table::{Caps, ConnectionNumber, Newcomer, OpenedPair, Registered, Table, TableError, Told};
+use tunnels::TunnelFates;
 pub use tunnels::{TunnelCaps, Tunnels};
 
 /// Whom a relay serves.
@@ -110,6 +112,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another relay uses the data directory.
+    #[error("another relay uses the data directory {path}: stop that one, or give this one another --data", path = .0.display())]
+    InUse(PathBuf),
     /// The key cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -146,6 +151,8 @@ pub struct Relay {
     counters: Arc<Counters>,
     table: Arc<Mutex<Table>>,
     key: RelayKey,
+    /// The data directory is this relay's as long as this is open.
+    lock: File,
     departure: Arc<Departure>,
 }
 
@@ -178,8 +185,7 @@ impl Departure {
 impl Relay {
     /// Opens the sockets; from here on packets wait for [`Relay::run`]. Needs a tokio runtime.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        std::fs::create_dir_all(&config.data)
-            .map_err(|source| StartError::Data { path: config.data.clone(), source })?;
+        let lock = lock(&config.data)?;
         let keys = RelayKeys::load_or_create(&config.data)?;
         let (deny_file, denied) = DenyFile::load(&config.data)?;
         let tunnel_tls = Arc::new(TunnelTls::new(config.certificate.as_ref())?);
@@ -212,6 +218,7 @@ impl Relay {
             counters,
             table,
             key,
+            lock,
             departure: Arc::new(Departure {
                 plan: Mutex::new(DeparturePlan::of(config)),
                 at_once: CancellationToken::new(),
@@ -241,14 +248,12 @@ impl Relay {
         }
     }
 
-    /// Serves until `stop` is cancelled; then sends every end elsewhere, closes what is left, and returns.
-    pub async fn run(self, stop: CancellationToken) {
-        let forwarders: io::Result<Vec<Forwarding>> =
-            (0..self.plane.socket_count()).map(|index| self.plane.forward(index)).collect();
-        if let Err(error) = &forwarders {
-            tracing::error!(%error, "the system starts no thread to forward with");
-            return;
-        }
+    /// Serves until `stop` is cancelled; then sends every end elsewhere, closes what is left, and returns. The error is
+    /// that of a system that starts no thread to forward with.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let forwarders = (0..self.plane.socket_count())
+            .map(|index| self.plane.forward(index))
+            .collect::<io::Result<Vec<Forwarding>>>()?;
         let closing = CancellationToken::new();
         let tunnels = TaskTracker::new();
         if let Some(listener) = self.listener {
@@ -271,6 +276,8 @@ impl Relay {
         tunnels.close();
         tunnels.wait().await;
         drop(forwarders);
+        drop(self.lock);
+        Ok(())
     }
 }
 
@@ -306,9 +313,18 @@ impl RelayHandle {
         self.tunnels.count()
     }
 
+    fn tunnel_fates(&self) -> &TunnelFates {
+        &self.tunnels.fates
+    }
+
     /// Registered consoles.
     pub fn desks(&self) -> usize {
         self.table().desks().count()
+    }
+
+    /// Whether denials hold that could not be written yet, so that a restart would forget them.
+    pub fn is_deny_list_behind(&self) -> bool {
+        self.control.is_deny_list_behind()
     }
 
     /// The bounds that hold now.
@@ -339,6 +355,30 @@ impl RelayHandle {
     /// Ends a drain that is under way, or makes the next stop one without a drain.
     pub fn stop_at_once(&self) {
         self.departure.at_once.cancel();
+    }
+}
+
+/// The file whose lock says that a relay uses its directory.
+const LOCK: &str = "lock";
+
+/// Whether a relay uses the data directory.
+pub fn is_in_use(data: &Path) -> bool {
+    let lock = File::open(data.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Makes the data directory, and makes sure that no other relay uses it: two would undo each other's deny list.
+fn lock(data: &Path) -> Result<File, StartError> {
+    let failed = |source| StartError::Data { path: data.to_owned(), source };
+    fs::create_dir_all(data).map_err(failed)?;
+    let path = data.join(LOCK);
+    let file = private_file::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse(data.to_owned())),
+        // Some network file systems have no locks, and a relay alone there does no harm.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

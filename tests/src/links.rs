@@ -34,7 +34,12 @@ impl RunningRelay {
         let socket = relay.local_addr();
         let address = RelayAddress { host: socket.ip().to_string(), port: socket.port(), key: relay.key() };
         let (stop, handle) = (CancellationToken::new(), relay.handle());
-        let task = AbortOnDropHandle::new(tokio::spawn(relay.run(stop.clone())));
+        let running = stop.clone();
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = relay.run(running).await {
+                tracing::error!(%error, "the relay ended");
+            }
+        }));
         Ok(Self { address, handle, stop, task })
     }
 

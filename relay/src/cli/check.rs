@@ -3,10 +3,12 @@
 //! A finding is *bad* when the relay would not start with it, or would fail those who need it; a *warning* is about what
 //! works and will not for long, or less well than it could.
 
+mod elsewhere;
 mod files;
 mod ports;
 mod system;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -75,6 +77,7 @@ async fn look(options: &RelayOptions) -> Vec<Finding> {
     let mut findings = configuration(options);
     findings.extend(files::look(options));
     findings.extend(ports::look(options).await);
+    findings.extend(elsewhere::look(options).await);
     findings.extend(system::look(options));
     findings
 }
@@ -87,6 +90,7 @@ fn configuration(options: &RelayOptions) -> Vec<Finding> {
         }
     }];
     let listen = options.listen;
+    let organizations: BTreeSet<_> = options.organization.iter().collect();
     findings.push(match options.organization.len() {
         0 if options.any_organization && !listen.ip().is_loopback() => Finding::warning(
             "organizations",
@@ -99,8 +103,8 @@ fn configuration(options: &RelayOptions) -> Vec<Finding> {
             "Add --organization KEY, printed by `belay-console init`, or --any-organization.",
         ),
         0 => Finding::good("organizations", format!("{listen} is for this machine alone; everybody there is served.")),
-        1 => Finding::good("organizations", "One organization is served."),
-        count => Finding::good("organizations", format!("{count} organizations are served.")),
+        _ if organizations.len() == 1 => Finding::good("organizations", "One organization is served."),
+        _ => Finding::good("organizations", format!("{} organizations are served.", organizations.len())),
     });
     if options.check_metrics().is_err() {
         findings.push(Finding::bad(
@@ -139,10 +143,13 @@ pub(super) fn report_settings(error: &SettingsError) -> Option<ExitCode> {
     Some(print(&[finding], json).unwrap_or(ExitCode::FAILURE))
 }
 
-/// An error's words as a sentence.
+/// An error's words as a sentence. A path or an option that they begin with stays as it is.
 fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    let mut said: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    let first_word = words.split(' ').next().unwrap_or_default();
+    let mut said = words.to_owned();
+    if let Some(first) = said.get_mut(..1).filter(|_| first_word.chars().all(char::is_alphabetic)) {
+        first.make_ascii_uppercase();
+    }
     if !said.ends_with(['.', '?']) {
         said.push('.');
     }
@@ -173,4 +180,20 @@ fn print(findings: &[Finding], json: bool) -> std::io::Result<ExitCode> {
         }
     }
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_become_sentences_and_paths_stay_paths() {
+        let check = |words, expected| assert_eq!(sentence(words), expected);
+        check("the key cannot be used", "The key cannot be used.");
+        check("data/relay.key holds no key", "data/relay.key holds no key.");
+        check("--cert and --key belong together", "--cert and --key belong together.");
+        check("did you mean it?", "Did you mean it?");
+        check("über alles", "über alles.");
+        check("", ".");
+    }
 }

@@ -23,7 +23,7 @@ pub(super) struct Data {
 #[derive(Debug, Args)]
 pub(super) struct RelayOptions {
     /// UDP and TCP address to listen on
-    #[arg(long, default_value = "127.0.0.1:4433", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:4433", value_name = "ADDR", value_parser = address)]
     pub(super) listen: SocketAddr,
     /// UDP sockets among which the system spreads the load [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -41,7 +41,7 @@ pub(super) struct RelayOptions {
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(super) key: Option<PathBuf>,
     /// Seconds that ends have to go elsewhere when the relay is told to stop
-    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=DRAIN_MAX_S))]
     pub(super) drain: u64,
     /// Another relay, as it prints its address, where ends are sent when this one stops; may be given several times
     #[arg(long, value_name = "HOST:PORT#KEY")]
@@ -55,20 +55,43 @@ pub(super) struct RelayOptions {
     #[arg(long, conflicts_with = "organization")]
     pub(super) any_organization: bool,
     /// Ends that may be registered at once
-    #[arg(long, default_value_t = Caps::default().endpoints, value_name = "N")]
+    #[arg(long, default_value_t = Caps::default().endpoints, value_name = "N", value_parser = count)]
     pub(super) max_endpoints: usize,
     /// Sessions that may be open at once
-    #[arg(long, default_value_t = Caps::default().pairs, value_name = "N")]
+    #[arg(long, default_value_t = Caps::default().pairs, value_name = "N", value_parser = count)]
     pub(super) max_pairs: usize,
     /// Bytes a second that each direction of a session may carry
-    #[arg(long, default_value_t = Caps::default().pair_bytes_per_second, value_name = "BYTES")]
+    #[arg(long, default_value_t = Caps::default().pair_bytes_per_second, value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(PAIR_BYTES_PER_SECOND_MIN..))]
     pub(super) pair_bytes_per_second: u64,
     /// TCP address on which figures can be had at /metrics, in Prometheus' text format [default: none]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(super) metrics: Option<SocketAddr>,
     /// Let --metrics be an address that others can reach. Anybody there can read the figures
     #[arg(long)]
     pub(super) metrics_anywhere: bool,
+}
+
+/// An hour: longer than any service manager waits.
+const DRAIN_MAX_S: u64 = 60 * 60;
+
+/// Less than this, and not even a handshake gets through in its time.
+const PAIR_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
+/// Beyond this the relay's memory is the bound, not this number.
+const COUNT_MAX: usize = 10_000_000;
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=COUNT_MAX) => Ok(count),
+        _ => Err(format!("a number from 1 to {COUNT_MAX} is expected")),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an IP address with a port is expected, such as 127.0.0.1:4433, or [::]:443 for every address of this machine".into()
+    })
 }
 
 /// Options that do not go together.
@@ -153,20 +176,31 @@ impl RelayOptions {
         if self.no_offload { Arc::new(PlainNet) } else { Arc::new(SystemNet) }
     }
 
+    /// The options that a reload takes over and that differ from `running`.
+    pub(super) fn changed(&self, running: &Self) -> Vec<&'static str> {
+        named([
+            ("cert", self.cert == running.cert),
+            ("key", self.key == running.key),
+            ("drain", self.drain == running.drain),
+            ("elsewhere", self.elsewhere == running.elsewhere),
+            ("organization", self.organization == running.organization),
+            ("any-organization", self.any_organization == running.any_organization),
+            ("max-endpoints", self.max_endpoints == running.max_endpoints),
+            ("max-pairs", self.max_pairs == running.max_pairs),
+            ("pair-bytes-per-second", self.pair_bytes_per_second == running.pair_bytes_per_second),
+        ])
+    }
+
     /// The options that only a restart changes and that differ from `running`; they take its values.
     pub(super) fn keep_fixed(&mut self, running: &Self) -> Vec<&'static str> {
-        let mut differing = Vec::new();
-        let mut keep = |name, is_same: bool| {
-            if !is_same {
-                differing.push(name);
-            }
-        };
-        keep("listen", self.listen == running.listen);
-        keep("data", self.data.data == running.data.data);
-        keep("sockets", self.sockets == running.sockets);
-        keep("no-offload", self.no_offload == running.no_offload);
-        keep("no-tunnels", self.no_tunnels == running.no_tunnels);
-        keep("metrics", self.metrics == running.metrics);
+        let differing = named([
+            ("listen", self.listen == running.listen),
+            ("data", self.data.data == running.data.data),
+            ("sockets", self.sockets == running.sockets),
+            ("no-offload", self.no_offload == running.no_offload),
+            ("no-tunnels", self.no_tunnels == running.no_tunnels),
+            ("metrics", self.metrics == running.metrics),
+        ]);
         self.listen = running.listen;
         self.data.data.clone_from(&running.data.data);
         self.sockets = running.sockets;
@@ -175,6 +209,11 @@ impl RelayOptions {
         self.metrics = running.metrics;
         differing
     }
+}
+
+/// The names of options that are not the same.
+fn named<const N: usize>(options: [(&'static str, bool); N]) -> Vec<&'static str> {
+    options.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
 }
 
 /// One socket a core keeps every core forwarding.

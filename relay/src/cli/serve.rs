@@ -4,33 +4,57 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
+use clap::Args;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::options::RelayOptions;
 use super::signals::{Asked, Signals};
 use super::supervisor::Supervisor;
-use super::{Cli, Command};
+use super::{Cli, Command, refuse};
 use crate::logging::{LogFilter, LogOptions, told};
 use crate::server::{Config, Metrics, Relay, RelayHandle};
 
-/// Runs a relay until it is told to stop.
-pub(super) fn serve(options: RelayOptions, log: LogOptions, filter: &LogFilter) -> anyhow::Result<ExitCode> {
-    let config = match options.config() {
-        Ok(config) => config,
-        Err(error) => {
-            writeln!(std::io::stderr(), "belay-relay: {error}")?;
-            return Ok(ExitCode::from(2));
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    options: RelayOptions,
+    /// Print the address and the key as a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Serve {
+    /// Runs a relay until it is told to stop.
+    pub(super) fn run(self, log: LogOptions, filter: &LogFilter) -> anyhow::Result<ExitCode> {
+        match self.options.config() {
+            Ok(config) => serve(self.options, &config, self.json, log, filter),
+            Err(error) => Ok(refuse(&error.to_string())),
         }
-    };
+    }
+}
+
+fn serve(
+    options: RelayOptions,
+    config: &Config,
+    json: bool,
+    log: LogOptions,
+    filter: &LogFilter,
+) -> anyhow::Result<ExitCode> {
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let relay = Relay::bind(&config)?;
+        let relay = Relay::bind(config)?;
         let metrics = options.metrics.map(|address| Metrics::bind(config.net.as_ref(), address)).transpose()?;
         let (address, key, handle) = (relay.local_addr(), relay.key(), relay.handle());
         let mut signals = Signals::listen()?;
-        writeln!(std::io::stdout(), "{address}#{key}")?;
+        if json {
+            let said = serde_json::json!({ "address": address.to_string(), "key": key.to_string() });
+            writeln!(std::io::stdout(), "{said}")?;
+        } else {
+            writeln!(std::io::stdout(), "{address}#{key}")?;
+        }
         std::io::stdout().flush()?;
         tracing::info!(%address, %key, "listening");
         let (stop, stop_metrics) = (CancellationToken::new(), CancellationToken::new());
@@ -54,7 +78,7 @@ pub(super) fn serve(options: RelayOptions, log: LogOptions, filter: &LogFilter) 
                     Asked::Stop if stop.is_cancelled() => {
                         tracing::info!("stopping at once");
                         running.handle.stop_at_once();
-                        break timeout(STOP_DEADLINE, &mut served).await.unwrap_or(Ok(()));
+                        break timeout(STOP_DEADLINE, &mut served).await.unwrap_or(Ok(Ok(())));
                     }
                     Asked::Stop => {
                         tracing::info!("stopping");
@@ -69,7 +93,7 @@ pub(super) fn serve(options: RelayOptions, log: LogOptions, filter: &LogFilter) 
                 }
             }
         };
-        ended?;
+        ended?.context("the system starts no thread to forward with")?;
         stop_metrics.cancel();
         if let Some(measured) = measured {
             measured.await?;
@@ -92,21 +116,27 @@ impl Running<'_> {
     fn reload(&mut self) {
         Supervisor.reloading();
         match self.take_over() {
-            Ok(fixed) => {
+            Ok(Taken { changed, fixed }) => {
                 if !fixed.is_empty() {
                     tracing::warn!(options = fixed.join(", "), "these options have changed: that needs a restart");
                 }
-                tracing::info!("the configuration was read again");
+                if changed.is_empty() {
+                    tracing::info!("the configuration was read again; no option has changed");
+                } else {
+                    tracing::info!(changed = changed.join(", "), "the configuration was read again");
+                }
             }
             Err(error) => tracing::error!(error, "the new configuration cannot be used; everything stays as it was"),
         }
         Supervisor.ready();
     }
 
-    /// Takes the new configuration over; the options that have changed and need a restart.
-    fn take_over(&mut self) -> Result<Vec<&'static str>, String> {
+    /// Takes the new configuration over.
+    fn take_over(&mut self) -> Result<Taken, String> {
         let Cli { log, command } = super::read().map_err(|error| one_line(&error.to_string()))?;
-        let Command::Serve(mut options) = command else { return Err("the command line has changed".to_owned()) };
+        let Command::Serve(Serve { mut options, .. }) = command else {
+            return Err("the command line has changed".to_owned());
+        };
         // The new configuration must be right as a whole, and also together with what stays until a restart.
         options.config().map_err(|error| error.to_string())?;
         let mut fixed = options.keep_fixed(&self.options);
@@ -114,13 +144,24 @@ impl Running<'_> {
             fixed.push("log-format");
         }
         let config: Config = options.config().map_err(|error| error.to_string())?;
+        let mut changed = options.changed(&self.options);
+        if log.log != self.log.log {
+            changed.push("log");
+        }
         let filter = log.filter(super::LOG_DEFAULT)?;
         self.handle.reload(&config).map_err(|error| told(&error))?;
         self.filter.change(filter);
         self.drain = config.drain;
-        self.options = options;
-        Ok(fixed)
+        (self.options, self.log) = (options, log);
+        Ok(Taken { changed, fixed })
     }
+}
+
+/// The options that differ from before.
+struct Taken {
+    changed: Vec<&'static str>,
+    /// Those that need a restart.
+    fixed: Vec<&'static str>,
 }
 
 /// clap's errors have a hint at `--help` on further lines.

@@ -1,9 +1,10 @@
 //! The certificate that tunnels present: an ordinary one where networks look at it, else one made at the start.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::version;
 use tokio_rustls::TlsAcceptor;
@@ -23,15 +24,18 @@ pub struct CertificateFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file cannot be read, or is not PEM of this kind.
-    #[error("{path} is not a readable {kind} in PEM: {source}", path = path.display())]
+    #[error("{path} is not a readable {kind} in PEM: {what}", path = path.display(), what = wrong_with(source))]
     File {
         /// The file.
         path: PathBuf,
         /// What was expected in it.
         kind: &'static str,
         /// What is wrong.
-        source: rustls::pki_types::pem::Error,
+        source: pem::Error,
     },
+    /// A file is a directory, a pipe or a device, from which reading might never end.
+    #[error("{path} is not a file", path = .0.display())]
+    NotAFile(PathBuf),
     /// The chain is empty.
     #[error("{path} holds no certificate", path = .0.display())]
     Empty(PathBuf),
@@ -57,7 +61,13 @@ impl TunnelTls {
 
     /// Reads the certificate in `files`, or makes one, without using it yet.
     pub(super) fn prepare(files: Option<&CertificateFiles>) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
-        files.map_or_else(self_signed, CertificateFiles::config)
+        let Some(files) = files else { return self_signed() };
+        let config = files.config()?;
+        if files.is_key_exposed() {
+            let path = files.key.display();
+            tracing::warn!("every account of this machine can read {path}: run `chmod o= {path}`");
+        }
+        Ok(config)
     }
 
     /// Uses a prepared certificate for tunnels that are opened from now on.
@@ -98,7 +108,17 @@ impl CertificateFiles {
         })
     }
 
+    /// Whether every account of this machine can read or change the key.
+    pub fn is_key_exposed(&self) -> bool {
+        std::fs::metadata(&self.key).is_ok_and(|key| mode(&key).is_some_and(|mode| mode & OTHERS != 0))
+    }
+
     fn config(&self) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
+        for path in [&self.key, &self.chain] {
+            if std::fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+                return Err(CertificateError::NotAFile(path.clone()));
+            }
+        }
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(wrong(&self.key, "key"))?;
         config(self.read_chain()?, key)
     }
@@ -112,7 +132,28 @@ impl CertificateFiles {
     }
 }
 
-fn wrong(path: &Path, kind: &'static str) -> impl FnOnce(rustls::pki_types::pem::Error) -> CertificateError {
+/// The reasons people meet, in plain words.
+fn wrong_with(error: &pem::Error) -> String {
+    match error {
+        pem::Error::NoItemsFound => "it holds none".to_owned(),
+        pem::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+const OTHERS: u32 = 0o007;
+
+#[cfg(unix)]
+fn mode(metadata: &Metadata) -> Option<u32> {
+    Some(std::os::unix::fs::MetadataExt::mode(metadata))
+}
+
+#[cfg(not(unix))]
+fn mode(_: &Metadata) -> Option<u32> {
+    None
+}
+
+fn wrong(path: &Path, kind: &'static str) -> impl FnOnce(pem::Error) -> CertificateError {
     let path = path.to_owned();
     move |source| CertificateError::File { path, kind, source }
 }

@@ -26,8 +26,9 @@ use quinn_proto::{ConnectionHandle, Incoming};
 use rand::{Rng, RngExt};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
-use self::end::{Confirmation, End, Member, Phase};
+use self::end::{Confirmation, End, KEY_FIELD, Member, Phase};
 use super::Admission;
 use super::dataplane::{DataPlane, LocalDatagram};
 use super::deny::{DENIED_MAX, DenyFile};
@@ -135,6 +136,9 @@ impl ControlPlane {
                 () = self.wait(&mut arrived) => self.take(&mut arrived),
                 _ = slowed.tick() => {
                     let told = self.table().take_slowed();
+                    if self.deny_file.is_due(now()) {
+                        self.deny_file.keep(self.table().denied(), now());
+                    }
                     let mut ends = self.ends();
                     for Told { connection, about } in told {
                         self.tell(&mut ends, connection, FromRelay::Slowed { peer: about });
@@ -190,7 +194,8 @@ impl ControlPlane {
         self.drive_due(&mut ends, now);
     }
 
-    /// Serves nobody new, tells everybody where else to go, and waits until all have left, for at most `grace`.
+    /// Serves nobody new, tells everybody where else to go, and waits until no session is left, for at most `grace`. Ends
+    /// without a session, as a desk is that serves nobody just now, get a moment to hear it.
     pub(super) async fn drain(&self, elsewhere: &[WellKnownRelay], grace: Duration) {
         self.draining.cancel();
         let (elsewhere, _) = BoundedVec::<_, MAX_ELSEWHERE>::truncating(elsewhere.iter().cloned());
@@ -203,10 +208,19 @@ impl ControlPlane {
             }
         }
         self.said.notify_one();
-        let deadline = tokio::time::Instant::now() + grace;
-        while !self.ends().registered.is_empty() && tokio::time::Instant::now() < deadline {
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < grace {
+            let (_, pairs) = self.table().counts();
+            if self.ends().registered.is_empty() || pairs == 0 && began.elapsed() >= DRAIN_WORD {
+                break;
+            }
             tokio::time::sleep(DRAIN_LOOK).await;
         }
+    }
+
+    /// Whether denials hold that a restart would forget.
+    pub(super) fn is_deny_list_behind(&self) -> bool {
+        self.deny_file.is_behind()
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -298,7 +312,7 @@ impl ControlPlane {
         let Some(line) = ends.lines.get(handle) else { return };
         line.close(now, close);
         let looked = line.closed_by_peer() == Some(Close::Done);
-        let number = line.end.number;
+        let (number, span) = (line.end.number, line.end.span());
         let phase = std::mem::replace(&mut line.end.phase, Phase::Gone);
         ends.lines.mark(handle);
         match phase {
@@ -306,13 +320,13 @@ impl ControlPlane {
                 ends.under_way -= 1;
                 let counter = if looked { &self.handshakes.looked } else { &self.handshakes.failed };
                 counter.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(why, "an end did not register");
+                tracing::debug!(parent: &span, why, "an end did not register");
             }
             Phase::Registered(member) => {
                 ends.registered.remove(&number);
                 let told = self.table().remove(&member.peer.key, number);
                 self.tell_gone(ends, told);
-                tracing::info!(why, "gone");
+                tracing::info!(parent: &span, why, "gone");
             }
             Phase::Gone => {}
         }
@@ -359,7 +373,7 @@ impl ControlPlane {
         match registered {
             Ok((registered, organization)) => {
                 line.end.phase = Phase::Registered(Box::new(Member::new(peer, organization)));
-                let _span = line.end.span().entered();
+                Span::current().record(KEY_FIELD, DeviceKey(key).short());
                 line.say(&FromRelay::Registered);
                 ends.under_way -= 1;
                 ends.registered.insert(number, handle);
@@ -504,13 +518,11 @@ impl ControlPlane {
         if known.is_some_and(|known| known.len() >= DENIED_MAX) {
             return Some(FromRelay::Refused(full()));
         }
-        if !known.is_some_and(|known| known.contains(&device))
-            && let Err(error) = self.deny_file.append(&organization, &device)
-        {
-            // It holds until the next restart; the console's list is sent again then.
-            tracing::error!(error = %crate::logging::told(&error), "a denial could not be kept");
-        }
+        let is_new = !known.is_some_and(|known| known.contains(&device));
         let told = table.deny(organization, device);
+        if is_new {
+            self.deny_file.add(&organization, &device, table.denied(), now());
+        }
         drop(table);
         tracing::info!(device = device.short(), pairs = told.len() / 2, "a device was denied");
         self.tell_gone(ends, told);
@@ -523,9 +535,7 @@ impl ControlPlane {
             return;
         }
         let told = table.set_denied(organization, denied);
-        if let Err(error) = self.deny_file.replace(table.denied()) {
-            tracing::error!(error = %crate::logging::told(&error), "the deny list could not be kept");
-        }
+        self.deny_file.keep(table.denied(), now());
         drop(table);
         self.tell_gone(ends, told);
     }
@@ -576,6 +586,9 @@ const LOST: &str = "lost";
 
 /// What is logged of an end that said goodbye.
 const LEFT: &str = "left";
+
+/// Time in which ends without a session hear where to go.
+const DRAIN_WORD: Duration = Duration::from_secs(1);
 
 /// How often a draining relay looks whether all have left.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);

@@ -2,10 +2,10 @@
 //!
 //! The figures are read when they are asked for. They name no address, no key and no organization.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -18,7 +18,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,29 +44,34 @@ impl Metrics {
         self.listener.local_addr()
     }
 
-    /// Answers until `stop`. A connection is good for one request and for a few seconds; at the limit of connections
-    /// further ones wait in the system's queue, and nothing of the relay waits for any of them.
+    /// Answers until `stop`. A connection is good for one request and for a few seconds; at the limit of connections the
+    /// oldest makes room, so that those who ask for nothing are in nobody's way.
     pub async fn serve(self, relay: RelayHandle, stop: CancellationToken) {
         let connections = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        // Each is cancelled when its connection has ended, or is to end.
+        let mut open = VecDeque::<CancellationToken>::new();
         loop {
-            let place = tokio::select! {
-                () = stop.cancelled() => break,
-                place = Arc::clone(&places).acquire_owned() => place,
-            };
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (relay, stop, started) = (relay.clone(), stop.clone(), self.started_unix_ms);
+                    open.retain(|connection| !connection.is_cancelled());
+                    if open.len() >= CONNECTIONS_MAX
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        oldest.cancel();
+                    }
+                    let over = stop.child_token();
+                    open.push_back(over.clone());
+                    let (relay, started) = (relay.clone(), self.started_unix_ms);
                     connections.spawn(async move {
+                        let _over = over.clone().drop_guard();
                         tokio::select! {
-                            () = stop.cancelled() => {}
+                            () = over.cancelled() => {}
                             () = answer(stream, &relay, started) => {}
                         }
-                        drop(place);
                     });
                 }
                 Err(error) => {
@@ -140,6 +144,9 @@ fn exposition(relay: &RelayHandle, started_unix_ms: i64) -> Result<String, prome
     figures.gauge("belay_relay_tunnels", "Open tunnels over TCP.", relay.tunnels())?;
     figures.gauge("belay_relay_draining", "1 when the relay is about to stop.", usize::from(relay.is_draining()))?;
 
+    let behind = "1 when denials hold that could not be written and that a restart would forget.";
+    figures.gauge("belay_relay_deny_list_behind", behind, usize::from(relay.is_deny_list_behind()))?;
+
     let counters = relay.counters();
     figures.counter("belay_relay_forwarded_bytes_total", "Bytes sent on.", &counters.forwarded_bytes)?;
     figures.counter("belay_relay_forwarded_packets_total", "Packets sent on.", &counters.forwarded_packets)?;
@@ -163,6 +170,20 @@ fn exposition(relay: &RelayHandle, started_unix_ms: i64) -> Result<String, prome
     ];
     let outcomes = outcomes.map(|(name, count)| (name, count.load(Ordering::Relaxed)));
     figures.counters("belay_relay_handshakes_total", "Control handshakes, by outcome.", "outcome", outcomes)?;
+    let fates = relay.tunnel_fates();
+    let fates = [
+        ("registered", &fates.registered),
+        ("failed", &fates.failed),
+        ("expired", &fates.expired),
+        ("displaced", &fates.displaced),
+        ("refused", &fates.refused),
+    ];
+    figures.counters(
+        "belay_relay_tunnels_total",
+        "TCP connections for tunnels, by what became of them.",
+        "fate",
+        fates.map(|(name, count)| (name, count.load(Ordering::Relaxed))),
+    )?;
 
     let start = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970.")?;
     start.set(started_unix_ms as f64 / 1_000.0);
@@ -209,8 +230,8 @@ impl Figures {
     }
 }
 
-/// Connections at once: a scraper or two, and a person with curl.
-const CONNECTIONS_MAX: usize = 16;
+/// Connections at once: a scraper or two, a person with curl, and some that ask for nothing.
+const CONNECTIONS_MAX: usize = 32;
 
 /// Time for a request's head, and for the whole of a connection.
 const HEAD_DEADLINE: Duration = Duration::from_secs(3);

@@ -1,6 +1,6 @@
 //! The relay's ends of tunnels: TLS over TCP on the port of the UDP sockets, for networks that let no UDP through.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,22 +27,45 @@ pub struct Tunnels {
     next: AtomicU64,
     slots: Mutex<Slots>,
     queued: Arc<SharedRoom>,
+    /// What became of them.
+    pub(super) fates: TunnelFates,
 }
 
-/// How many tunnels there are, by source network.
+/// What became of TCP connections since the start.
+#[derive(Debug, Default)]
+pub(super) struct TunnelFates {
+    /// Somebody registered through it.
+    pub(super) registered: AtomicU64,
+    /// Its TLS handshake failed or took too long.
+    pub(super) failed: AtomicU64,
+    /// Nobody registered in time.
+    pub(super) expired: AtomicU64,
+    /// Nobody had registered yet when a later one needed its place.
+    pub(super) displaced: AtomicU64,
+    /// Too many were open.
+    pub(super) refused: AtomicU64,
+}
+
+/// Which tunnels there are.
 #[derive(Debug, Default)]
 struct Slots {
-    all: Count,
-    sources: HashMap<[u8; 8], Count>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Count {
     open: usize,
-    unregistered: usize,
+    open_by_source: HashMap<[u8; 8], usize>,
+    /// Those through which nobody has registered yet, the oldest first.
+    unregistered: BTreeMap<u64, Unregistered>,
+    next: u64,
 }
 
-/// Bounds of tunnels. At each the newcomer is refused.
+#[derive(Debug)]
+struct Unregistered {
+    source: [u8; 8],
+    /// Cancelled when a later one takes its place.
+    displaced: CancellationToken,
+}
+
+/// Bounds of tunnels. At those of open ones the newcomer is refused. At those of unregistered ones the oldest makes room,
+/// of the newcomer's own source or else of the source that has most: an honest end registers within a second, so that
+/// whoever opens connections and says nothing has to open very many to be in anybody's way.
 #[derive(Debug, Clone, Copy)]
 pub struct TunnelCaps {
     /// Open tunnels.
@@ -82,8 +105,15 @@ struct Tunnel {
 impl Tunnels {
     /// No tunnels, beside UDP sockets that are bound to `beside`.
     pub fn new(beside: SocketAddr, caps: TunnelCaps) -> Arc<Self> {
-        let (open, slots) = (RwLock::default(), Mutex::default());
-        Arc::new(Self { beside, caps, open, next: AtomicU64::new(1), slots, queued: SharedRoom::new(QUEUED_BYTES) })
+        Arc::new(Self {
+            beside,
+            caps,
+            open: RwLock::default(),
+            next: AtomicU64::new(1),
+            slots: Mutex::default(),
+            queued: SharedRoom::new(QUEUED_BYTES),
+            fates: TunnelFates::default(),
+        })
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {
@@ -144,7 +174,8 @@ impl Tunnels {
                     continue;
                 }
             };
-            let Some(slot) = Slot::take(&self, from.ip()) else {
+            let Some((slot, displaced)) = Slot::take(&self, from.ip()) else {
+                self.fates.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!("a tunnel was refused: too many are open");
                 continue;
             };
@@ -152,6 +183,7 @@ impl Tunnels {
             tasks.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
+                    () = displaced.cancelled() => tracing::debug!("a tunnel made room for a later one"),
                     () = tunnels.carry(stream, from, slot, &acceptor, &plane) => {}
                 }
             });
@@ -172,6 +204,7 @@ impl Tunnels {
         let stream = match handshake.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut))) {
             Ok(stream) => stream,
             Err(error) => {
+                self.fates.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%error, "a tunnel's handshake failed");
                 return;
             }
@@ -194,61 +227,82 @@ impl Tunnels {
 }
 
 /// Ends when nobody has registered in time.
-async fn expire(registered: &CancellationToken, mut slot: Slot) {
+async fn expire(registered: &CancellationToken, slot: Slot) {
     if timeout(REGISTER_DEADLINE, registered.cancelled()).await.is_ok() {
         slot.register();
         std::future::pending().await
     }
+    slot.tunnels.fates.expired.fetch_add(1, Ordering::Relaxed);
 }
 
 /// A tunnel's place among those that are allowed; it is free again when this is dropped.
 struct Slot {
     tunnels: Arc<Tunnels>,
     source: [u8; 8],
-    is_registered: bool,
+    number: u64,
 }
 
 impl Slot {
-    fn take(tunnels: &Arc<Tunnels>, from: IpAddr) -> Option<Self> {
+    /// A place, and what is cancelled when it must be left.
+    fn take(tunnels: &Arc<Tunnels>, from: IpAddr) -> Option<(Self, CancellationToken)> {
         let source = source_prefix(from);
         let (caps, mut slots) = (&tunnels.caps, tunnels.slots());
-        let of_source = slots.sources.get(&source).copied().unwrap_or_default();
-        if slots.all.open >= caps.tunnels
-            || slots.all.unregistered >= caps.unregistered
-            || of_source.open >= caps.tunnels_per_source
-            || of_source.unregistered >= caps.unregistered_per_source
-        {
+        let of_source = slots.open_by_source.get(&source).copied().unwrap_or(0);
+        if slots.open >= caps.tunnels || of_source >= caps.tunnels_per_source {
             return None;
         }
-        slots.change(source, |count| {
-            count.open += 1;
-            count.unregistered += 1;
-        });
+        if let Some(crowded) = slots.crowded(caps, source) {
+            slots.displace_oldest(crowded);
+            tunnels.fates.displaced.fetch_add(1, Ordering::Relaxed);
+        }
+        let (displaced, number) = (CancellationToken::new(), slots.next);
+        slots.next += 1;
+        slots.unregistered.insert(number, Unregistered { source, displaced: displaced.clone() });
+        slots.open += 1;
+        *slots.open_by_source.entry(source).or_default() += 1;
         drop(slots);
-        Some(Self { tunnels: Arc::clone(tunnels), source, is_registered: false })
+        Some((Self { tunnels: Arc::clone(tunnels), source, number }, displaced))
     }
 
-    fn register(&mut self) {
-        if !std::mem::replace(&mut self.is_registered, true) {
-            self.tunnels.slots().change(self.source, |count| count.unregistered -= 1);
+    fn register(&self) {
+        if self.tunnels.slots().unregistered.remove(&self.number).is_some() {
+            self.tunnels.fates.registered.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.register();
-        self.tunnels.slots().change(self.source, |count| count.open -= 1);
+        let mut slots = self.tunnels.slots();
+        slots.unregistered.remove(&self.number);
+        slots.open -= 1;
+        if let Some(of_source) = slots.open_by_source.get_mut(&self.source) {
+            *of_source -= 1;
+            if *of_source == 0 {
+                slots.open_by_source.remove(&self.source);
+            }
+        }
     }
 }
 
 impl Slots {
-    fn change(&mut self, source: [u8; 8], change: impl Fn(&mut Count)) {
-        change(&mut self.all);
-        let count = self.sources.entry(source).or_default();
-        change(count);
-        if count.open == 0 {
-            self.sources.remove(&source);
+    /// The source that must make room before one more from `source` can be taken, if one must.
+    fn crowded(&self, caps: &TunnelCaps, source: [u8; 8]) -> Option<[u8; 8]> {
+        let mut by_source = HashMap::<[u8; 8], usize>::new();
+        for waiting in self.unregistered.values() {
+            *by_source.entry(waiting.source).or_default() += 1;
+        }
+        if by_source.get(&source).is_some_and(|count| *count >= caps.unregistered_per_source) {
+            return Some(source);
+        }
+        let (largest, _) = by_source.into_iter().max_by_key(|(_, count)| *count)?;
+        (self.unregistered.len() >= caps.unregistered).then_some(largest)
+    }
+
+    fn displace_oldest(&mut self, source: [u8; 8]) {
+        let oldest = self.unregistered.iter().find(|(_, waiting)| waiting.source == source).map(|(number, _)| *number);
+        if let Some(waiting) = oldest.and_then(|number| self.unregistered.remove(&number)) {
+            waiting.displaced.cancel();
         }
     }
 }
@@ -277,5 +331,59 @@ impl<'a> OpenTunnel<'a> {
 impl Drop for OpenTunnel<'_> {
     fn drop(&mut self) {
         self.tunnels.open.write().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPS: TunnelCaps =
+        TunnelCaps { tunnels: 6, tunnels_per_source: 4, unregistered: 5, unregistered_per_source: 2 };
+
+    fn tunnels() -> Arc<Tunnels> {
+        Tunnels::new(SocketAddr::from(([127, 0, 0, 1], 443)), CAPS)
+    }
+
+    fn take(tunnels: &Arc<Tunnels>, network: u8) -> Option<(Slot, CancellationToken)> {
+        Slot::take(tunnels, IpAddr::from([10, 0, network, 1]))
+    }
+
+    #[test]
+    fn the_oldest_that_says_nothing_makes_room_for_its_neighbour() {
+        let tunnels = tunnels();
+        let (registered, of_registered) = take(&tunnels, 1).unwrap();
+        registered.register();
+        let (_first, of_first) = take(&tunnels, 1).unwrap();
+        let (_second, of_second) = take(&tunnels, 1).unwrap();
+        let (_third, of_third) = take(&tunnels, 1).unwrap();
+        assert!(of_first.is_cancelled());
+        for kept in [of_registered, of_second, of_third] {
+            assert!(!kept.is_cancelled());
+        }
+        assert_eq!(tunnels.fates.displaced.load(Ordering::Relaxed), 1);
+        assert!(take(&tunnels, 1).is_none(), "four of a source are open until the first is gone");
+    }
+
+    #[test]
+    fn at_the_common_bound_the_source_that_has_most_makes_room() {
+        let tunnels = Tunnels::new(SocketAddr::from(([127, 0, 0, 1], 443)), TunnelCaps { unregistered: 3, ..CAPS });
+        let others: Vec<_> = [2, 1, 1].iter().map(|network| take(&tunnels, *network).unwrap()).collect();
+        let (_newcomer, displaced) = take(&tunnels, 3).unwrap();
+        let cancelled: Vec<bool> = others.iter().map(|(_, displaced)| displaced.is_cancelled()).collect();
+        assert_eq!(cancelled, [false, true, false]);
+        assert!(!displaced.is_cancelled());
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_tunnel_is_gone() {
+        let tunnels = tunnels();
+        for _ in 0..20 {
+            let open: Vec<_> = (0..6).map(|network| take(&tunnels, network).unwrap()).collect();
+            assert!(take(&tunnels, 7).is_none());
+            drop(open);
+        }
+        let slots = tunnels.slots();
+        assert_eq!((slots.open, slots.open_by_source.len(), slots.unregistered.len()), (0, 0, 0));
     }
 }

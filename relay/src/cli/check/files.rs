@@ -1,14 +1,15 @@
 //! The data directory with the key and the deny list, and the certificate.
 
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Finding, RelayOptions, sentence};
 use crate::clock::unix_ms;
 use crate::identity::{Identity, IdentityError};
 use crate::logging::told;
-use crate::server::{CertificateFiles, Validity, denied_devices};
+use crate::private_file;
+use crate::server::{CertificateFiles, DeniedDevices, Validity, denied_devices};
 
 pub(super) fn look(options: &RelayOptions) -> Vec<Finding> {
     let data = &options.data.data;
@@ -20,18 +21,6 @@ pub(super) fn look(options: &RelayOptions) -> Vec<Finding> {
             findings.push(deny_list(data));
         }
         Err(error) => findings.push(missing(data, &error)),
-    }
-    findings.extend(options.elsewhere.is_empty().then(|| {
-        Finding::good("elsewhere", "No other relay is named; ends try those that they know when this one stops.")
-    }));
-    if let Ok(own) = Identity::load(&data.join("relay.key"))
-        && options.elsewhere.iter().any(|relay| relay.key == own.relay_key())
-    {
-        findings.push(Finding::bad(
-            "elsewhere",
-            "One of the relays where ends are sent when this one stops is this one.",
-            "Take it out of --elsewhere.",
-        ));
     }
     findings.extend(options.certificate().iter().flat_map(certificate));
     findings
@@ -69,8 +58,28 @@ fn directory(data: &Path, metadata: &Metadata) -> Finding {
             format!("Run `chmod 700 {shown}`."),
         );
     }
-    Finding::good("data", format!("{shown} is a directory that this account may write to."))
+    if let Err(error) = write_something(data) {
+        return Finding::bad(
+            "data",
+            format!("Nothing can be written to {shown}: {error}."),
+            "Make room; the relay needs little, but denials that it cannot write are forgotten at a restart.",
+        );
+    }
+    Finding::good("data", format!("{shown} is a directory that this account can write to."))
 }
+
+/// Whether the directory takes as much as a short deny list, which a full disk does not.
+fn write_something(data: &Path) -> io::Result<()> {
+    let path = data.join(format!("check-{}", std::process::id()));
+    let written = private_file::options().create_new(true).write(true).open(&path).and_then(|mut file| {
+        file.write_all(&[b' '; PROBE_BYTES])?;
+        file.sync_all()
+    });
+    let _ = fs::remove_file(&path);
+    written
+}
+
+const PROBE_BYTES: usize = 64 * 1024;
 
 fn key(data: &Path, directory: &Metadata) -> Finding {
     let path = data.join("relay.key");
@@ -100,15 +109,25 @@ fn key(data: &Path, directory: &Metadata) -> Finding {
                 path = path.display()
             ),
         ),
-        Err(error) => Finding::bad("key", sentence(&told(&error)), "Restore it from a backup."),
+        Err(IdentityError::NotAKey { .. }) => Finding::bad(
+            "key",
+            format!("{} holds no key.", path.display()),
+            "Restore it from a backup; or delete it, so that a new one is made, and give the consoles that.",
+        ),
+        Err(error) => Finding::bad("key", sentence(&told(&error)), OTHER_ACCOUNT),
     }
 }
 
 fn deny_list(data: &Path) -> Finding {
     match denied_devices(data) {
-        Ok(0) => Finding::good("deny list", "No device is denied."),
-        Ok(1) => Finding::good("deny list", "One device is denied."),
-        Ok(count) => Finding::good("deny list", format!("{count} devices are denied.")),
+        Ok(DeniedDevices { count, is_cut_off: true }) => Finding::warning(
+            "deny list",
+            format!("Its last line was cut off, as by a crash or a full disk; {count} devices are denied before it."),
+            "The next start drops that line; consoles send their lists again.",
+        ),
+        Ok(DeniedDevices { count: 0, .. }) => Finding::good("deny list", "No device is denied."),
+        Ok(DeniedDevices { count: 1, .. }) => Finding::good("deny list", "One device is denied."),
+        Ok(DeniedDevices { count, .. }) => Finding::good("deny list", format!("{count} devices are denied.")),
         Err(error) => Finding::bad(
             "deny list",
             sentence(&told(&error)),
@@ -119,9 +138,7 @@ fn deny_list(data: &Path) -> Finding {
 
 fn certificate(files: &CertificateFiles) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let is_exposed =
-        fs::metadata(&files.key).ok().and_then(|metadata| mode(&metadata)).is_some_and(|mode| mode & OTHERS != 0);
-    if is_exposed {
+    if files.is_key_exposed() {
         findings.push(Finding::warning(
             "certificate",
             format!("Every account of this machine can read {}.", files.key.display()),
@@ -163,7 +180,6 @@ const DAY_S: i64 = 24 * 60 * 60;
 /// Days before its end at which a certificate that renews itself would have done so.
 const SOON_DAYS: i64 = 14;
 
-const OTHERS: u32 = 0o007;
 const OTHERS_WRITE: u32 = 0o002;
 
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::{Finding, RelayOptions};
 use crate::identity::Identity;
 use crate::net::{Net, SystemNet};
-use crate::server::answers_with;
+use crate::server::{answers_with, is_in_use};
 
 /// What binding came to.
 enum Port {
@@ -25,6 +25,13 @@ pub(super) async fn look(options: &RelayOptions) -> Vec<Finding> {
     };
     let is_running = matches!(udp, Port::Ours);
     let mut findings = vec![port("udp", "UDP", listen, udp)];
+    if !is_running && is_in_use(&options.data.data) {
+        findings.push(Finding::bad(
+            "data",
+            format!("A relay uses {}, but does not answer on {listen}.", options.data.data.display()),
+            "It is about to stop, or it listens elsewhere: give it its own --listen here, or another one its own --data.",
+        ));
+    }
     if !options.no_tunnels {
         findings.push(port("tcp", "TCP", listen, tcp(listen, is_running)));
     }

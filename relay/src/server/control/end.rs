@@ -8,7 +8,7 @@ use belay_protocol::frame;
 use belay_protocol::limits::FRAME_MAX_BYTES;
 use belay_protocol::message::{FromRelay, Nonce, PeerRoute};
 use belay_protocol::{DeviceKey, OrganizationKey};
-use tracing::Span;
+use tracing::{Span, field};
 
 use super::super::lines::Line;
 use super::super::routes::Place;
@@ -20,6 +20,9 @@ pub(in crate::server) struct End {
     pub(super) number: ConnectionNumber,
     pub(super) phase: Phase,
 }
+
+/// The field of an end's span that is known once it has registered.
+pub(super) const KEY_FIELD: &str = "key";
 
 /// How far an end has come.
 ///
@@ -65,13 +68,13 @@ impl End {
         Self { number, phase: Phase::Arriving { deadline, has_greeted: false } }
     }
 
-    /// The span of everything that is done for it.
+    /// The span of everything that is done for it. It stands alone, also where one end's doing is another's end.
     pub(super) fn span(&self) -> Span {
         match &self.phase {
             Phase::Registered(member) => {
-                tracing::info_span!("end", number = self.number.0, key = DeviceKey(member.peer.key).short())
+                tracing::info_span!(parent: None, "end", number = self.number.0, key = DeviceKey(member.peer.key).short())
             }
-            _ => tracing::info_span!("end", number = self.number.0),
+            _ => tracing::info_span!(parent: None, "end", number = self.number.0, key = field::Empty),
         }
     }
 
