@@ -21,6 +21,7 @@ use anyhow::{Context, bail};
 use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
 use belay_relay::net::SystemNet;
+use belay_tests::bench::{ended, load, say};
 use belay_tests::links::{Agent, Desk};
 use belay_tests::namespaces::{
     self, Conversation, Flood, Host, Pings, RelayProcess, RoundTrips, Source, Topology, USUAL_MTU, Wave, initials,
@@ -90,13 +91,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let report = runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(&options)));
-    match report.and_then(|report| report.print(options.json)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("attack: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    ended("attack", report.and_then(|report| report.print(options.json)))
 }
 
 struct Report {
@@ -471,13 +466,4 @@ impl Report {
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
-}
-
-/// Tells whoever waits.
-fn say(what: &str) {
-    let _ = writeln!(io::stderr(), "{what}");
 }

@@ -27,6 +27,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use belay_tests::bench::{ended, load, say};
 use belay_tests::programs::{Program, Running};
 
 /// Measures a relay with many idle agents, and their return after it was killed.
@@ -57,13 +58,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match Options::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "crowd: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("crowd", Options::parse().run())
 }
 
 /// Agents that register at the same time while the crowd gathers.
@@ -441,14 +436,6 @@ fn raise_descriptors(wanted: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
-}
-
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
-}
-
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "crowd: {line}");
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use belay_protocol::invite::RelayAddress;
+use belay_tests::bench::{ended, load, say};
 use belay_tests::namespaces::{self, Conversation, DelayLine, Pulse, RelayProcess, Topology, USUAL_MTU, loss};
 use belay_tests::programs::Program;
 use clap::Parser;
@@ -69,13 +70,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let report = runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(&options)));
-    match report.and_then(|report| report.print(options.json)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("network: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    ended("network", report.and_then(|report| report.print(options.json)))
 }
 
 /// What was measured.
@@ -261,13 +256,4 @@ fn median(values: &[f64]) -> f64 {
 
 fn worst(values: &[f64]) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
-}
-
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
-}
-
-/// Tells whoever waits.
-fn say(what: &str) {
-    let _ = writeln!(io::stderr(), "{what}");
 }

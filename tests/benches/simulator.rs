@@ -3,12 +3,12 @@
 //! Each seed is a world of its own ([`belay_tests::simulation`]). A seed that fails prints its plan and the command that
 //! runs it alone, and the exit code is 1; it then belongs into the list in `tests/it/simulator.rs`.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use belay_tests::bench::say;
 use belay_tests::simulation::{Outcome, Plan};
 use clap::Parser;
 
@@ -69,8 +69,4 @@ fn main() -> ExitCode {
         began.elapsed().as_secs_f64()
     ));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "simulator: {line}");
 }

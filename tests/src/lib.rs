@@ -1,5 +1,6 @@
 //! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
 
+pub mod bench;
 pub mod demo;
 pub mod figures;
 pub mod links;

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use belay_tests::bench::{ended, say};
 use clap::Parser;
 
 use contender::Contender;
@@ -61,13 +62,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let report = runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(&options)));
-    match report.and_then(|report| print(&report, options.json)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("relay: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    ended("relay", report.and_then(|report| print(&report, options.json)))
 }
 
 async fn run(options: &Options) -> anyhow::Result<Report> {
@@ -127,11 +122,6 @@ fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
         write!(io::stdout(), "{report}")?;
     }
     Ok(())
-}
-
-/// Tells whoever waits.
-fn say(what: &str) {
-    let _ = writeln!(io::stderr(), "{what}");
 }
 
 /// One round of one contender takes a fraction of this even where it crawls.

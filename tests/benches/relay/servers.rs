@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use belay_protocol::invite::RelayAddress;
+use belay_tests::bench::say;
 use belay_tests::programs::{Running, run};
 
 use crate::contender::Contender;
 use crate::payload::{Figures, Plan};
-use crate::say;
 
 /// Where the programs are.
 #[derive(Debug)]
