@@ -34,6 +34,7 @@ use crate::consent::ledger::{Answered, Entry, Ledger};
 use crate::consent::prompt::{self, Manner};
 use crate::consent::{Answer, Approved, DeskStanding, Request};
 use crate::desk::{self, Verification};
+use crate::paths::DEVICE_KEY;
 use crate::probe::desk_path::Desk;
 use crate::redact::{Redacted, redact, redact_keeping};
 use crate::rulebook::Rulebook;
@@ -585,7 +586,7 @@ fn verify_in_background(invitation: &Invitation, options: &JoinOptions) -> JoinH
 fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
     std::fs::create_dir_all(&options.data).map_err(|error| JoinError::local(&error))?;
     let identity =
-        Identity::load_or_create(&options.data.join("device.key")).map_err(|error| JoinError::local(&error))?;
+        Identity::load_or_create(&options.data.join(DEVICE_KEY)).map_err(|error| JoinError::local(&error))?;
     let client = ClientOptions {
         keep_alive: CONTROL_KEEP_ALIVE,
         proxy: options.proxy.clone(),

@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// The device's key in the data directory.
+pub const DEVICE_KEY: &str = "device.key";
+
 /// No place for data is known.
 #[derive(Debug, thiserror::Error)]
 #[error("no home directory is known; name a directory with --data")]

@@ -1,6 +1,6 @@
 //! The command line of `belay-console`.
 
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use belay_protocol::Language;
 use belay_protocol::bounded::Name;
 use belay_protocol::invite::RelayAddress;
+use belay_protocol::saved::{SAVED_MAX_BYTES, SavedReport};
 use belay_relay::client::{NotAProxy, Proxy};
 use belay_relay::logging::LogOptions;
 use belay_relay::net::SystemNet;
@@ -24,7 +25,7 @@ use belay_relay::settings;
 use crate::clock::Clock;
 use crate::console::{Config, Console, Https, Offline, OpenError};
 use crate::data::{DataDirectory, DataError, DeskName};
-use crate::local::{Local, LocalError, LocalPath, LocalRequest};
+use crate::local::{Local, LocalBody, LocalError, LocalPath, LocalRequest};
 use crate::number::TicketNumber;
 use crate::policy::Role;
 
@@ -75,6 +76,9 @@ enum Command {
         after_help = "Example:\n  belay-console device list\n  belay-console device revoke 7 --reason 'Stolen'"
     )]
     Device(Device),
+    /// File reports that machines without a network have saved
+    #[command(subcommand, after_help = "Example:\n  belay-console report import report.belay --ticket BL-10001-4")]
+    Report(Report),
     /// Sign and publish rule packs, and judge stored reports again
     #[command(
         subcommand,
@@ -222,6 +226,25 @@ enum Device {
 }
 
 #[derive(Debug, Subcommand)]
+enum Report {
+    /// File what `belay-agent survey --save` has written under a ticket; the same file again changes nothing
+    #[command(after_help = "Example:\n  belay-console report import report.belay --ticket BL-10001-4")]
+    Import {
+        #[command(flatten)]
+        place: Place,
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The ticket that it belongs to
+        #[arg(long, value_name = "NUMBER")]
+        ticket: TicketNumber,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum User {
     /// Create a user and print the link by which they set their password
     #[command(after_help = "Example:\n  belay-console user add eva --role technician")]
@@ -286,6 +309,7 @@ impl Command {
             Self::Serve(serve) => serve.run(language).await,
             Self::Ticket(ticket) => ticket.run(language).await,
             Self::Device(device) => device.run(language).await,
+            Self::Report(report) => report.run(language).await,
             Self::Rules(rules) => rules.run(language).await,
             Self::User(user) => user.run(language).await,
             Self::Audit(audit) => audit.run(language).await,
@@ -383,7 +407,7 @@ impl Ticket {
                     path: LocalPath::After(|answers| {
                         format!("/api/v1/tickets/{}/invites", answers[0]["number"].as_str().unwrap_or_default())
                     }),
-                    body: None,
+                    body: LocalBody::Empty,
                 };
                 let mut answers = place.ask(&[open, mint]).await?;
                 let opened = json!({ "invite": answers.pop(), "ticket": answers.pop() });
@@ -429,6 +453,18 @@ impl Device {
         };
         let device = place.ask(&[request]).await?.remove(0);
         print(as_json, &device, || told(&device, language))
+    }
+}
+
+impl Report {
+    async fn run(self, language: Language) -> anyhow::Result<()> {
+        let Self::Import { place, file, ticket, json: as_json } = self;
+        // Read no further than a report can be: what is not one may be as large as a disk.
+        let mut bytes = Vec::new();
+        fs_err::File::open(&file)?.take(SAVED_MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        SavedReport::decode(&bytes).with_context(|| file.display().to_string())?;
+        let report = place.ask(&[LocalRequest::import(ticket, bytes.into())]).await?.remove(0);
+        print(as_json, &report, || text::imported(&report, language))
     }
 }
 

@@ -42,6 +42,7 @@ mod tests;
 
 pub use guard::Arrival;
 pub use problem::Problem;
+pub(crate) use request::SAVED_REPORT;
 pub use ui::{Asset, AssetSource};
 
 /// Routes that anybody may use.
@@ -68,6 +69,7 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/tickets/{number}/events", Action::ReadDesk),
     (Method::GET, "/api/v1/tickets/{number}/sessions", Action::ReadDesk),
     (Method::GET, "/api/v1/tickets/{number}/reports", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets/{number}/reports", Action::WorkOnTickets),
     (Method::GET, "/api/v1/sessions", Action::ReadDesk),
     (Method::GET, "/api/v1/sessions/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/reports/{id}", Action::ReadDesk),
@@ -183,7 +185,7 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(tickets::mint_invite))
         .routes(routes!(tickets::events))
         .routes(routes!(work::sessions_of_ticket))
-        .routes(routes!(work::reports_of_ticket))
+        .routes(routes!(work::reports_of_ticket, work::import_report))
         .routes(routes!(work::sessions))
         .routes(routes!(work::session))
         .routes(routes!(work::report))

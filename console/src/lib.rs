@@ -7,6 +7,7 @@ pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod console;
+pub mod contents;
 pub mod data;
 pub mod desk;
 pub mod http;

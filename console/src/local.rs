@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use http_body_util::{BodyExt as _, Limited};
 /// The method of a request.
 pub use hyper::Method;
@@ -16,7 +16,8 @@ use tower::ServiceExt as _;
 use crate::clock::Clock;
 use crate::console::{Offline, OpenError};
 use crate::data::{DataDirectory, DataError};
-use crate::http::Arrival;
+use crate::http::{Arrival, SAVED_REPORT};
+use crate::number::TicketNumber;
 use crate::store::StoreError;
 
 /// A console that answers requests of its own account.
@@ -96,8 +97,18 @@ pub struct LocalRequest {
     pub method: Method,
     /// The path.
     pub path: LocalPath,
-    /// The JSON body.
-    pub body: Option<Value>,
+    /// The body.
+    pub body: LocalBody,
+}
+
+/// The body of a request.
+pub enum LocalBody {
+    /// None.
+    Empty,
+    /// A JSON value.
+    Json(Value),
+    /// A file that `belay-agent survey --save` has written.
+    SavedReport(Bytes),
 }
 
 /// The path of a request.
@@ -111,7 +122,14 @@ pub enum LocalPath {
 impl LocalRequest {
     /// A request whose path is known.
     pub fn new(method: Method, path: impl Into<String>, body: Option<Value>) -> Self {
+        let body = body.map_or(LocalBody::Empty, LocalBody::Json);
         Self { method, path: LocalPath::Known(path.into()), body }
+    }
+
+    /// Files a saved report under a ticket.
+    pub fn import(ticket: TicketNumber, file: Bytes) -> Self {
+        let path = LocalPath::Known(format!("/api/v1/tickets/{ticket}/reports"));
+        Self { method: Method::POST, path, body: LocalBody::SavedReport(file) }
     }
 
     fn build(&self, answers: &[Value]) -> Request<Body> {
@@ -119,13 +137,17 @@ impl LocalRequest {
             LocalPath::Known(path) => path.clone(),
             LocalPath::After(make) => make(answers),
         };
-        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        let (media_type, body) = match &self.body {
+            LocalBody::Empty => ("application/json", Body::empty()),
+            LocalBody::Json(value) => ("application/json", Body::from(value.to_string())),
+            LocalBody::SavedReport(file) => (SAVED_REPORT, Body::from(file.clone())),
+        };
         Request::builder()
             .method(self.method.clone())
             .uri(path)
             .header(header::HOST, "console")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body))
+            .header(header::CONTENT_TYPE, media_type)
+            .body(body)
             .expect("paths of commands are made of numbers and escaped text")
     }
 }

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use belay_protocol::bounded::{BoundedVec, Name, Text};
 use belay_protocol::consent::Capability;
-use belay_protocol::finding::{self, Fingerprint};
 use belay_protocol::limits::{FRAME_MAX_BYTES, HANDSHAKE_DEADLINE};
 use belay_protocol::message::{
     self, Admitted, AgentMessage, Consent, ConsoleMessage, Redeem, Refusal, ReportOffer, StreamHeader,
 };
-use belay_protocol::report::{Report, Section};
+use belay_protocol::report::Report;
 use belay_protocol::session::{ConsoleEvent, ConsoleSession, Violation};
 use belay_protocol::signed_pack::PackId;
 use belay_protocol::{DeviceKey, codec};
@@ -27,8 +26,7 @@ use crate::clock::UnixMillis;
 use crate::desk::Shared;
 use crate::rules;
 use crate::store::{
-    Actor, EndReason, FileError, NewConsent, NewContents, NewFinding, PublishedPack, RedeemError, Redeemed,
-    SessionError, SessionId, Severity, StoreError, Withheld,
+    Actor, EndReason, FileError, NewConsent, PublishedPack, RedeemError, Redeemed, SessionError, SessionId, StoreError,
 };
 use crate::ticket::TicketState;
 
@@ -326,7 +324,7 @@ impl Talk {
 
     async fn file(&mut self, shared: &Shared, id: SessionId, offer: ReportOffer, bytes: Vec<u8>) -> Result<(), Broken> {
         let report = Report::decode(&bytes).map_err(|error| Broken::Protocol(error.to_string()))?;
-        let contents = contents(&self.device(), &report);
+        let contents = crate::contents::of(&self.device(), &report);
         let filed =
             shared.store.file_report(id, offer.id.0, bytes.into(), offer.sha256, contents).await.map_err(|error| {
                 match error {
@@ -449,44 +447,5 @@ fn answer(redeemed: &Redeemed, consent: &Consent) -> NewConsent {
         granted,
         grant_ends_at: consent.grants.iter().map(|grant| UnixMillis(grant.until_unix_ms)).max(),
         shown_sha256: consent.report.map(|offer| offer.sha256),
-    }
-}
-
-fn contents(device: &DeviceKey, report: &Report) -> NewContents {
-    let findings =
-        report.findings().map(|findings| findings.found.iter().map(|finding| new_finding(device, finding)).collect());
-    let withheld = report.sections.iter().filter_map(|section| match section {
-        Section::Withheld(withheld) => {
-            Some(Withheld { section: word(&withheld.section), reason: word(&withheld.reason) })
-        }
-        _ => None,
-    });
-    let ok = report.findings().map_or(0, |findings| findings.ok);
-    NewContents { findings: findings.unwrap_or_default(), ok, withheld: withheld.collect() }
-}
-
-/// The name of an enum's variant as it stands in JSON.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
-}
-
-fn new_finding(device: &DeviceKey, finding: &finding::Finding) -> NewFinding {
-    NewFinding {
-        rule_id: finding.rule.to_string(),
-        subject: finding.subject.to_string(),
-        severity: match finding.severity {
-            finding::Severity::Ok => Severity::Ok,
-            finding::Severity::Info => Severity::Info,
-            finding::Severity::Warn => Severity::Warn,
-            finding::Severity::Crit => Severity::Crit,
-            finding::Severity::Unknown => Severity::Unknown,
-        },
-        title_en: finding.title.en.to_string(),
-        title_zh: finding.title.zh.to_string(),
-        remedy_en: finding.remedy.en.to_string(),
-        remedy_zh: finding.remedy.zh.to_string(),
-        evidence: serde_json::to_value(&finding.evidence).unwrap_or_default(),
-        // The device's word for it would let it speak of another's.
-        fingerprint: Fingerprint::on_device(device, &finding.rule, &finding.subject).to_string(),
     }
 }

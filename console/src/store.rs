@@ -45,7 +45,7 @@ pub use events::Events;
 pub use invites::{CODE_LIFE, MintError, RedeemError};
 pub use model::*;
 pub use once::{Once, OnceError};
-pub use reports::FileError;
+pub use reports::{FileError, ImportError};
 pub use revocations::RevokeError;
 pub use rule_packs::PublishError;
 pub use sessions::SessionError;

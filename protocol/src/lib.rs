@@ -24,6 +24,8 @@ pub mod report;
 pub mod resume;
 #[cfg(feature = "report")]
 pub mod rules;
+#[cfg(feature = "report")]
+pub mod saved;
 pub mod session;
 pub mod signed_pack;
 pub mod version;

@@ -5,6 +5,7 @@
 
 mod browser;
 mod capture;
+mod carried;
 mod commands;
 mod consent;
 mod help_address;

@@ -228,6 +228,21 @@ pub(super) fn restored(device: &Value, language: Language) -> String {
     phrase.fill(language, &[("id", &device["id"].to_string())])
 }
 
+/// After `report import`.
+pub(super) fn imported(report: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "Report {id} of device {device} is filed, with {findings} findings.",
+        zh: "设备 {device} 的报告 {id} 已归档，包含 {findings} 项诊断结果。",
+    };
+    let findings = report["findings"].as_array().map_or(0, Vec::len);
+    let values = [
+        ("id", report["id"].to_string()),
+        ("device", report["device"].to_string()),
+        ("findings", findings.to_string()),
+    ];
+    phrase.fill(language, &values.each_ref().map(|(name, value)| (*name, value.as_str())))
+}
+
 /// After `user add`.
 pub(super) fn added(added: &Value, language: Language) -> String {
     let phrase = Phrase {

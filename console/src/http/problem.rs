@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::{AccountError, AuditError, ChangeError, MintError, OnceError, RevokeError, SignInError, StoreError};
+use crate::store::{
+    AccountError, AuditError, ChangeError, ImportError, MintError, OnceError, RevokeError, SignInError, StoreError,
+};
 use crate::ticket::TicketState;
 
 /// The body of every answer that is not a success (`application/problem+json`).
@@ -145,6 +147,17 @@ impl From<MintError> for Problem {
             MintError::TakesNoSessions(_) => Self::new(StatusCode::CONFLICT, "ticket_takes_no_sessions", detail),
             MintError::Once(error) => error.into(),
             MintError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            ImportError::NoTicket => Self::not_found(),
+            ImportError::Revoked => Self::new(StatusCode::CONFLICT, "device_revoked", detail),
+            ImportError::Store(error) => error.into(),
         }
     }
 }

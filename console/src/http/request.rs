@@ -7,6 +7,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
+use belay_protocol::saved::SAVED_MAX_BYTES;
+
 use super::problem::Problem;
 use crate::number::TicketNumber;
 use crate::store::{Actor, Once};
@@ -24,23 +26,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
         // A form of another site can send text/plain without asking; JSON it cannot.
-        if !essence.eq_ignore_ascii_case("application/json") {
+        if !media_type(&request).eq_ignore_ascii_case("application/json") {
             let detail = "The body must be sent as application/json.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
         }
-        let bytes = match Limited::new(request.into_body(), BODY_MAX_BYTES).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                let detail = format!("The body is longer than {BODY_MAX_BYTES} bytes.");
-                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
-            }
-            Err(_) => {
-                return Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", "The body did not arrive."));
-            }
-        };
+        let bytes = body(request, BODY_MAX_BYTES).await?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
@@ -55,6 +46,43 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {error}."))
         })?;
         Ok(Self { value, bytes })
+    }
+}
+
+/// The whole body of a request.
+async fn body(request: Request, max_bytes: usize) -> Result<bytes::Bytes, Problem> {
+    match Limited::new(request.into_body(), max_bytes).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("The body is longer than {max_bytes} bytes.");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
+        }
+        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", "The body did not arrive.")),
+    }
+}
+
+/// The media type of a request's body, without its parameters.
+fn media_type(request: &Request) -> &str {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim()
+}
+
+/// The media type of a file that `belay-agent survey --save` has written.
+pub(crate) const SAVED_REPORT: &str = "application/vnd.belay.report";
+
+/// A body that is such a file.
+pub(crate) struct SavedFile(pub(crate) bytes::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for SavedFile {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        // As with JSON, no other site's form can send this without asking.
+        if !media_type(&request).eq_ignore_ascii_case(SAVED_REPORT) {
+            let detail = format!("The body must be sent as {SAVED_REPORT}.");
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_a_report", detail));
+        }
+        body(request, SAVED_MAX_BYTES).await.map(Self)
     }
 }
 

@@ -7,16 +7,17 @@ use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use belay_protocol::DeviceKey;
 
-use super::entity::{device, finding, report, session};
-use super::sessions::{Running, running};
+use super::entity::{device, finding, report, session, ticket};
+use super::revocations::live_revocation;
+use super::sessions::{Running, meet_device, running};
 use super::write::Write;
 use super::{
-    DeviceId, EventKind, Filed, Finding, NewContents, NewFinding, Report, SessionError, SessionId, Severity, Store,
-    StoreError, StoredReportId, tickets,
+    Actor, DeviceId, EventKind, Filed, Finding, NewContents, NewFinding, Report, SessionError, SessionId, Severity,
+    Store, StoreError, StoredReportId, tickets,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -34,6 +35,26 @@ pub enum FileError {
     /// There is no session to file it in, or the store failed.
     #[error(transparent)]
     Session(#[from] SessionError),
+}
+
+/// Why a report that was carried here in a file was not filed.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// There is no such ticket.
+    #[error("there is no such ticket")]
+    NoTicket,
+    /// The device is shut out.
+    #[error("the device is shut out: let it in again first, if that is right")]
+    Revoked,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DbErr> for ImportError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 impl From<StoreError> for FileError {
@@ -90,20 +111,56 @@ impl Store {
             received_at: Set(write.now.0),
             ..Default::default()
         };
-        let row = row.insert(&write.tx).await?;
-        let counts = insert_findings(&write, &row, contents.findings, contents.ok).await?;
-        let details = json!({
-            "report": row.id,
-            "session": session.id,
-            "size_bytes": size_bytes,
-            "sha256": data_encoding::HEXLOWER.encode(&hash),
-            "findings": counts,
-            "withheld": contents.withheld,
-        });
-        write.event(&ticket, EventKind::ReportFiled, details.clone()).await?;
-        write.audit("report.file", tickets::subject(&ticket), details).await?;
+        let filed = file_row(&mut write, row, &ticket, contents, json!({ "session": session.id })).await?;
+        write.audit("report.file", tickets::subject(&ticket), filed.details).await?;
         write.commit().await?;
-        Ok(Filed { new: true, report: StoredReportId(row.id) })
+        Ok(Filed { new: true, report: filed.report })
+    }
+
+    /// Files a report that was carried here in a file, outside any session, whose device has signed it. The same file
+    /// again is stored once, also under another ticket.
+    pub async fn import_report(
+        &self,
+        actor: &Actor,
+        number: TicketNumber,
+        device: &DeviceKey,
+        bytes: Bytes,
+        contents: NewContents,
+    ) -> Result<Filed, ImportError> {
+        let hash = sha256(&bytes);
+        let size_bytes = bytes.len() as i64;
+        if tickets::find(self.reader(), number).await?.is_none() {
+            return Err(ImportError::NoTicket);
+        }
+        let blob = self.put_blob(bytes, &hash).await?;
+        let mut write = self.write(actor).await?;
+        let ticket = tickets::find(&write.tx, number).await?.ok_or(ImportError::NoTicket)?;
+        let device = meet_device(&write, device, ticket.organization_id).await?;
+        if live_revocation(&write.tx, device.id).await?.is_some() {
+            return Err(ImportError::Revoked);
+        }
+        let same_bytes = report::Column::Sha256.eq(hash.to_vec());
+        let of_device = report::Entity::find().filter(report::Column::DeviceId.eq(device.id));
+        if let Some(known) = of_device.filter(same_bytes).one(&write.tx).await? {
+            return Ok(Filed { new: false, report: StoredReportId(known.id) });
+        }
+        let row = report::ActiveModel {
+            device_id: Set(device.id),
+            // Its sender gave it none; this one is the same each time it is imported.
+            report_id: Set(hash[..16].to_vec()),
+            session_id: Set(None),
+            ticket_id: Set(Some(ticket.id)),
+            sha256: Set(hash.to_vec()),
+            size_bytes: Set(size_bytes),
+            blob: Set(blob),
+            withheld: Set(json!(contents.withheld).to_string()),
+            received_at: Set(write.now.0),
+            ..Default::default()
+        };
+        let filed = file_row(&mut write, row, &ticket, contents, json!({ "device": device.id })).await?;
+        write.audit("report.import", tickets::subject(&ticket), filed.details).await?;
+        write.commit().await?;
+        Ok(Filed { new: true, report: filed.report })
     }
 
     /// Stores bytes under their hash: the same bytes twice are one blob, and no peer chooses a name.
@@ -190,6 +247,37 @@ async fn find_by_report_id(
     let session = session::Entity::find_by_id(id.0).one(db).await?.ok_or(SessionError::NoSession)?;
     let of_device = report::Entity::find().filter(report::Column::DeviceId.eq(session.device_id));
     Ok(of_device.filter(report::Column::ReportId.eq(report_id.to_vec())).one(db).await?)
+}
+
+/// A report whose row and findings are stored, and its ticket told.
+struct FiledRow {
+    report: StoredReportId,
+    /// For the audit.
+    details: Value,
+}
+
+/// Stores the row and the findings and tells the ticket's log. `origin` says where the report is from.
+async fn file_row(
+    write: &mut Write,
+    row: report::ActiveModel,
+    ticket: &ticket::Model,
+    contents: NewContents,
+    origin: Value,
+) -> Result<FiledRow, StoreError> {
+    let row = row.insert(&write.tx).await?;
+    let counts = insert_findings(write, &row, contents.findings, contents.ok).await?;
+    let mut details = json!({
+        "report": row.id,
+        "size_bytes": row.size_bytes,
+        "sha256": data_encoding::HEXLOWER.encode(&row.sha256),
+        "findings": counts,
+        "withheld": contents.withheld,
+    });
+    if let (Value::Object(details), Value::Object(origin)) = (&mut details, origin) {
+        details.extend(origin);
+    }
+    write.event(ticket, EventKind::ReportFiled, details.clone()).await?;
+    Ok(FiledRow { report: StoredReportId(row.id), details })
 }
 
 /// Stores the findings and counts them by severity. What is in order is counted only.

@@ -156,7 +156,10 @@ pub(super) async fn shown(db: &impl ConnectionTrait, device: i64) -> Result<Opti
     Ok(live.map(|row| Revocation { at_ms: UnixMillis(row.revoked_at), by: row.revoked_by, reason: row.reason }))
 }
 
-async fn live_revocation(db: &impl ConnectionTrait, device: i64) -> Result<Option<revocation::Model>, DbErr> {
+pub(super) async fn live_revocation(
+    db: &impl ConnectionTrait,
+    device: i64,
+) -> Result<Option<revocation::Model>, DbErr> {
     revocation::Entity::find().filter(revocation::Column::LiveDeviceId.eq(device)).one(db).await
 }
 

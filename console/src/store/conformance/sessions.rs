@@ -6,11 +6,13 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
+use crate::number::TicketNumber;
 use crate::secret::sha256;
 
 conformance! {
     a_report_and_its_findings_are_filed_under_the_ticket
     a_report_filed_again_is_stored_once
+    a_report_that_was_carried_here_is_filed_once_and_not_for_a_revoked_device
     a_report_that_was_cut_or_changed_is_refused
     an_ended_session_takes_nothing_more
     a_consent_is_recorded
@@ -78,6 +80,31 @@ async fn a_report_filed_again_is_stored_once(mut world: World) {
     world.store.end_session(&Actor::System, session, EndReason::Done).await.unwrap();
     assert!(!file(&world, session, 1, b"report").await.unwrap().new);
     assert!(matches!(file(&world, session, 1, b"other").await, Err(FileError::IdReused)));
+    assert_eq!(world.store.list_reports(Some(ticket.number), None, 9).await.unwrap().len(), 1);
+}
+
+async fn a_report_that_was_carried_here_is_filed_once_and_not_for_a_revoked_device(mut world: World) {
+    let ticket = world.ticket().await;
+    let contents = || NewContents { findings: vec![finding(Severity::Warn)], ok: 3, withheld: vec![] };
+    let import = async |world: &World, number, bytes: &'static [u8]| {
+        world.store.import_report(&Actor::Local, number, &DEVICE, Bytes::from_static(bytes), contents()).await
+    };
+    let unknown = TicketNumber::from_serial(9);
+    assert!(matches!(import(&world, unknown, b"report").await, Err(ImportError::NoTicket)));
+    let first = import(&world, ticket.number, b"report").await.unwrap();
+    world.restart().await;
+    let again = import(&world, ticket.number, b"report").await.unwrap();
+    assert_eq!((first.new, again.new, again.report), (true, false, first.report));
+    let report = world.store.report(first.report).await.unwrap().unwrap();
+    assert_eq!((report.session, report.findings.len()), (None, 1));
+    assert_eq!(world.store.report_bytes(first.report).await.unwrap().unwrap(), "report");
+    // One that came in a session is known by its bytes as well.
+    let (_, session) = live_session(&world).await;
+    let sent = file(&world, session, 1, b"sent").await.unwrap();
+    assert_eq!(import(&world, ticket.number, b"sent").await.unwrap().report, sent.report);
+
+    world.store.revoke_device(&Actor::Local, report.device, &Line::truncating("stolen"), None).await.unwrap();
+    assert!(matches!(import(&world, ticket.number, b"later").await, Err(ImportError::Revoked)));
     assert_eq!(world.store.list_reports(Some(ticket.number), None, 9).await.unwrap().len(), 1);
 }
 

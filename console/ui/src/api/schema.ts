@@ -323,6 +323,8 @@ export type RevokeDevice = {
 /** What a user is at the desk. */
 export type Role = "technician" | "supervisor" | "admin" | "auditor";
 
+export type SavedBody = string;
+
 /** The use of a link for one ticket. */
 export type Session = {
   /** The customer's answers, oldest first. */

@@ -1,0 +1,191 @@
+//! `belay-agent survey`: looking at this machine, for the person in front of it, for machines, and for a file.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use belay_protocol::finding::Severity;
+use belay_protocol::report::SectionName;
+use belay_protocol::saved::{SavedReport, signed_bytes};
+use belay_protocol::{Language, Phrase};
+use belay_relay::client::Proxy;
+use belay_relay::identity::Identity;
+
+use super::{Exit, ProgressLine, section, shown};
+use crate::consent::contents::Contents;
+use crate::paths::{DEVICE_KEY, default_data_dir};
+use crate::probe::desk_path::Desk;
+use crate::redact::{Redacted, redact, redact_keeping};
+use crate::rulebook::Rulebook;
+use crate::survey::{Look, Smart, look};
+use crate::terminal::Colour;
+
+/// Shown below the help of the command.
+pub const EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n  belay-agent survey --save report.belay\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist; nothing about you is in them.";
+
+/// Options of `survey`.
+#[derive(Debug, Default, clap::Args)]
+pub struct SurveyArgs {
+    /// Print the report as JSON, with private names replaced
+    #[arg(long)]
+    pub json: bool,
+    /// Show what a desk would be sent: sections, sizes, what was replaced, and every value
+    #[arg(long, conflicts_with = "json")]
+    pub show: bool,
+    /// Leave sections out of --json, --show and --save: system, disk, memory, drivers, network, findings
+    #[arg(long, value_name = "SECTION", value_delimiter = ',', value_parser = section)]
+    pub without: Vec<SectionName>,
+    /// Write what a desk would be sent to this new file, for a machine without a network: give the file to support
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "show", "root"])]
+    pub save: Option<PathBuf>,
+    /// Look at a captured tree of /proc and /sys instead of this machine
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Directory of the device's key, earlier samples and the desk's rules [default: of the system]
+    #[arg(long, value_name = "DIR", conflicts_with = "root")]
+    pub data: Option<PathBuf>,
+    /// Also ask smartmontools for the health of disks: starts a program, wakes no disk, needs root
+    #[arg(long)]
+    pub smart: bool,
+    /// Also look when this certificate ends
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Vec<String>,
+    /// Exit with 4 when something critical is found
+    #[arg(long)]
+    pub check: bool,
+    /// Also look at the way to this support desk; nothing about this machine is sent to it
+    #[arg(long, value_name = "HOST")]
+    pub desk: Option<String>,
+}
+
+pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Result<Exit> {
+    let desk = match options.desk {
+        Some(host) => Some(Desk::new(host, Proxy::from_environment(|name| std::env::var(name).ok())?)),
+        None => None,
+    };
+    // A captured tree is another machine: what was seen here says nothing about it.
+    let data_dir = options.data.or_else(|| default_data_dir().ok()).filter(|_| options.root.is_none());
+    let rulebook =
+        Arc::new(data_dir.as_deref().map(|dir| Rulebook::in_data_dir(dir).of_only_desk(dir)).unwrap_or_default());
+    let watch = Look {
+        root: options.root,
+        language,
+        desk,
+        data_dir,
+        smart: if options.smart { Smart::Asked } else { Smart::NotAsked },
+        certificates: options.certificate,
+        ..Look::default()
+    };
+    let progress = ProgressLine::new(language);
+    let survey = look(&watch, |step| progress.show(step)).await;
+    progress.clear();
+    let redacted = match &watch.data_dir {
+        Some(data_dir) => redact_keeping(survey?, Arc::clone(&rulebook), data_dir)?,
+        None => redact(survey?, Arc::clone(&rulebook))?,
+    };
+    rulebook.keep(redacted.standing());
+    let report = redacted.report()?;
+    let redacted = if options.without.is_empty() { redacted } else { redacted.without(&options.without)? };
+    let mut out = io::stdout().lock();
+    if options.json {
+        let sent = redacted.report()?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&sent).context("cannot write the report as JSON")?)?;
+    } else if let Some(file) = &options.save {
+        let data_dir = watch.data_dir.as_deref().context(NO_DATA.text(language))?;
+        save(&redacted, data_dir, file, language)?;
+        let contents = Contents::new(&redacted)?.list(language, Colour::of(&io::stdout()));
+        let values = [("file", &*file.display().to_string())];
+        writeln!(out, "{}\n\n{}", SAVED.fill(language, &values), contents.trim_end())?;
+    } else if options.show {
+        let (contents, colour) = (Contents::new(&redacted)?, Colour::of(&io::stdout()));
+        write!(out, "{}\n{}", contents.everything(language, colour), contents.list(language, colour))?;
+    } else {
+        write!(out, "{}", shown(&redacted, language, Colour::of(&io::stdout()))?)?;
+    }
+    out.flush()?;
+    let critical = report.findings().is_some_and(|findings| findings.count(Severity::Crit) > 0);
+    Ok(if options.check && critical { Exit::Critical } else { Exit::Done })
+}
+
+/// Writes the report with this device's signature to a file that is not there yet.
+fn save(redacted: &Redacted, data_dir: &Path, file: &Path, language: Language) -> anyhow::Result<()> {
+    fs::create_dir_all(data_dir)?;
+    let identity = Identity::load_or_create(&data_dir.join(DEVICE_KEY))?;
+    let signature = identity.sign(&signed_bytes(redacted.sha256()));
+    let saved = SavedReport { device: identity.device_key(), signature, report: redacted.bytes().to_vec() };
+    let shown = file.display().to_string();
+    let failed = |error: io::Error| {
+        let (phrase, why) = match error.kind() {
+            io::ErrorKind::AlreadyExists => (EXISTS, String::new()),
+            _ => (NOT_WRITTEN, error.to_string()),
+        };
+        anyhow::Error::msg(phrase.fill(language, &[("file", &shown), ("why", &why)]))
+    };
+    let mut new = File::create_new(file).map_err(failed)?;
+    let written = new.write_all(&saved.encode()).and_then(|()| new.sync_all());
+    written.map_err(|error| {
+        // A part of a report is of no use to anybody.
+        let _ = fs::remove_file(file);
+        failed(error)
+    })
+}
+
+const SAVED: Phrase = Phrase {
+    en: "Saved to {file}. Nothing was sent: give that file to support, by mail or on a stick. This is in it:",
+    zh: "已保存到 {file}。未发送任何内容：请通过邮件或U盘将该文件交给客服。其中包含：",
+};
+const NO_DATA: Phrase = Phrase {
+    en: "this account has no home directory, in which the key that signs the report could be kept",
+    zh: "此账户没有主目录，无法保存用于签署报告的密钥",
+};
+const EXISTS: Phrase = Phrase {
+    en: "{file} is there already: choose another name, or delete it first",
+    zh: "{file} 已存在：请另选名称，或先将其删除",
+};
+const NOT_WRITTEN: Phrase = Phrase {
+    en: "{file} cannot be written ({why}): choose another place",
+    zh: "无法写入 {file}（{why}）：请另选位置",
+};
+
+#[cfg(test)]
+mod tests {
+    use belay_relay::identity::is_signed_by;
+    use belay_relay::logging::LogOptions;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tree_with_something_critical_fails_the_check_and_only_the_check() {
+        let (dir, _root) = crate::probe::tests::tree(&crate::redact::tests::files());
+        let options =
+            |check| SurveyArgs { json: true, root: Some(dir.path().to_owned()), check, ..SurveyArgs::default() };
+        assert_eq!(run(options(true), Language::English).await.unwrap(), Exit::Critical);
+        assert_eq!(run(options(false), Language::English).await.unwrap(), Exit::Done);
+        let missing = SurveyArgs { root: Some("/no/such/tree".into()), ..SurveyArgs::default() };
+        let cli = Cli { lang: None, log: LogOptions::default(), command: Command::Survey(missing) };
+        assert_eq!(super::super::run(cli).await, Exit::Failed);
+    }
+
+    #[tokio::test]
+    async fn a_saved_report_is_signed_and_replaces_nothing() {
+        let (tree, _root) = crate::probe::tests::tree(&crate::redact::tests::files());
+        let survey = look(&Look { root: Some(tree.path().to_owned()), ..Look::default() }, |_| {}).await.unwrap();
+        let redacted = redact(survey, Arc::default()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (data, file) = (dir.path().join("data"), dir.path().join("report.belay"));
+        save(&redacted, &data, &file, Language::English).unwrap();
+        let saved = SavedReport::decode(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(saved.report, redacted.bytes());
+        assert!(is_signed_by(&saved.device.0, &signed_bytes(redacted.sha256()), &saved.signature));
+        for (language, words) in [(Language::English, "is there already"), (Language::Chinese, "已存在")] {
+            let error = save(&redacted, &data, &file, language).unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains("report.belay"), "{error}");
+        }
+        assert_eq!(SavedReport::decode(&fs::read(&file).unwrap()).unwrap(), saved);
+        let error = save(&redacted, &data, &dir.path().join("no/such"), Language::English).unwrap_err().to_string();
+        assert!(error.contains("choose another place"), "{error}");
+    }
+}

@@ -1,0 +1,47 @@
+//! What a report's bytes come down to for the desk.
+
+use belay_protocol::DeviceKey;
+use belay_protocol::finding::{self, Fingerprint};
+use belay_protocol::report::{Report, Section};
+
+use crate::store::{NewContents, NewFinding, Severity, Withheld};
+
+/// What the report of `device` comes down to.
+pub fn of(device: &DeviceKey, report: &Report) -> NewContents {
+    let findings =
+        report.findings().map(|findings| findings.found.iter().map(|finding| new_finding(device, finding)).collect());
+    let withheld = report.sections.iter().filter_map(|section| match section {
+        Section::Withheld(withheld) => {
+            Some(Withheld { section: word(&withheld.section), reason: word(&withheld.reason) })
+        }
+        _ => None,
+    });
+    let ok = report.findings().map_or(0, |findings| findings.ok);
+    NewContents { findings: findings.unwrap_or_default(), ok, withheld: withheld.collect() }
+}
+
+/// The name of an enum's variant as it stands in JSON.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+}
+
+fn new_finding(device: &DeviceKey, finding: &finding::Finding) -> NewFinding {
+    NewFinding {
+        rule_id: finding.rule.to_string(),
+        subject: finding.subject.to_string(),
+        severity: match finding.severity {
+            finding::Severity::Ok => Severity::Ok,
+            finding::Severity::Info => Severity::Info,
+            finding::Severity::Warn => Severity::Warn,
+            finding::Severity::Crit => Severity::Crit,
+            finding::Severity::Unknown => Severity::Unknown,
+        },
+        title_en: finding.title.en.to_string(),
+        title_zh: finding.title.zh.to_string(),
+        remedy_en: finding.remedy.en.to_string(),
+        remedy_zh: finding.remedy.zh.to_string(),
+        evidence: serde_json::to_value(&finding.evidence).unwrap_or_default(),
+        // The device's word for it would let it speak of another's.
+        fingerprint: Fingerprint::on_device(device, &finding.rule, &finding.subject).to_string(),
+    }
+}
