@@ -115,6 +115,9 @@ pub struct SurveyArgs {
     /// Also look at the way to this support desk; nothing about this machine is sent to it
     #[arg(long, value_name = "HOST")]
     pub desk: Option<String>,
+    /// Directory of what earlier surveys of this machine saw; a captured tree has none
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
 }
 
 /// Reads the command line, the environment and the configuration file, and runs.
@@ -177,7 +180,7 @@ async fn survey(options: SurveyArgs, language: Language) -> anyhow::Result<Exit>
         None => None,
     };
     // A captured tree is another machine: what was seen here says nothing about it.
-    let data_dir = crate::paths::default_data_dir().ok().filter(|_| options.root.is_none());
+    let data_dir = options.data.or_else(|| crate::paths::default_data_dir().ok()).filter(|_| options.root.is_none());
     let rulebook =
         Arc::new(data_dir.as_deref().map(|dir| Rulebook::in_data_dir(dir).of_only_desk(dir)).unwrap_or_default());
     let watch = Look {

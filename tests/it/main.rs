@@ -7,6 +7,7 @@ mod browser;
 mod capture;
 mod commands;
 mod consent;
+mod faults;
 mod help_address;
 mod hostile;
 mod killed_intake;

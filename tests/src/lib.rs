@@ -1,6 +1,8 @@
 //! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
 
 pub mod demo;
+#[cfg(target_os = "linux")]
+pub mod faults;
 pub mod figures;
 pub mod links;
 pub mod logs;

@@ -48,8 +48,9 @@ pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -
         }
     }
     // df leaves out what has no blocks at all: it is no storage.
-    let storage =
-        mounts.into_values().filter(|(_, asked)| asked.space.known().is_none_or(|space| space.size_bytes > 0));
+    let storage = visible(mounts.into_values().collect())
+        .into_iter()
+        .filter(|(_, asked)| asked.space.known().is_none_or(|space| space.size_bytes > 0));
     let mut mounts: Vec<_> = storage.map(|(line, asked)| mount(line, asked)).collect();
     if let Some(growth) = growth {
         follow(&mut mounts, growth);
@@ -146,6 +147,32 @@ fn counted(lines: Vec<MountLine>) -> Vec<MountLine> {
     counted
 }
 
+/// Leaves out what lies hidden below another mount, as `df` does: its place is not there, or another file system answers
+/// in its name, the one with the shortest path. Shares of network file systems may be one to the kernel and are not to
+/// people.
+fn visible(mounts: Vec<(MountLine, Asked)>) -> Vec<(MountLine, Asked)> {
+    let mut owners: BTreeMap<u64, (usize, DeviceKind)> = BTreeMap::new();
+    for (line, asked) in &mounts {
+        let own = (line.mount_point.len(), device_kind(line));
+        if let Some(id) = asked.device_id
+            && owners.get(&id).is_none_or(|owner| own.0 < owner.0)
+        {
+            owners.insert(id, own);
+        }
+    }
+    let is_visible = |(line, asked): &(MountLine, Asked)| {
+        let is_gone =
+            asked.space.why().is_some_and(|why| why.source.as_str() == STATVFS && why.kind == WhyKind::NotOffered);
+        let owner = asked.device_id.and_then(|id| owners.get(&id));
+        !is_gone
+            && owner.is_none_or(|(length, kind)| {
+                line.mount_point.len() == *length
+                    || (*kind == DeviceKind::Network && device_kind(line) == DeviceKind::Network)
+            })
+    };
+    mounts.into_iter().filter(is_visible).collect()
+}
+
 /// File systems that are windows into the kernel or into programs, not storage. Touching an autofs would mount it.
 const KERNEL_INTERFACES: [&str; 24] = [
     "autofs",
@@ -218,15 +245,17 @@ struct Asked {
     response: Response,
     space: Fact<Space>,
     inodes: Fact<Inodes>,
+    /// The number of the file system that has answered.
+    device_id: Option<u64>,
 }
 
 impl Asked {
     fn not_asked() -> Self {
-        Self::failed(Response::NotAsked, Why::new(WhyKind::NotApplicable, "statvfs"))
+        Self::failed(Response::NotAsked, Why::new(WhyKind::NotApplicable, STATVFS))
     }
 
     fn failed(response: Response, why: Why) -> Self {
-        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why) }
+        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why), device_id: None }
     }
 }
 
@@ -241,16 +270,16 @@ fn waiting() -> std::sync::MutexGuard<'static, BTreeSet<String>> {
 async fn ask(line: &MountLine, deadline: Duration) -> Asked {
     let place = line.mount_point.clone();
     if !waiting().insert(place.clone()) {
-        return Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, "statvfs"));
+        return Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, STATVFS));
     }
-    let probe = Probe::new("statvfs", SUBJECT, deadline).at(Cost::Wait);
+    let probe = Probe::new(STATVFS, SUBJECT, deadline).at(Cost::Wait);
     let answer = probe.run(move || {
         let answer = read_space(&place);
         waiting().remove(&place);
         answer
     });
     match answer.await {
-        Ok(Ok((space, inodes))) => Asked { response: Response::Answered, space, inodes },
+        Ok(Ok(((space, inodes), device_id))) => Asked { response: Response::Answered, space, inodes, device_id },
         Ok(Err(why)) => Asked::failed(Response::Answered, why),
         Err(why) if why.kind == WhyKind::TimedOut => Asked::failed(Response::Hung, why),
         Err(why) => Asked::failed(Response::NotAsked, why),
@@ -258,23 +287,30 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
 }
 
 #[cfg(target_os = "linux")]
-fn read_space(mount_point: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
-    let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), "statvfs"))?;
-    Ok(parse_space(stat.f_frsize, [stat.f_blocks, stat.f_bfree, stat.f_bavail], [stat.f_files, stat.f_ffree]))
+fn read_space(mount_point: &str) -> Result<(Counted, Option<u64>), Why> {
+    let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), STATVFS))?;
+    let counted =
+        parse_space(stat.f_frsize, [stat.f_blocks, stat.f_bfree, stat.f_bavail], [stat.f_files, stat.f_ffree]);
+    Ok((counted, rustix::fs::stat(mount_point).ok().map(|stat| stat.st_dev)))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_space(_: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
-    Err(Why::new(WhyKind::NotSupported, "statvfs"))
+fn read_space(_: &str) -> Result<(Counted, Option<u64>), Why> {
+    Err(Why::new(WhyKind::NotSupported, STATVFS))
 }
 
+/// What a file system says of itself.
+type Counted = (Fact<Space>, Fact<Inodes>);
+
+const STATVFS: &str = "statvfs";
+
 /// Understands the figures of statvfs(3): fragment size, blocks (all, free, free for ordinary users), files (all, free).
-pub fn parse_space(fragment_bytes: u64, blocks: [u64; 3], files: [u64; 2]) -> (Fact<Space>, Fact<Inodes>) {
-    let malformed = || Why::new(WhyKind::Malformed, "statvfs");
+pub fn parse_space(fragment_bytes: u64, blocks: [u64; 3], files: [u64; 2]) -> Counted {
+    let malformed = || Why::new(WhyKind::Malformed, STATVFS);
     let [all, free, available] = blocks;
     let space = Space::count(fragment_bytes, all, free, available).ok_or_else(malformed);
     let inodes = match files {
-        [0, _] => Err(Why::new(WhyKind::NotApplicable, "statvfs")),
+        [0, _] => Err(Why::new(WhyKind::NotApplicable, STATVFS)),
         [total, free] => Inodes::count(total, free).ok_or_else(malformed),
     };
     (space.into(), inodes.into())
@@ -311,6 +347,33 @@ mod tests {
         assert_eq!(seen[3], (Access::ReadOnly, DeviceKind::Image));
         let why = mounts[0].space.why().unwrap();
         assert_eq!(why.kind, WhyKind::NotApplicable, "a captured tree has no space to ask for");
+    }
+
+    #[test]
+    fn what_lies_hidden_below_another_mount_is_not_counted() {
+        let line = |device: &str, place: &str, fs_type: &str| MountLine {
+            device: device.to_owned(),
+            mount_point: place.to_owned(),
+            fs_type: fs_type.to_owned(),
+            options: vec![],
+        };
+        let answered = |id| {
+            let (space, inodes) = parse_space(4096, [100, 50, 50], [100, 50]);
+            Asked { response: Response::Answered, space, inodes, device_id: Some(id) }
+        };
+        let gone = Asked::failed(Response::Answered, Why::new(WhyKind::NotOffered, STATVFS));
+        let hung = Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, STATVFS));
+        let mounts = vec![
+            (line("/dev/sda1", "/", "ext4"), answered(1)),
+            (line("tmpfs", "/mnt", "tmpfs"), answered(2)),
+            (line("/dev/sdb1", "/mnt/a", "ext4"), gone),
+            (line("/dev/sdc1", "/mnt/b", "ext4"), answered(2)),
+            (line("nas:/x", "/srv/x", "nfs4"), answered(3)),
+            (line("nas:/x/y", "/srv/x/y", "nfs4"), answered(3)),
+            (line("nas:/z", "/srv/z", "nfs4"), hung),
+        ];
+        let places: Vec<_> = visible(mounts).into_iter().map(|(line, _)| line.mount_point).collect();
+        assert_eq!(places, ["/", "/mnt", "/srv/x", "/srv/x/y", "/srv/z"]);
     }
 
     #[test]
