@@ -6,6 +6,8 @@ use belay_tests::requirement;
 
 mod disks;
 mod groups;
+mod names;
+mod relays;
 mod services;
 
 fn can_run(tools: &[&str]) -> bool {

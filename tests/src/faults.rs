@@ -5,6 +5,7 @@
 //! killed: file systems with their mount namespace, loop devices with their file systems, daemons by a signal.
 
 mod container;
+mod desk;
 mod disk;
 mod group;
 mod names;
@@ -18,6 +19,7 @@ use std::process::Command;
 use anyhow::Context;
 
 pub use container::Container;
+pub use desk::DistantDesk;
 pub use disk::LoopDisk;
 pub use group::{Group, Version};
 pub use names::{NameServer, Names, resolve_by};

@@ -98,14 +98,14 @@ impl Seen {
     fn of(report: Value) -> anyhow::Result<Self> {
         let seen = Self { report, found: BTreeMap::new() };
         let found = seen.section("findings")["found"].as_array().context("no findings")?.clone();
-        Ok(Self { found: by_subject(&found), ..seen })
+        Ok(Self { found: by_subject("rule", &found), ..seen })
     }
 
     /// What a desk was told with its newest report.
     pub fn at_desk(ticket: &Value) -> anyhow::Result<Self> {
         let report = &ticket["reports"][0];
         let found = report["findings"].as_array().with_context(|| format!("no findings in {ticket}"))?;
-        Ok(Self { report: report.clone(), found: by_subject(found) })
+        Ok(Self { report: report.clone(), found: by_subject("rule_id", found) })
     }
 
     /// A section of the report.
@@ -137,10 +137,10 @@ impl Seen {
     }
 }
 
-fn by_subject(found: &[Value]) -> BTreeMap<(String, String), String> {
+fn by_subject(rule: &str, found: &[Value]) -> BTreeMap<(String, String), String> {
     let text = |finding: &Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
     let found =
-        found.iter().map(|finding| ((text(finding, "rule"), text(finding, "subject")), text(finding, "severity")));
+        found.iter().map(|finding| ((text(finding, rule), text(finding, "subject")), text(finding, "severity")));
     found.filter(|(_, severity)| severity != "unknown").collect()
 }
 
