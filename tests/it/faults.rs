@@ -4,6 +4,7 @@
 use belay_tests::faults::{self, Patient, Seen, Told};
 use belay_tests::requirement;
 
+mod desks;
 mod disks;
 mod groups;
 mod names;

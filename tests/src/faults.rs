@@ -10,6 +10,7 @@ mod disk;
 mod group;
 mod names;
 mod patient;
+mod portal;
 mod silent;
 mod space;
 
@@ -24,6 +25,7 @@ pub use disk::LoopDisk;
 pub use group::{Group, Version};
 pub use names::{NameServer, Names, resolve_by};
 pub use patient::{Patient, Seen, Told, told};
+pub use portal::Portal;
 pub use silent::SilentMount;
 pub use space::Space;
 

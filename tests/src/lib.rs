@@ -1,5 +1,6 @@
 //! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
 
+pub mod certificates;
 pub mod demo;
 #[cfg(target_os = "linux")]
 pub mod faults;

@@ -361,6 +361,7 @@ impl ControlPlane {
                 line.end.phase = Phase::Registered(Box::new(Member::new(peer, organization)));
                 let _span = line.end.span().entered();
                 line.say(&FromRelay::Registered);
+                line.say(&FromRelay::Clock { unix_ms: self.net.unix_ms() });
                 ends.under_way -= 1;
                 ends.registered.insert(number, handle);
                 self.handshakes.completed.fetch_add(1, Ordering::Relaxed);
