@@ -8,6 +8,7 @@ mod capture;
 mod commands;
 mod consent;
 mod faults;
+mod figures;
 mod help_address;
 mod hostile;
 mod killed_intake;

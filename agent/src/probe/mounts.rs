@@ -24,13 +24,16 @@ pub struct MountLine {
     pub options: Vec<String>,
 }
 
+/// Which directory of its file system is mounted at a place; what is not told is the whole.
+type Parts = BTreeMap<String, String>;
+
 /// The file systems of `root` and how many did not fit. On this machine they are asked for their space, and `growth`,
 /// where there is one, for how they grew.
 pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -> Found {
     let probe = Probe::new("mounts", SUBJECT, deadline);
     let live = root.is_live();
     let lines = match probe.run(move || read_mounts(&root)).await {
-        Ok(Ok(text)) => counted(parse_mounts(&text)),
+        Ok(Ok((text, parts))) => counted(parse_mounts(&text), &parts),
         Ok(Err(why)) | Err(why) => return (Fact::Unknown(why), 0),
     };
     let (lines, left_out) = BoundedVec::<_, 512>::truncating(lines);
@@ -83,8 +86,21 @@ fn follow(mounts: &mut [Mount<Raw>], growth: &mut Growth) {
 /// What the person who waits reads.
 pub const SUBJECT: Phrase = Phrase { en: "disks", zh: "磁盘" };
 
-fn read_mounts(root: &Root) -> Result<String, Why> {
-    root.read("/proc/self/mounts").or_else(|_| root.read("/proc/mounts"))
+fn read_mounts(root: &Root) -> Result<(String, Parts), Why> {
+    let text = root.read("/proc/self/mounts").or_else(|_| root.read("/proc/mounts"))?;
+    let parts = root.read("/proc/self/mountinfo").map(|text| parse_parts(&text)).unwrap_or_default();
+    Ok((text, parts))
+}
+
+/// Understands of `/proc/self/mountinfo` (proc_pid_mountinfo(5)) what `/proc/mounts` does not have; lines that do not fit
+/// are left out, and of several at one place the last counts.
+pub fn parse_parts(text: &str) -> Parts {
+    let line = |line: &str| {
+        let mut fields = line.split(' ').skip(3).map(unescape);
+        let (part, place) = (fields.next()?, fields.next()?);
+        Some((place, part))
+    };
+    text.lines().filter_map(line).collect()
 }
 
 /// Understands `/proc/mounts` (proc_pid_mounts(5)); lines that do not fit are left out.
@@ -124,8 +140,9 @@ fn unescape(field: &str) -> String {
 }
 
 /// The lines that `df` would show: no kernel interfaces, of several mounts at one place the last, of several mounts of
-/// one device the one with the shortest path.
-fn counted(lines: Vec<MountLine>) -> Vec<MountLine> {
+/// one device the one that shows most of it, at the shortest path.
+fn counted(lines: Vec<MountLine>, parts: &Parts) -> Vec<MountLine> {
+    let rank = |line: &MountLine| (parts.get(&line.mount_point).map_or(1, String::len), line.mount_point.len());
     let mut by_place: BTreeMap<String, MountLine> = BTreeMap::new();
     for line in lines {
         by_place.insert(line.mount_point.clone(), line);
@@ -137,8 +154,7 @@ fn counted(lines: Vec<MountLine>) -> Vec<MountLine> {
             counted.push(line);
             continue;
         }
-        let shorter = |known: &MountLine| known.mount_point.len() <= line.mount_point.len();
-        if !by_device.get(&line.device).is_some_and(shorter) {
+        if by_device.get(&line.device).is_none_or(|known| rank(&line) < rank(known)) {
             by_device.insert(line.device.clone(), line);
         }
     }
@@ -332,8 +348,20 @@ mod tests {
 
     #[test]
     fn lines_are_counted_as_df_counts_them() {
-        let places: Vec<_> = counted(parse_mounts(MOUNTS)).into_iter().map(|line| line.mount_point).collect();
+        let places: Vec<_> =
+            counted(parse_mounts(MOUNTS), &Parts::new()).into_iter().map(|line| line.mount_point).collect();
         assert_eq!(places, ["/", "/dev/shm", "/mnt/My Files", "/snap/core"]);
+    }
+
+    #[test]
+    fn a_part_of_a_disk_that_is_mounted_elsewhere_does_not_stand_for_the_disk() {
+        let mounts = parse_mounts("/dev/sdb1 /srv ext4 rw 0 0\n/dev/sdb1 /mnt/the\\040disk ext4 rw 0 0\n");
+        let parts =
+            parse_parts("40 1 8:17 /srv /srv rw - ext4 /dev/sdb1 rw\n41 1 8:17 / /mnt/the\\040disk rw - ext4 x rw\n");
+        let places =
+            |parts| counted(mounts.clone(), parts).into_iter().map(|line| line.mount_point).collect::<Vec<_>>();
+        assert_eq!(places(&parts), ["/mnt/the disk"]);
+        assert_eq!(places(&Parts::new()), ["/srv"]);
     }
 
     #[tokio::test]
@@ -410,7 +438,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn parsing_anything_never_panics(text in ".*") {
-            counted(parse_mounts(&text));
+            counted(parse_mounts(&text), &parse_parts(&text));
             unescape(&text);
         }
     }
