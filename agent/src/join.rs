@@ -506,6 +506,7 @@ fn prepare(
     survey.network.relay = Fact::Known(RelayPath {
         relay: Name::truncating(in_use.as_ref().map(|way| way.relay.host_port()).unwrap_or_default()),
         reachability: Reachability::Reached,
+        clock_ahead_seconds: in_use.as_ref().and_then(|way| Some(way.clock_ahead_ms? / 1_000)),
         transport: in_use.map(|way| if way.is_tunnel { Transport::Tcp } else { Transport::Udp }),
         rtt_us: u64::try_from(path.round_trip.as_micros()).ok(),
         loss_percent: Some(loss),

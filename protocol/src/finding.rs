@@ -299,6 +299,9 @@ pub fn word_for_people(word: &str) -> Option<Phrase> {
         b"xfs_error" => Phrase { en: "XFS damaged", zh: "XFS 损坏" },
         b"btrfs_error" => Phrase { en: "Btrfs damaged", zh: "Btrfs 损坏" },
         b"out_of_memory" => Phrase { en: "memory ran out", zh: "内存耗尽" },
+        b"group_out_of_memory" => {
+            Phrase { en: "a group of programs ran out of its memory", zh: "程序组内存耗尽" }
+        }
         b"segfault" => Phrase { en: "programs crashed", zh: "程序崩溃" },
         b"usb_over_current" => Phrase { en: "too much current", zh: "电流过大" },
         b"usb_broken" => Phrase { en: "a device was not recognised", zh: "设备无法识别" },

@@ -272,6 +272,11 @@ pub enum FromRelay {
         /// Where else one may go, besides what one knows.
         elsewhere: BoundedVec<WellKnownRelay, MAX_ELSEWHERE>,
     },
+    /// What the relay's clock shows, once, right after [`FromRelay::Registered`]. It judges delegations by it.
+    Clock {
+        /// Milliseconds since 1970 UTC.
+        unix_ms: i64,
+    },
 }
 
 /// Why a relay refuses.
@@ -409,6 +414,7 @@ mod tests {
         golden(FromRelay::Probed { number: 7 }, "0507");
         let elsewhere = vec![WellKnownRelay { address: name("h:1"), key: name("k") }].try_into().unwrap();
         golden(FromRelay::Draining { elsewhere }, "060103683a31016b");
+        golden(FromRelay::Clock { unix_ms: 1 }, "0702");
         golden(FromRelay::Refused(RelayRefusal::Denied), "0105");
     }
 

@@ -1,12 +1,11 @@
 //! A help address over HTTPS with a certificate that the machine trusts, or does not.
 
 use std::ffi::OsStr;
-use std::path::Path;
 use std::process::Command;
 
+use belay_tests::certificates;
 use belay_tests::programs::{DEADLINE, Ended, Running, Site, free_port, kinds, run};
 use belay_tests::proxy::ConnectProxy;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use crate::proxy::AUTHORIZATION;
 
@@ -20,7 +19,7 @@ struct Desk {
 impl Desk {
     fn open() -> Self {
         let certificates = tempfile::tempdir().unwrap();
-        write_certificates(certificates.path());
+        certificates::write(certificates.path(), "localhost").unwrap();
         let port = free_port().unwrap();
         let (host, address) = (format!("localhost:{port}"), format!("127.0.0.1:{port}"));
         let file = |name: &str| certificates.path().join(name);
@@ -50,17 +49,6 @@ impl Desk {
     fn devices_at_the_relay(&self) -> usize {
         self.site.relay().err().text().matches("role=\"agent\"").count()
     }
-}
-
-fn write_certificates(directory: &Path) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-    std::fs::write(directory.join("authority.pem"), authority.pem()).unwrap();
-    std::fs::write(directory.join("localhost.pem"), certificate.pem()).unwrap();
-    std::fs::write(directory.join("localhost.key"), key.serialize_pem()).unwrap();
 }
 
 fn done(command: &mut Command) -> Ended {

@@ -8,6 +8,8 @@ mod capture;
 mod carried;
 mod commands;
 mod consent;
+mod faults;
+mod figures;
 mod help_address;
 mod hostile;
 mod killed_intake;

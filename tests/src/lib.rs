@@ -1,7 +1,10 @@
 //! The harness: worlds in which the three programs run against each other, on real sockets or on a network in memory.
 
 pub mod bench;
+pub mod certificates;
 pub mod demo;
+#[cfg(target_os = "linux")]
+pub mod faults;
 pub mod figures;
 pub mod links;
 pub mod logs;

@@ -75,15 +75,7 @@ impl Namespace {
     /// program.
     pub fn inside(&self, command: &Command) -> Command {
         // Not `ip netns exec`, which also mounts a /sys of its own.
-        let mut inside = Command::new("nsenter");
-        inside.arg(format!("--net=/run/netns/{}", self.name)).arg("--");
-        inside.arg(command.get_program()).args(command.get_args());
-        inside.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
-        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        if let Some(directory) = command.get_current_dir() {
-            inside.current_dir(directory);
-        }
-        inside
+        entering(&[format!("--net=/run/netns/{}", self.name)], command)
     }
 
     /// Runs a program inside to its end; what it wrote to standard output.
@@ -298,7 +290,21 @@ pub fn cut(one: u8, other: u8) -> [String; 2] {
     [(one, other), (other, one)].map(|(from, to)| format!("ip saddr {} ip daddr {} drop", network(from), network(to)))
 }
 
-fn run(command: &mut Command, input: &str) -> anyhow::Result<String> {
+/// A command that runs `command` in the namespaces that these options of `nsenter` name, with its arguments, environment
+/// and directory.
+pub(crate) fn entering(namespaces: &[String], command: &Command) -> Command {
+    let mut inside = Command::new("nsenter");
+    inside.args(namespaces).arg("--").arg(command.get_program()).args(command.get_args());
+    inside.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = command.get_current_dir() {
+        inside.current_dir(directory);
+    }
+    inside
+}
+
+/// Runs `command` to its end with `input`; what it wrote to standard output. An error says what it wrote beside.
+pub(crate) fn run(command: &mut Command, input: &str) -> anyhow::Result<String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command.spawn().with_context(|| format!("{name} cannot be started"))?;

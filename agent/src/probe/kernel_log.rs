@@ -60,6 +60,8 @@ const LOG_MAX_BYTES: usize = 8 * 1024 * 1024;
 pub fn parse_records(text: &str, now_seconds: Result<u64, Why>) -> KernelLog {
     let mut seen: BTreeMap<TroubleKind, (u32, u64)> = BTreeMap::new();
     let (mut lines, mut first, mut last) = (0u32, None, 0);
+    // The first record since the system started has the number 0, whoever wrote it.
+    let is_whole = text.lines().next().and_then(|line| line.split(',').nth(1)) == Some("0");
     for (micros, message) in text.lines().filter_map(parse_record) {
         lines = lines.saturating_add(1);
         first.get_or_insert(micros);
@@ -78,6 +80,7 @@ pub fn parse_records(text: &str, now_seconds: Result<u64, Why>) -> KernelLog {
     KernelLog {
         lines,
         span_seconds: last.saturating_sub(first.unwrap_or_default()) / 1_000_000,
+        is_whole,
         troubles: BoundedVec::truncating(troubles).0,
     }
 }
@@ -139,7 +142,8 @@ const PATTERNS: &[(TroubleKind, &[&str])] = &[
     (TroubleKind::XfsError, &["XFS (", "hutting down"]),
     (TroubleKind::BtrfsError, &["BTRFS error"]),
     (TroubleKind::BtrfsError, &["BTRFS critical"]),
-    (TroubleKind::OutOfMemory, &["ut of memory: Killed process"]),
+    (TroubleKind::GroupOutOfMemory, &["emory cgroup out of memory: Kill"]),
+    (TroubleKind::OutOfMemory, &["ut of memory: Kill"]),
     (TroubleKind::UsbOverCurrent, &["over-current"]),
     (TroubleKind::UsbBroken, &["usb ", "device descriptor read"]),
     (TroubleKind::UsbBroken, &["unable to enumerate USB device"]),
@@ -177,7 +181,9 @@ mod tests {
             ("mce: [Hardware Error]: Machine check: Processor context corrupt", Some(TroubleKind::MachineCheck)),
             ("mce: CPU0: Thermal monitoring enabled (TM1)", None),
             ("Out of memory: Killed process 1234 (java) total-vm:1kB", Some(TroubleKind::OutOfMemory)),
-            ("Memory cgroup out of memory: Killed process 9 (x)", Some(TroubleKind::OutOfMemory)),
+            ("Memory cgroup out of memory: Killed process 9 (x)", Some(TroubleKind::GroupOutOfMemory)),
+            // Before Linux 5.2.
+            ("Out of memory: Kill process 1234 (java) score 9 or sacrifice child", Some(TroubleKind::OutOfMemory)),
             ("usb usb1-port2: over-current condition", Some(TroubleKind::UsbOverCurrent)),
             ("e1000e 0000:00:1f.6 eno1: NIC Link is Down", Some(TroubleKind::LinkDown)),
             ("nfs: server nas not responding, still trying", Some(TroubleKind::ServerSilent)),
@@ -201,6 +207,7 @@ mod tests {
         assert_eq!(log.troubles[0].last_seconds_ago.why().unwrap().kind, WhyKind::NotApplicable);
         let live = parse_records(text, Ok(60));
         assert_eq!(live.troubles[0].last_seconds_ago, Fact::Known(51));
+        assert!(!live.is_whole && parse_records("6,0,0,-;Linux version 6.1\n", Ok(60)).is_whole);
     }
 
     #[test]

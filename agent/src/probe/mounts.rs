@@ -24,13 +24,16 @@ pub struct MountLine {
     pub options: Vec<String>,
 }
 
+/// Which directory of its file system is mounted at a place; what is not told is the whole.
+type Parts = BTreeMap<String, String>;
+
 /// The file systems of `root` and how many did not fit. On this machine they are asked for their space, and `growth`,
 /// where there is one, for how they grew.
 pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -> Found {
     let probe = Probe::new("mounts", SUBJECT, deadline);
     let live = root.is_live();
     let lines = match probe.run(move || read_mounts(&root)).await {
-        Ok(Ok(text)) => counted(parse_mounts(&text)),
+        Ok(Ok((text, parts))) => counted(parse_mounts(&text), &parts),
         Ok(Err(why)) | Err(why) => return (Fact::Unknown(why), 0),
     };
     let (lines, left_out) = BoundedVec::<_, 512>::truncating(lines);
@@ -48,8 +51,9 @@ pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -
         }
     }
     // df leaves out what has no blocks at all: it is no storage.
-    let storage =
-        mounts.into_values().filter(|(_, asked)| asked.space.known().is_none_or(|space| space.size_bytes > 0));
+    let storage = visible(mounts.into_values().collect())
+        .into_iter()
+        .filter(|(_, asked)| asked.space.known().is_none_or(|space| space.size_bytes > 0));
     let mut mounts: Vec<_> = storage.map(|(line, asked)| mount(line, asked)).collect();
     if let Some(growth) = growth {
         follow(&mut mounts, growth);
@@ -82,8 +86,21 @@ fn follow(mounts: &mut [Mount<Raw>], growth: &mut Growth) {
 /// What the person who waits reads.
 pub const SUBJECT: Phrase = Phrase { en: "disks", zh: "磁盘" };
 
-fn read_mounts(root: &Root) -> Result<String, Why> {
-    root.read("/proc/self/mounts").or_else(|_| root.read("/proc/mounts"))
+fn read_mounts(root: &Root) -> Result<(String, Parts), Why> {
+    let text = root.read("/proc/self/mounts").or_else(|_| root.read("/proc/mounts"))?;
+    let parts = root.read("/proc/self/mountinfo").map(|text| parse_parts(&text)).unwrap_or_default();
+    Ok((text, parts))
+}
+
+/// Understands of `/proc/self/mountinfo` (proc_pid_mountinfo(5)) what `/proc/mounts` does not have; lines that do not fit
+/// are left out, and of several at one place the last counts.
+pub fn parse_parts(text: &str) -> Parts {
+    let line = |line: &str| {
+        let mut fields = line.split(' ').skip(3).map(unescape);
+        let (part, place) = (fields.next()?, fields.next()?);
+        Some((place, part))
+    };
+    text.lines().filter_map(line).collect()
 }
 
 /// Understands `/proc/mounts` (proc_pid_mounts(5)); lines that do not fit are left out.
@@ -123,8 +140,9 @@ fn unescape(field: &str) -> String {
 }
 
 /// The lines that `df` would show: no kernel interfaces, of several mounts at one place the last, of several mounts of
-/// one device the one with the shortest path.
-fn counted(lines: Vec<MountLine>) -> Vec<MountLine> {
+/// one device the one that shows most of it, at the shortest path.
+fn counted(lines: Vec<MountLine>, parts: &Parts) -> Vec<MountLine> {
+    let rank = |line: &MountLine| (parts.get(&line.mount_point).map_or(1, String::len), line.mount_point.len());
     let mut by_place: BTreeMap<String, MountLine> = BTreeMap::new();
     for line in lines {
         by_place.insert(line.mount_point.clone(), line);
@@ -136,14 +154,39 @@ fn counted(lines: Vec<MountLine>) -> Vec<MountLine> {
             counted.push(line);
             continue;
         }
-        let shorter = |known: &MountLine| known.mount_point.len() <= line.mount_point.len();
-        if !by_device.get(&line.device).is_some_and(shorter) {
+        if by_device.get(&line.device).is_none_or(|known| rank(&line) < rank(known)) {
             by_device.insert(line.device.clone(), line);
         }
     }
     counted.extend(by_device.into_values());
     counted.sort_by(|a, b| a.mount_point.cmp(&b.mount_point));
     counted
+}
+
+/// Leaves out what lies hidden below another mount, as `df` does: its place is not there, or another file system answers
+/// in its name, the one with the shortest path. Shares of network file systems may be one to the kernel and are not to
+/// people.
+fn visible(mounts: Vec<(MountLine, Asked)>) -> Vec<(MountLine, Asked)> {
+    let mut owners: BTreeMap<u64, (usize, DeviceKind)> = BTreeMap::new();
+    for (line, asked) in &mounts {
+        let own = (line.mount_point.len(), device_kind(line));
+        if let Some(id) = asked.device_id
+            && owners.get(&id).is_none_or(|owner| own.0 < owner.0)
+        {
+            owners.insert(id, own);
+        }
+    }
+    let is_visible = |(line, asked): &(MountLine, Asked)| {
+        let is_gone =
+            asked.space.why().is_some_and(|why| why.source.as_str() == STATVFS && why.kind == WhyKind::NotOffered);
+        let owner = asked.device_id.and_then(|id| owners.get(&id));
+        !is_gone
+            && owner.is_none_or(|(length, kind)| {
+                line.mount_point.len() == *length
+                    || (*kind == DeviceKind::Network && device_kind(line) == DeviceKind::Network)
+            })
+    };
+    mounts.into_iter().filter(is_visible).collect()
 }
 
 /// File systems that are windows into the kernel or into programs, not storage. Touching an autofs would mount it.
@@ -218,15 +261,17 @@ struct Asked {
     response: Response,
     space: Fact<Space>,
     inodes: Fact<Inodes>,
+    /// The number of the file system that has answered.
+    device_id: Option<u64>,
 }
 
 impl Asked {
     fn not_asked() -> Self {
-        Self::failed(Response::NotAsked, Why::new(WhyKind::NotApplicable, "statvfs"))
+        Self::failed(Response::NotAsked, Why::new(WhyKind::NotApplicable, STATVFS))
     }
 
     fn failed(response: Response, why: Why) -> Self {
-        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why) }
+        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why), device_id: None }
     }
 }
 
@@ -241,16 +286,16 @@ fn waiting() -> std::sync::MutexGuard<'static, BTreeSet<String>> {
 async fn ask(line: &MountLine, deadline: Duration) -> Asked {
     let place = line.mount_point.clone();
     if !waiting().insert(place.clone()) {
-        return Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, "statvfs"));
+        return Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, STATVFS));
     }
-    let probe = Probe::new("statvfs", SUBJECT, deadline).at(Cost::Wait);
+    let probe = Probe::new(STATVFS, SUBJECT, deadline).at(Cost::Wait);
     let answer = probe.run(move || {
         let answer = read_space(&place);
         waiting().remove(&place);
         answer
     });
     match answer.await {
-        Ok(Ok((space, inodes))) => Asked { response: Response::Answered, space, inodes },
+        Ok(Ok(((space, inodes), device_id))) => Asked { response: Response::Answered, space, inodes, device_id },
         Ok(Err(why)) => Asked::failed(Response::Answered, why),
         Err(why) if why.kind == WhyKind::TimedOut => Asked::failed(Response::Hung, why),
         Err(why) => Asked::failed(Response::NotAsked, why),
@@ -258,23 +303,30 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
 }
 
 #[cfg(target_os = "linux")]
-fn read_space(mount_point: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
-    let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), "statvfs"))?;
-    Ok(parse_space(stat.f_frsize, [stat.f_blocks, stat.f_bfree, stat.f_bavail], [stat.f_files, stat.f_ffree]))
+fn read_space(mount_point: &str) -> Result<(Counted, Option<u64>), Why> {
+    let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), STATVFS))?;
+    let counted =
+        parse_space(stat.f_frsize, [stat.f_blocks, stat.f_bfree, stat.f_bavail], [stat.f_files, stat.f_ffree]);
+    Ok((counted, rustix::fs::stat(mount_point).ok().map(|stat| stat.st_dev)))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_space(_: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
-    Err(Why::new(WhyKind::NotSupported, "statvfs"))
+fn read_space(_: &str) -> Result<(Counted, Option<u64>), Why> {
+    Err(Why::new(WhyKind::NotSupported, STATVFS))
 }
 
+/// What a file system says of itself.
+type Counted = (Fact<Space>, Fact<Inodes>);
+
+const STATVFS: &str = "statvfs";
+
 /// Understands the figures of statvfs(3): fragment size, blocks (all, free, free for ordinary users), files (all, free).
-pub fn parse_space(fragment_bytes: u64, blocks: [u64; 3], files: [u64; 2]) -> (Fact<Space>, Fact<Inodes>) {
-    let malformed = || Why::new(WhyKind::Malformed, "statvfs");
+pub fn parse_space(fragment_bytes: u64, blocks: [u64; 3], files: [u64; 2]) -> Counted {
+    let malformed = || Why::new(WhyKind::Malformed, STATVFS);
     let [all, free, available] = blocks;
     let space = Space::count(fragment_bytes, all, free, available).ok_or_else(malformed);
     let inodes = match files {
-        [0, _] => Err(Why::new(WhyKind::NotApplicable, "statvfs")),
+        [0, _] => Err(Why::new(WhyKind::NotApplicable, STATVFS)),
         [total, free] => Inodes::count(total, free).ok_or_else(malformed),
     };
     (space.into(), inodes.into())
@@ -296,8 +348,20 @@ mod tests {
 
     #[test]
     fn lines_are_counted_as_df_counts_them() {
-        let places: Vec<_> = counted(parse_mounts(MOUNTS)).into_iter().map(|line| line.mount_point).collect();
+        let places: Vec<_> =
+            counted(parse_mounts(MOUNTS), &Parts::new()).into_iter().map(|line| line.mount_point).collect();
         assert_eq!(places, ["/", "/dev/shm", "/mnt/My Files", "/snap/core"]);
+    }
+
+    #[test]
+    fn a_part_of_a_disk_that_is_mounted_elsewhere_does_not_stand_for_the_disk() {
+        let mounts = parse_mounts("/dev/sdb1 /srv ext4 rw 0 0\n/dev/sdb1 /mnt/the\\040disk ext4 rw 0 0\n");
+        let parts =
+            parse_parts("40 1 8:17 /srv /srv rw - ext4 /dev/sdb1 rw\n41 1 8:17 / /mnt/the\\040disk rw - ext4 x rw\n");
+        let places =
+            |parts| counted(mounts.clone(), parts).into_iter().map(|line| line.mount_point).collect::<Vec<_>>();
+        assert_eq!(places(&parts), ["/mnt/the disk"]);
+        assert_eq!(places(&Parts::new()), ["/srv"]);
     }
 
     #[tokio::test]
@@ -311,6 +375,33 @@ mod tests {
         assert_eq!(seen[3], (Access::ReadOnly, DeviceKind::Image));
         let why = mounts[0].space.why().unwrap();
         assert_eq!(why.kind, WhyKind::NotApplicable, "a captured tree has no space to ask for");
+    }
+
+    #[test]
+    fn what_lies_hidden_below_another_mount_is_not_counted() {
+        let line = |device: &str, place: &str, fs_type: &str| MountLine {
+            device: device.to_owned(),
+            mount_point: place.to_owned(),
+            fs_type: fs_type.to_owned(),
+            options: vec![],
+        };
+        let answered = |id| {
+            let (space, inodes) = parse_space(4096, [100, 50, 50], [100, 50]);
+            Asked { response: Response::Answered, space, inodes, device_id: Some(id) }
+        };
+        let gone = Asked::failed(Response::Answered, Why::new(WhyKind::NotOffered, STATVFS));
+        let hung = Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, STATVFS));
+        let mounts = vec![
+            (line("/dev/sda1", "/", "ext4"), answered(1)),
+            (line("tmpfs", "/mnt", "tmpfs"), answered(2)),
+            (line("/dev/sdb1", "/mnt/a", "ext4"), gone),
+            (line("/dev/sdc1", "/mnt/b", "ext4"), answered(2)),
+            (line("nas:/x", "/srv/x", "nfs4"), answered(3)),
+            (line("nas:/x/y", "/srv/x/y", "nfs4"), answered(3)),
+            (line("nas:/z", "/srv/z", "nfs4"), hung),
+        ];
+        let places: Vec<_> = visible(mounts).into_iter().map(|(line, _)| line.mount_point).collect();
+        assert_eq!(places, ["/", "/mnt", "/srv/x", "/srv/x/y", "/srv/z"]);
     }
 
     #[test]
@@ -347,7 +438,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn parsing_anything_never_panics(text in ".*") {
-            counted(parse_mounts(&text));
+            counted(parse_mounts(&text), &parse_parts(&text));
             unescape(&text);
         }
     }

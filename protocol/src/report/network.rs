@@ -193,6 +193,8 @@ pub struct RelayPath {
     pub mtu_bytes: Option<u16>,
     /// How often large packets stopped arriving while small ones did (RFC 8899, section 4.3).
     pub black_holes: Option<u64>,
+    /// Seconds that this machine's clock is ahead of the relay's; negative when it is behind.
+    pub clock_ahead_seconds: Option<i64>,
 }
 
 /// Whether the relay answered.

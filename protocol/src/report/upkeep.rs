@@ -104,6 +104,8 @@ pub struct KernelLog {
     pub lines: u32,
     /// Time between the first and the last of them.
     pub span_seconds: u64,
+    /// Whether it reaches back to the start of the system; the kernel overwrites what is oldest.
+    pub is_whole: bool,
     /// Known troubles that occur in it, each once.
     pub troubles: BoundedVec<Trouble, 32>,
 }
@@ -151,7 +153,7 @@ pub enum TroubleKind {
     XfsError,
     /// Btrfs found itself damaged.
     BtrfsError,
-    /// Memory ran out and a program was ended.
+    /// The machine's memory ran out and a program was ended.
     OutOfMemory,
     /// A program touched memory that is not its own.
     Segfault,
@@ -163,11 +165,13 @@ pub enum TroubleKind {
     LinkDown,
     /// A server of a network file system did not answer.
     ServerSilent,
+    /// A group of programs ran into its own limit on memory, and one of them was ended.
+    GroupOutOfMemory,
 }
 
 impl TroubleKind {
     /// Every kind, in the order of the wire.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Oops,
         Self::Bug,
         Self::Panic,
@@ -188,6 +192,7 @@ impl TroubleKind {
         Self::UsbBroken,
         Self::LinkDown,
         Self::ServerSilent,
+        Self::GroupOutOfMemory,
     ];
 
     /// The name as JSON and rules write it.
@@ -213,6 +218,7 @@ impl TroubleKind {
             Self::UsbBroken => "usb_broken",
             Self::LinkDown => "link_down",
             Self::ServerSilent => "server_silent",
+            Self::GroupOutOfMemory => "group_out_of_memory",
         }
     }
 }
@@ -262,6 +268,7 @@ pub(crate) mod tests {
             kernel_log: Fact::Known(KernelLog {
                 lines: 800,
                 span_seconds: 3_600,
+                is_whole: true,
                 troubles: vec![Trouble {
                     kind: TroubleKind::Segfault,
                     times: 1,

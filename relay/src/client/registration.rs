@@ -134,6 +134,8 @@ pub struct InUse {
     pub relay: RelayAddress,
     /// Whether UDP did not get through to it.
     pub is_tunnel: bool,
+    /// Milliseconds that our clock was ahead of the relay's when it told what it shows.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -468,8 +470,8 @@ impl Keeper {
     async fn settle(&mut self, current: &mut Current) -> Result<(), StreamError> {
         self.nearest = Some(current.link.relay.clone());
         self.udp_is_blocked = current.link.tunnel.is_some();
-        let in_use = InUse { relay: current.link.relay.clone(), is_tunnel: current.link.tunnel.is_some() };
-        self.in_use.send_replace(Some(in_use));
+        let (relay, is_tunnel) = (current.link.relay.clone(), current.link.tunnel.is_some());
+        self.in_use.send_replace(Some(InUse { relay, is_tunnel, clock_ahead_ms: None }));
         let sender = &mut current.link.sender;
         match self.role {
             Role::Agent => {
@@ -584,6 +586,15 @@ impl Keeper {
                 if rival.is_none() && !plan.relays.is_empty() {
                     *rival = Some(self.attempt(plan));
                 }
+                return Ok(Ok(()));
+            }
+            FromRelay::Clock { unix_ms } => {
+                let ahead_ms = self.client.ends.options.net.unix_ms().saturating_sub(unix_ms);
+                self.in_use.send_modify(|in_use| {
+                    if let Some(in_use) = in_use {
+                        in_use.clock_ahead_ms = Some(ahead_ms);
+                    }
+                });
                 return Ok(Ok(()));
             }
             FromRelay::Registered => return Ok(Ok(())),

@@ -375,6 +375,7 @@ impl ControlPlane {
                 line.end.phase = Phase::Registered(Box::new(Member::new(peer, organization)));
                 Span::current().record(KEY_FIELD, DeviceKey(key).short());
                 line.say(&FromRelay::Registered);
+                line.say(&FromRelay::Clock { unix_ms: self.net.unix_ms() });
                 ends.under_way -= 1;
                 ends.registered.insert(number, handle);
                 self.handshakes.completed.fetch_add(1, Ordering::Relaxed);
