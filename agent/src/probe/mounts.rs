@@ -9,16 +9,18 @@ use belay_protocol::{BoundedVec, Phrase, bounded::Name};
 use tokio::task::JoinSet;
 
 use super::growth::{Growth, Sample};
-use super::{Cost, Probe, Root};
+use super::{Cost, Probe, Root, native, or_native};
 
-/// One line of `/proc/mounts`.
+/// One line of `/proc/mounts`, or one drive of Windows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountLine {
     /// What is mounted.
     pub device: String,
     /// Where.
     pub mount_point: String,
-    /// The file system.
+    /// Where its data is, as far as that shows without asking.
+    pub device_kind: DeviceKind,
+    /// The file system; empty where that shows only when it is asked.
     pub fs_type: String,
     /// Its options.
     pub options: Vec<String>,
@@ -29,8 +31,9 @@ pub struct MountLine {
 pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -> Found {
     let probe = Probe::new("mounts", SUBJECT, deadline);
     let live = root.is_live();
-    let lines = match probe.run(move || read_mounts(&root)).await {
-        Ok(Ok(text)) => counted(parse_mounts(&text)),
+    let read = move || or_native(read_mounts(&root).map(|text| counted(parse_mounts(&text))), native::drives);
+    let lines = match probe.run(read).await {
+        Ok(Ok(lines)) => lines,
         Ok(Err(why)) | Err(why) => return (Fact::Unknown(why), 0),
     };
     let (lines, left_out) = BoundedVec::<_, 512>::truncating(lines);
@@ -94,6 +97,7 @@ pub fn parse_mounts(text: &str) -> Vec<MountLine> {
         mount_point.starts_with('/').then(|| MountLine {
             device,
             mount_point,
+            device_kind: device_kind(&fs_type),
             fs_type,
             options: options.split(',').map(str::to_owned).collect(),
         })
@@ -174,13 +178,15 @@ const KERNEL_INTERFACES: [&str; 24] = [
     "tracefs",
 ];
 
-fn mount(line: MountLine, asked: Asked) -> Mount<Raw> {
+fn mount(mut line: MountLine, asked: Asked) -> Mount<Raw> {
+    let told = asked.told;
+    line.options.extend(told.iter().flat_map(|told| &told.options).map(|&option| option.to_owned()));
     Mount {
-        device_kind: device_kind(&line),
-        access: access(&line.options),
+        device_kind: told.as_ref().and_then(|told| told.device_kind).unwrap_or(line.device_kind),
+        access: told.as_ref().map_or_else(|| access(&line.options), |told| told.access),
         mount_point: Private::new(line.mount_point),
         device: Private::new(line.device),
-        fs_type: Name::truncating(line.fs_type),
+        fs_type: told.map_or_else(|| Name::truncating(line.fs_type), |told| told.fs_type),
         response: asked.response,
         space: asked.space,
         inodes: asked.inodes,
@@ -199,8 +205,8 @@ fn access(options: &[String]) -> Access {
     }
 }
 
-fn device_kind(line: &MountLine) -> DeviceKind {
-    match line.fs_type.as_str() {
+fn device_kind(fs_type: &str) -> DeviceKind {
+    match fs_type {
         "tmpfs" | "devtmpfs" => DeviceKind::Memory,
         "overlay" | "aufs" | "unionfs" => DeviceKind::Overlay,
         "squashfs" | "iso9660" | "udf" | "erofs" | "cramfs" | "romfs" => DeviceKind::Image,
@@ -213,11 +219,36 @@ fn device_kind(line: &MountLine) -> DeviceKind {
     }
 }
 
+/// What a file system answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// Bytes.
+    pub space: Fact<Space>,
+    /// Files.
+    pub inodes: Fact<Inodes>,
+    /// What else it tells, where the list of mounts does not.
+    pub told: Option<Told>,
+}
+
+/// What a drive of Windows tells of itself.
+#[derive(Debug)]
+pub struct Told {
+    /// Where its data is; nothing where it does not say more than the list.
+    pub device_kind: Option<DeviceKind>,
+    /// The file system.
+    pub fs_type: Name,
+    /// Whether it can be written to.
+    pub access: Access,
+    /// Words that stand among the mount's options.
+    pub options: Vec<&'static str>,
+}
+
 #[derive(Debug)]
 struct Asked {
     response: Response,
     space: Fact<Space>,
     inodes: Fact<Inodes>,
+    told: Option<Told>,
 }
 
 impl Asked {
@@ -226,7 +257,7 @@ impl Asked {
     }
 
     fn failed(response: Response, why: Why) -> Self {
-        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why) }
+        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why), told: None }
     }
 }
 
@@ -250,7 +281,7 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
         answer
     });
     match answer.await {
-        Ok(Ok((space, inodes))) => Asked { response: Response::Answered, space, inodes },
+        Ok(Ok(Answer { space, inodes, told })) => Asked { response: Response::Answered, space, inodes, told },
         Ok(Err(why)) => Asked::failed(Response::Answered, why),
         Err(why) if why.kind == WhyKind::TimedOut => Asked::failed(Response::Hung, why),
         Err(why) => Asked::failed(Response::NotAsked, why),
@@ -258,15 +289,15 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
 }
 
 #[cfg(target_os = "linux")]
-fn read_space(mount_point: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
+fn read_space(mount_point: &str) -> Result<Answer, Why> {
     let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), "statvfs"))?;
-    Ok(parse_space(stat.f_frsize, [stat.f_blocks, stat.f_bfree, stat.f_bavail], [stat.f_files, stat.f_ffree]))
+    let blocks = [stat.f_blocks, stat.f_bfree, stat.f_bavail];
+    let (space, inodes) = parse_space(stat.f_frsize, blocks, [stat.f_files, stat.f_ffree]);
+    Ok(Answer { space, inodes, told: None })
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_space(_: &str) -> Result<(Fact<Space>, Fact<Inodes>), Why> {
-    Err(Why::new(WhyKind::NotSupported, "statvfs"))
-}
+use native::space as read_space;
 
 /// Understands the figures of statvfs(3): fragment size, blocks (all, free, free for ordinary users), files (all, free).
 pub fn parse_space(fragment_bytes: u64, blocks: [u64; 3], files: [u64; 2]) -> (Fact<Space>, Fact<Inodes>) {
@@ -327,6 +358,7 @@ mod tests {
         let line = MountLine {
             device: "nas:/x".into(),
             mount_point: "/a test's mount".into(),
+            device_kind: DeviceKind::Network,
             fs_type: "nfs".into(),
             options: vec![],
         };
