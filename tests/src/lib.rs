@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod figures;
+pub mod foreign;
 pub mod links;
 pub mod logs;
 pub mod lying_relay;
