@@ -252,7 +252,8 @@ fn or_native<T>(read: Result<T, Why>, ask: impl FnOnce() -> Result<T, Why>) -> R
 /// The reason that an error of the system gives.
 pub fn why(error: &io::Error, source: &'static str) -> Why {
     let kind = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => WhyKind::NotOffered,
+        // Windows calls a name that cannot be one invalid.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => WhyKind::NotOffered,
         io::ErrorKind::PermissionDenied => WhyKind::PermissionDenied,
         io::ErrorKind::TimedOut => WhyKind::TimedOut,
         _ => WhyKind::Failed,
