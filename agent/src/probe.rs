@@ -38,6 +38,7 @@ pub mod os;
 pub mod packages;
 pub mod pcie;
 pub mod pnp;
+#[cfg(not(windows))]
 pub mod portable;
 pub mod processes;
 pub mod proxies;
@@ -49,6 +50,13 @@ pub mod units;
 pub mod usb_ports;
 pub mod volumes;
 pub mod way_out;
+pub mod windows;
+
+/// What a system without `/proc` is asked by calls.
+#[cfg(not(windows))]
+pub(crate) use portable as native;
+#[cfg(windows)]
+pub(crate) use windows::native;
 
 /// A probe's name, what it needs, and what it costs.
 #[derive(Clone, Copy, Debug)]
@@ -213,15 +221,39 @@ impl Root {
         match &self.0 {
             Some(tree) => Ok(tree.join(path.trim_start_matches('/'))),
             None if cfg!(target_os = "linux") => Ok(PathBuf::from(path)),
+            None if cfg!(windows) && UNKNOWN_TO_WINDOWS.iter().any(|known| path.starts_with(known)) => {
+                Err(WhyKind::NotApplicable)
+            }
             None => Err(WhyKind::NotSupported),
         }
+    }
+}
+
+/// Files about what Windows does not have: stall times, run queues, marks of incidents, modules built by package managers,
+/// groups of processes, queues of each processor, and a limit on connections that are followed.
+const UNKNOWN_TO_WINDOWS: [&str; 7] = [
+    "/proc/pressure/",
+    "/proc/loadavg",
+    "/proc/sys/kernel/tainted",
+    "/proc/net/softnet_stat",
+    "/proc/sys/net/netfilter/",
+    "/sys/fs/cgroup",
+    "/var/lib/dkms",
+];
+
+/// What a file says, or where this system has no such files what `ask` gets by calls.
+fn or_native<T>(read: Result<T, Why>, ask: impl FnOnce() -> Result<T, Why>) -> Result<T, Why> {
+    match read {
+        Err(why) if why.kind == WhyKind::NotSupported => ask(),
+        read => read,
     }
 }
 
 /// The reason that an error of the system gives.
 pub fn why(error: &io::Error, source: &'static str) -> Why {
     let kind = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => WhyKind::NotOffered,
+        // Windows calls a name that cannot be one invalid.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => WhyKind::NotOffered,
         io::ErrorKind::PermissionDenied => WhyKind::PermissionDenied,
         io::ErrorKind::TimedOut => WhyKind::TimedOut,
         _ => WhyKind::Failed,

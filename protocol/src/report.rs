@@ -47,7 +47,8 @@ pub use privacy::{
 };
 pub use system::{Clock, CpuUse, Handles, Kernel, Load, Os, Process, ProcessStates, Synchronisation, System, Tasks};
 pub use upkeep::{
-    Certificate, Crashes, Firewall, KernelLog, Restart, RestartReason, Trouble, TroubleKind, Unit, Updates, Upkeep,
+    Certificate, Crashes, Firewall, KernelLog, Restart, RestartReason, Services, Trouble, TroubleKind, Unit, Updates,
+    Upkeep,
 };
 
 /// The version of the report's layout; a reader refuses any other.

@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 mod mmsg;
+#[cfg(any(test, not(target_os = "linux")))]
+mod plain_socket;
 mod system;
 #[cfg(target_os = "linux")]
 mod thread_socket;

@@ -6,6 +6,7 @@ pub mod demo;
 #[cfg(target_os = "linux")]
 pub mod faults;
 pub mod figures;
+pub mod foreign;
 pub mod links;
 pub mod logs;
 pub mod lying_relay;

@@ -48,11 +48,19 @@ impl Program {
 
     /// A command that runs it with `home` as home and working directory, in English, and with nobody at the keyboard.
     pub fn command(self, home: &Path) -> anyhow::Result<Command> {
-        let mut command = Command::new(build::directory()?.join(self.name()));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", home).env("LANG", "en_US.UTF-8").current_dir(home).stdin(Stdio::null());
+        let mut command = alone(&build::directory()?.join(self.name()), home);
+        command.env("LANG", "en_US.UTF-8");
         Ok(command)
     }
+}
+
+/// A command with nothing of this process's environment but `PATH`, with `home` as home and working directory, and with
+/// nobody at the keyboard.
+pub fn alone(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("HOME", home).current_dir(home).stdin(Stdio::null());
+    command
 }
 
 /// A child process, and what it has said so far.

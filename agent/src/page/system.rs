@@ -45,6 +45,10 @@ impl Page<'_> {
         self.fact(&FAILED_SERVICES, &upkeep.failed_units, |units| {
             listed(units.iter().map(|unit| unit.name.to_string()), language)
         });
+        self.fact(&SERVICES, &upkeep.services, |services| {
+            let (running, all) = (services.running.to_string(), services.installed.to_string());
+            RUNNING_OF.fill(language, &[("running", &running), ("all", &all)])
+        });
         self.fact(&UPDATES, &upkeep.updates, |updates| updates.pending.to_string());
         self.fact(&KERNEL_LOG, &upkeep.kernel_log, |log| {
             let word = |kind: TroubleKind| word_for_people(kind.as_str()).map(|word| word.text(language).to_owned());

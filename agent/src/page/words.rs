@@ -40,6 +40,9 @@ pub(super) const WAITS_MEMORY: Phrase = Phrase { en: "waits for memory", zh: "�
 pub(super) const WAITS_IO: Phrase = Phrase { en: "waits for disks", zh: "等待磁盘" };
 pub(super) const HOTTEST: Phrase = Phrase { en: "hottest", zh: "最高温度" };
 pub(super) const FAILED_SERVICES: Phrase = Phrase { en: "services that failed", zh: "失败的服务" };
+pub(super) const SERVICES: Phrase = Phrase { en: "services", zh: "服务" };
+pub(super) const RUNNING_OF: Phrase =
+    Phrase { en: "{running} of {all} running", zh: "共 {all} 个，其中 {running} 个正在运行" };
 pub(super) const UPDATES: Phrase = Phrase { en: "updates that wait", zh: "待装更新" };
 pub(super) const KERNEL_LOG: Phrase = Phrase { en: "trouble in the log", zh: "日志中的故障" };
 pub(super) const FIREWALL: Phrase = Phrase { en: "firewall", zh: "防火墙" };

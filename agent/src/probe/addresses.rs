@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use belay_protocol::report::{AddressReach, AddressState, Family, InterfaceAddress, Private, Raw, Why, WhyKind};
 
-use super::Root;
+use super::{Root, native, or_native};
 
 /// One address and the number of its interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub struct Found {
 /// Addresses by the name of their interface. A captured tree does not have them.
 pub fn look(root: &Root) -> Result<BTreeMap<String, Vec<InterfaceAddress<Raw>>>, Why> {
     root.live_only(SOURCE)?;
+    or_native(ask_kernel(root), native::addresses)
+}
+
+fn ask_kernel(root: &Root) -> Result<BTreeMap<String, Vec<InterfaceAddress<Raw>>>, Why> {
     let found = dump()?;
     let mut by_name: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for name in root.list(NET, NET)? {

@@ -16,9 +16,9 @@ pub fn look(root: &Root, named: &[String], now_unix_s: i64) -> Result<BoundedVec
         found.push(certificate(path, parsed, now_unix_s));
     }
     let lives = root.list(LETS_ENCRYPT, LETS_ENCRYPT);
-    // Certbot keeps its directory to root.
+    // Certbot keeps its directory to root, and other systems keep certificates in no files.
     if let Err(why) = &lives
-        && why.kind == WhyKind::PermissionDenied
+        && matches!(why.kind, WhyKind::PermissionDenied | WhyKind::NotSupported)
     {
         return Err(why.clone());
     }

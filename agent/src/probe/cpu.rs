@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use belay_protocol::report::{CpuUse, Load, Why, WhyKind};
+use belay_protocol::report::{CpuUse, Fact, Load, Why, WhyKind};
 
-use super::Root;
+use super::{Root, native, or_native};
 
 /// Clock ticks of all processors together since the system started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,16 +17,22 @@ pub struct Ticks {
 
 /// Processors that are in use.
 pub fn count(root: &Root) -> Result<u32, Why> {
-    match root.read(STAT) {
-        Ok(text) => parse_count(&text).ok_or_else(|| Why::new(WhyKind::Malformed, STAT)),
-        Err(why) if why.kind == WhyKind::NotSupported => super::portable::cpu_count(),
-        Err(why) => Err(why),
-    }
+    let malformed = || Why::new(WhyKind::Malformed, STAT);
+    or_native(root.read(STAT).and_then(|text| parse_count(&text).ok_or_else(malformed)), available)
+}
+
+fn available() -> Result<u32, Why> {
+    let count = std::thread::available_parallelism().map_err(|e| super::why(&e, "processors"))?;
+    Ok(u32::try_from(count.get()).unwrap_or(u32::MAX))
 }
 
 /// What the processors do for `pause`. One sample says nothing, so a captured tree has no answer.
 pub fn watch(root: &Root, pause: Duration) -> Result<CpuUse, Why> {
     root.live_only(STAT)?;
+    or_native(watch_ticks(root, pause), || native::cpu_use(pause))
+}
+
+fn watch_ticks(root: &Root, pause: Duration) -> Result<CpuUse, Why> {
     let ticks = || parse_ticks(&root.read(STAT)?).ok_or_else(|| Why::new(WhyKind::Malformed, STAT));
     let (before, started) = (ticks()?, Instant::now());
     std::thread::sleep(pause);
@@ -73,8 +79,8 @@ fn between(before: Ticks, after: Ticks, elapsed: Duration) -> Option<CpuUse> {
     let (idle, iowait) = (share(before.idle, after.idle), share(before.iowait, after.iowait));
     Some(CpuUse {
         busy_percent: (100.0 - idle - iowait).max(0.0),
-        iowait_percent: iowait,
-        steal_percent: share(before.steal, after.steal),
+        iowait_percent: Fact::Known(iowait),
+        steal_percent: Fact::Known(share(before.steal, after.steal)),
         sampled_ms: u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX),
     })
 }
@@ -100,7 +106,10 @@ mod tests {
         let before = parse_ticks(STAT_TEXT).unwrap();
         let after = parse_ticks("cpu  150 0 50 825 60 0 0 15 0 0\n").unwrap();
         let seen = between(before, after, Duration::from_millis(200)).unwrap();
-        assert_eq!((seen.busy_percent, seen.iowait_percent, seen.steal_percent), (65.0, 10.0, 15.0));
+        assert_eq!(
+            (seen.busy_percent, seen.iowait_percent, seen.steal_percent),
+            (65.0, Fact::Known(10.0), Fact::Known(15.0))
+        );
         assert_eq!(between(after, before, Duration::ZERO), None);
         assert_eq!(between(after, after, Duration::ZERO), None);
     }

@@ -11,14 +11,15 @@ use belay_protocol::Phrase;
 use belay_protocol::report::{DnsOutcome, DnsProbe, Why, WhyKind};
 use tokio::net::UdpSocket;
 
-use super::{Probe, Root};
+use super::{Probe, Root, native, or_native};
 
 /// What the system's resolver is asked for. A failure alone is never critical: closed networks have no public names.
 pub const PUBLIC_NAME: &str = "a.root-servers.net";
 
 /// The configured name servers; where the system's own stub is configured, also those behind it.
 pub fn read_servers(root: &Root) -> Result<Vec<IpAddr>, Why> {
-    let mut servers = parse_resolv_conf(&root.read("/etc/resolv.conf")?);
+    let servers = root.read("/etc/resolv.conf").map(|text| parse_resolv_conf(&text));
+    let mut servers = or_native(servers, native::name_servers)?;
     if servers.contains(&SYSTEMD_STUB) {
         let behind = root.read("/run/systemd/resolve/resolv.conf").map(|text| parse_resolv_conf(&text));
         servers.extend(behind.unwrap_or_default());

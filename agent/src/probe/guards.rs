@@ -6,10 +6,14 @@ use belay_protocol::BoundedVec;
 use belay_protocol::bounded::Name;
 use belay_protocol::report::{Firewall, Why, WhyKind};
 
-use super::Root;
+use super::{Root, native, or_native};
 
-/// The names of the programs that run, from `/proc/*/comm`.
+/// The names of the programs that run.
 pub fn running(root: &Root) -> Result<BTreeSet<String>, Why> {
+    or_native(running_in_files(root), native::running)
+}
+
+fn running_in_files(root: &Root) -> Result<BTreeSet<String>, Why> {
     let pids = root.list("/proc", "/proc")?;
     let comm = |pid: &String| root.read_for(&format!("/proc/{pid}/comm"), "/proc/*/comm").ok();
     let pids = pids.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
@@ -19,6 +23,10 @@ pub fn running(root: &Root) -> Result<BTreeSet<String>, Why> {
 
 /// Signs of a firewall. None found is known only where the places that would show one could be read.
 pub fn firewall(root: &Root, running: &BTreeSet<String>) -> Result<Firewall, Why> {
+    or_native(firewall_in_files(root, running), native::firewall)
+}
+
+fn firewall_in_files(root: &Root, running: &BTreeSet<String>) -> Result<Firewall, Why> {
     let mut signs = Vec::new();
     if root.read(UFW).is_ok_and(|text| text.lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"))) {
         signs.push("ufw");
@@ -58,8 +66,8 @@ pub fn antivirus(running: &BTreeSet<String>) -> BoundedVec<Name, 16> {
     BoundedVec::truncating(products.into_iter().map(Name::truncating)).0
 }
 
-/// Names of processes, cut to fifteen bytes as the kernel keeps them, and whose they are.
-const ANTIVIRUS: [(&str, &str); 14] = [
+/// Names of processes, cut to fifteen bytes as Linux keeps them, and whose they are.
+const ANTIVIRUS: [(&str, &str); 19] = [
     ("clamd", "ClamAV"),
     ("clamonacc", "ClamAV"),
     ("wdavdaemon", "Microsoft Defender"),
@@ -74,6 +82,11 @@ const ANTIVIRUS: [(&str, &str); 14] = [
     ("ds_agent", "Trend Micro"),
     ("bdsecd", "Bitdefender"),
     ("AliYunDun", "Alibaba Cloud Security"),
+    ("MsMpEng.exe", "Microsoft Defender"),
+    ("CSFalconService.exe", "CrowdStrike Falcon"),
+    ("SentinelAgent.exe", "SentinelOne"),
+    ("ekrn.exe", "ESET"),
+    ("avp.exe", "Kaspersky"),
 ];
 
 #[cfg(test)]
@@ -108,7 +121,7 @@ mod tests {
         let running = BTreeSet::from(["clamd".to_owned(), "clamonacc".to_owned(), "bash".to_owned()]);
         let found = antivirus(&running);
         assert_eq!((found.len(), found[0].as_str()), (1, "ClamAV"));
-        assert!(ANTIVIRUS.iter().all(|(process, _)| process.len() <= 15));
+        assert!(ANTIVIRUS.iter().all(|(process, _)| process.len() <= 15 || process.ends_with(".exe")));
     }
 
     proptest::proptest! {

@@ -6,15 +6,15 @@ use belay_protocol::report::{
     Battery, Flow, Hardware, Platform, PlatformKind, Private, Raw, Temperature, Why, WhyKind,
 };
 
-use super::Root;
+use super::{Root, native, or_native};
 
 /// Sensors, batteries and platform of `root`.
 pub fn look(root: &Root) -> Hardware<Raw> {
     Hardware {
         temperatures: temperatures(root).into(),
         throttled_times: throttled_times(root).into(),
-        batteries: batteries(root).into(),
-        platform: platform(root).into(),
+        batteries: or_native(batteries(root), native::batteries).into(),
+        platform: or_native(platform(root), native::platform).into(),
     }
 }
 
@@ -172,6 +172,17 @@ pub fn container(root: &Root) -> Option<String> {
     marks.into_iter().find(|(path, _)| root.has(path)).map(|(_, name)| name.to_owned())
 }
 
+/// What the firmware's names of maker and model say, where there is nothing else to go by.
+pub fn platform_of(vendor: &str, model: &str, source: &'static str) -> Result<Platform, Why> {
+    let hypervisor = hypervisor_of(vendor, model);
+    let kind = match hypervisor {
+        Some(_) => PlatformKind::Virtual,
+        None if model.is_empty() => return Err(Why::new(WhyKind::NotOffered, source)),
+        None => PlatformKind::Physical,
+    };
+    Ok(Platform { kind, name: Name::truncating(hypervisor.unwrap_or_default()), model: Name::truncating(model) })
+}
+
 /// Hypervisors by what their firmware tells (systemd src/basic/virt.c).
 fn hypervisor_of(vendor: &str, model: &str) -> Option<&'static str> {
     let known = HYPERVISORS.into_iter().find(|(mark, _)| vendor.starts_with(mark) || model.starts_with(mark));
@@ -283,6 +294,15 @@ mod tests {
         assert_eq!(kind(&[("sys/class/dmi/id/sys_vendor", "QEMU\n")]), Ok((Virtual, "qemu".to_owned())));
         assert_eq!(kind(&[(".dockerenv", ""), flags("flags : hypervisor\n")]), Ok((Container, "docker".to_owned())));
         assert_eq!(kind(&[]).unwrap_err().kind, WhyKind::NotOffered);
+    }
+
+    #[test]
+    fn makers_and_models_tell_hypervisors() {
+        let kind = |vendor, model| platform_of(vendor, model, "registry").map(|platform| platform.kind);
+        assert_eq!(kind("VMware, Inc.", "VMware20,1"), Ok(PlatformKind::Virtual));
+        assert_eq!(kind("Microsoft Corporation", "Virtual Machine"), Ok(PlatformKind::Virtual));
+        assert_eq!(kind("LENOVO", "20XW"), Ok(PlatformKind::Physical));
+        assert_eq!(kind("", "").unwrap_err().kind, WhyKind::NotOffered);
     }
 
     proptest::proptest! {

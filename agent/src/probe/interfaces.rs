@@ -8,10 +8,14 @@ use belay_protocol::report::{
     Counters, Fact, Interface, InterfaceKind, LinkState, Private, Raw, Why, WhyKind, WifiSignal,
 };
 
-use super::Root;
+use super::{Root, native, or_native};
 
 /// The interfaces of `root` without the loopback, by name.
 pub fn look(root: &Root) -> Result<BoundedVec<Interface<Raw>, 256>, Why> {
+    or_native(look_at_files(root), native::interfaces)
+}
+
+fn look_at_files(root: &Root) -> Result<BoundedVec<Interface<Raw>, 256>, Why> {
     match root.list(NET, NET) {
         Ok(names) => {
             let signals = root.read(WIRELESS).map(|text| parse_wireless(&text)).unwrap_or_default();

@@ -7,7 +7,7 @@ use belay_protocol::report::{
     Writeback,
 };
 
-use super::Root;
+use super::{Root, native, or_native};
 
 /// Memory, swap and pressure of `root`; swapping is watched for `pause`.
 pub fn look(root: &Root, pause: Duration) -> Memory<Raw> {
@@ -15,7 +15,7 @@ pub fn look(root: &Root, pause: Duration) -> Memory<Raw> {
     let meminfo = root.read(MEMINFO);
     let (ram, swap) = match &meminfo {
         Ok(text) => parse_meminfo(text),
-        Err(why) if why.kind == WhyKind::NotSupported => super::portable::memory(),
+        Err(why) if why.kind == WhyKind::NotSupported => native::memory(),
         Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why.clone())),
     };
     let bytes = |field: &str| meminfo.as_ref().map_err(Why::clone).and_then(|text| field_bytes(text, field));
@@ -27,7 +27,7 @@ pub fn look(root: &Root, pause: Duration) -> Memory<Raw> {
             memory: pressure("/proc/pressure/memory"),
             io: pressure("/proc/pressure/io"),
         },
-        commit: commit(root, bytes("Committed_AS"), bytes("CommitLimit")).into(),
+        commit: or_native(commit(root, bytes("Committed_AS"), bytes("CommitLimit")), native::commit).into(),
         swap_rate: watch_swap(root, pause).into(),
         writeback: bytes("Dirty")
             .and_then(|dirty_bytes| Ok(Writeback { dirty_bytes, writing_bytes: bytes("Writeback")? }))

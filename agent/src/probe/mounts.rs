@@ -9,16 +9,18 @@ use belay_protocol::{BoundedVec, Phrase, bounded::Name};
 use tokio::task::JoinSet;
 
 use super::growth::{Growth, Sample};
-use super::{Cost, Probe, Root};
+use super::{Cost, Probe, Root, native, or_native};
 
-/// One line of `/proc/mounts`.
+/// One line of `/proc/mounts`, or one drive of Windows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountLine {
     /// What is mounted.
     pub device: String,
     /// Where.
     pub mount_point: String,
-    /// The file system.
+    /// Where its data is, as far as that shows without asking.
+    pub device_kind: DeviceKind,
+    /// The file system; empty where that shows only when it is asked.
     pub fs_type: String,
     /// Its options.
     pub options: Vec<String>,
@@ -32,8 +34,10 @@ type Parts = BTreeMap<String, String>;
 pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -> Found {
     let probe = Probe::new("mounts", SUBJECT, deadline);
     let live = root.is_live();
-    let lines = match probe.run(move || read_mounts(&root)).await {
-        Ok(Ok((text, parts))) => counted(parse_mounts(&text), &parts),
+    let read =
+        move || or_native(read_mounts(&root).map(|(text, parts)| counted(parse_mounts(&text), &parts)), native::drives);
+    let lines = match probe.run(read).await {
+        Ok(Ok(lines)) => lines,
         Ok(Err(why)) | Err(why) => return (Fact::Unknown(why), 0),
     };
     let (lines, left_out) = BoundedVec::<_, 512>::truncating(lines);
@@ -111,6 +115,7 @@ pub fn parse_mounts(text: &str) -> Vec<MountLine> {
         mount_point.starts_with('/').then(|| MountLine {
             device,
             mount_point,
+            device_kind: device_kind(&fs_type),
             fs_type,
             options: options.split(',').map(str::to_owned).collect(),
         })
@@ -169,7 +174,7 @@ fn counted(lines: Vec<MountLine>, parts: &Parts) -> Vec<MountLine> {
 fn visible(mounts: Vec<(MountLine, Asked)>) -> Vec<(MountLine, Asked)> {
     let mut owners: BTreeMap<u64, (usize, DeviceKind)> = BTreeMap::new();
     for (line, asked) in &mounts {
-        let own = (line.mount_point.len(), device_kind(line));
+        let own = (line.mount_point.len(), line.device_kind);
         if let Some(id) = asked.device_id
             && owners.get(&id).is_none_or(|owner| own.0 < owner.0)
         {
@@ -183,7 +188,7 @@ fn visible(mounts: Vec<(MountLine, Asked)>) -> Vec<(MountLine, Asked)> {
         !is_gone
             && owner.is_none_or(|(length, kind)| {
                 line.mount_point.len() == *length
-                    || (*kind == DeviceKind::Network && device_kind(line) == DeviceKind::Network)
+                    || (*kind == DeviceKind::Network && line.device_kind == DeviceKind::Network)
             })
     };
     mounts.into_iter().filter(is_visible).collect()
@@ -217,13 +222,15 @@ const KERNEL_INTERFACES: [&str; 24] = [
     "tracefs",
 ];
 
-fn mount(line: MountLine, asked: Asked) -> Mount<Raw> {
+fn mount(mut line: MountLine, asked: Asked) -> Mount<Raw> {
+    let told = asked.told;
+    line.options.extend(told.iter().flat_map(|told| &told.options).map(|&option| option.to_owned()));
     Mount {
-        device_kind: device_kind(&line),
-        access: access(&line.options),
+        device_kind: told.as_ref().and_then(|told| told.device_kind).unwrap_or(line.device_kind),
+        access: told.as_ref().map_or_else(|| access(&line.options), |told| told.access),
         mount_point: Private::new(line.mount_point),
         device: Private::new(line.device),
-        fs_type: Name::truncating(line.fs_type),
+        fs_type: told.map_or_else(|| Name::truncating(line.fs_type), |told| told.fs_type),
         response: asked.response,
         space: asked.space,
         inodes: asked.inodes,
@@ -242,8 +249,8 @@ fn access(options: &[String]) -> Access {
     }
 }
 
-fn device_kind(line: &MountLine) -> DeviceKind {
-    match line.fs_type.as_str() {
+fn device_kind(fs_type: &str) -> DeviceKind {
+    match fs_type {
         "tmpfs" | "devtmpfs" => DeviceKind::Memory,
         "overlay" | "aufs" | "unionfs" => DeviceKind::Overlay,
         "squashfs" | "iso9660" | "udf" | "erofs" | "cramfs" | "romfs" => DeviceKind::Image,
@@ -256,6 +263,32 @@ fn device_kind(line: &MountLine) -> DeviceKind {
     }
 }
 
+/// What a file system answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// Bytes.
+    pub space: Fact<Space>,
+    /// Files.
+    pub inodes: Fact<Inodes>,
+    /// The number of the file system, where it has one.
+    pub device_id: Option<u64>,
+    /// What else it tells, where the list of mounts does not.
+    pub told: Option<Told>,
+}
+
+/// What a drive of Windows tells of itself.
+#[derive(Debug)]
+pub struct Told {
+    /// Where its data is; nothing where it does not say more than the list.
+    pub device_kind: Option<DeviceKind>,
+    /// The file system.
+    pub fs_type: Name,
+    /// Whether it can be written to.
+    pub access: Access,
+    /// Words that stand among the mount's options.
+    pub options: Vec<&'static str>,
+}
+
 #[derive(Debug)]
 struct Asked {
     response: Response,
@@ -263,6 +296,7 @@ struct Asked {
     inodes: Fact<Inodes>,
     /// The number of the file system that has answered.
     device_id: Option<u64>,
+    told: Option<Told>,
 }
 
 impl Asked {
@@ -271,7 +305,7 @@ impl Asked {
     }
 
     fn failed(response: Response, why: Why) -> Self {
-        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why), device_id: None }
+        Self { response, space: Fact::Unknown(why.clone()), inodes: Fact::Unknown(why), device_id: None, told: None }
     }
 }
 
@@ -295,7 +329,9 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
         answer
     });
     match answer.await {
-        Ok(Ok(((space, inodes), device_id))) => Asked { response: Response::Answered, space, inodes, device_id },
+        Ok(Ok(Answer { space, inodes, device_id, told })) => {
+            Asked { response: Response::Answered, space, inodes, device_id, told }
+        }
         Ok(Err(why)) => Asked::failed(Response::Answered, why),
         Err(why) if why.kind == WhyKind::TimedOut => Asked::failed(Response::Hung, why),
         Err(why) => Asked::failed(Response::NotAsked, why),
@@ -303,17 +339,16 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
 }
 
 #[cfg(target_os = "linux")]
-fn read_space(mount_point: &str) -> Result<(Counted, Option<u64>), Why> {
+fn read_space(mount_point: &str) -> Result<Answer, Why> {
     let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), STATVFS))?;
-    let counted =
-        parse_space(stat.f_frsize, [stat.f_blocks, stat.f_bfree, stat.f_bavail], [stat.f_files, stat.f_ffree]);
-    Ok((counted, rustix::fs::stat(mount_point).ok().map(|stat| stat.st_dev)))
+    let blocks = [stat.f_blocks, stat.f_bfree, stat.f_bavail];
+    let (space, inodes) = parse_space(stat.f_frsize, blocks, [stat.f_files, stat.f_ffree]);
+    let device_id = rustix::fs::stat(mount_point).ok().map(|stat| stat.st_dev);
+    Ok(Answer { space, inodes, device_id, told: None })
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_space(_: &str) -> Result<(Counted, Option<u64>), Why> {
-    Err(Why::new(WhyKind::NotSupported, STATVFS))
-}
+use native::space as read_space;
 
 /// What a file system says of itself.
 type Counted = (Fact<Space>, Fact<Inodes>);
@@ -383,11 +418,12 @@ mod tests {
             device: device.to_owned(),
             mount_point: place.to_owned(),
             fs_type: fs_type.to_owned(),
+            device_kind: device_kind(fs_type),
             options: vec![],
         };
         let answered = |id| {
             let (space, inodes) = parse_space(4096, [100, 50, 50], [100, 50]);
-            Asked { response: Response::Answered, space, inodes, device_id: Some(id) }
+            Asked { response: Response::Answered, space, inodes, device_id: Some(id), told: None }
         };
         let gone = Asked::failed(Response::Answered, Why::new(WhyKind::NotOffered, STATVFS));
         let hung = Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, STATVFS));
@@ -418,6 +454,7 @@ mod tests {
         let line = MountLine {
             device: "nas:/x".into(),
             mount_point: "/a test's mount".into(),
+            device_kind: DeviceKind::Network,
             fs_type: "nfs".into(),
             options: vec![],
         };

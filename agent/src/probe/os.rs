@@ -3,15 +3,13 @@
 use belay_protocol::bounded::Name;
 use belay_protocol::report::{Host, Kernel, Os, Private, Why, WhyKind};
 
-use super::{Root, portable};
+use super::{Root, native, or_native};
 
 /// The distribution or edition.
 pub fn os(root: &Root) -> Result<Os, Why> {
-    match root.read("/etc/os-release").or_else(|_| root.read("/usr/lib/os-release")) {
-        Ok(text) => parse_os_release(&text).ok_or_else(|| Why::new(WhyKind::Malformed, "/etc/os-release")),
-        Err(why) if why.kind == WhyKind::NotSupported => portable::os(),
-        Err(why) => Err(why),
-    }
+    let text = root.read("/etc/os-release").or_else(|_| root.read("/usr/lib/os-release"));
+    let malformed = || Why::new(WhyKind::Malformed, "/etc/os-release");
+    or_native(text.and_then(|text| parse_os_release(&text).ok_or_else(malformed)), native::os)
 }
 
 /// Understands os-release(5).
@@ -29,30 +27,21 @@ pub fn parse_os_release(text: &str) -> Option<Os> {
 
 /// The kernel's release.
 pub fn kernel(root: &Root) -> Result<Kernel, Why> {
-    let release = match root.read("/proc/sys/kernel/osrelease") {
-        Ok(text) => text.trim().to_owned(),
-        Err(why) if why.kind == WhyKind::NotSupported => portable::kernel_release()?,
-        Err(why) => return Err(why),
-    };
-    Ok(Kernel { release: Name::truncating(release), architecture: Name::truncating(std::env::consts::ARCH) })
+    let release = or_native(root.read("/proc/sys/kernel/osrelease"), native::kernel_release)?;
+    Ok(Kernel { release: Name::truncating(release.trim()), architecture: Name::truncating(std::env::consts::ARCH) })
 }
 
 /// The machine's own name.
 pub fn host(root: &Root) -> Result<Private<Host>, Why> {
-    match root.read("/proc/sys/kernel/hostname") {
-        Ok(text) => Ok(Private::new(text.trim())),
-        Err(why) if why.kind == WhyKind::NotSupported => portable::host(),
-        Err(why) => Err(why),
-    }
+    let name = root.read("/proc/sys/kernel/hostname").map(|text| Private::new(text.trim()));
+    or_native(name, native::host)
 }
 
 /// Seconds since the system started.
 pub fn uptime_seconds(root: &Root) -> Result<u64, Why> {
-    match root.read("/proc/uptime") {
-        Ok(text) => parse_uptime(&text).ok_or_else(|| Why::new(WhyKind::Malformed, "/proc/uptime")),
-        Err(why) if why.kind == WhyKind::NotSupported => Ok(portable::uptime_seconds()),
-        Err(why) => Err(why),
-    }
+    let malformed = || Why::new(WhyKind::Malformed, "/proc/uptime");
+    let uptime = root.read("/proc/uptime").and_then(|text| parse_uptime(&text).ok_or_else(malformed));
+    or_native(uptime, native::uptime_seconds)
 }
 
 /// Understands `/proc/uptime` (proc_uptime(5)).

@@ -6,10 +6,20 @@ use belay_protocol::BoundedVec;
 use belay_protocol::bounded::Name;
 use belay_protocol::report::{Fact, Restart, RestartReason, Updates, Why, WhyKind};
 
-use super::{Root, hardware, os};
+use super::{Root, hardware, native, or_native, os};
 
 /// Whether the system waits for a restart.
 pub fn restart(root: &Root) -> Result<Restart, Why> {
+    or_native(asked_for_in_files(root), native::restart)
+}
+
+fn asked_for_in_files(root: &Root) -> Result<Restart, Why> {
+    // The directory in which a restart is asked for exists wherever one can be.
+    if let Err(why) = root.list("/run", "/run")
+        && why.kind == WhyKind::NotSupported
+    {
+        return Err(why);
+    }
     let running = os::kernel(root)?.release;
     let mut reasons = Vec::new();
     if root.has("/run/reboot-required") || root.has("/var/run/reboot-required") {

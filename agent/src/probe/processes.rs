@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use belay_protocol::BoundedVec;
-use belay_protocol::report::{Handles, Private, Process, ProcessStates, Raw, Tasks, Why, WhyKind};
+use belay_protocol::report::{Fact, Handles, Private, Process, ProcessStates, Raw, Tasks, Why, WhyKind};
 
-use super::Root;
+use super::{Root, native, or_native};
 
 /// What one look at all processes finds.
 #[derive(Clone, Debug)]
@@ -15,11 +15,15 @@ pub struct Processes {
     /// The ten with the most memory, largest first.
     pub largest: BoundedVec<Process<Raw>, 16>,
     /// Those that do not get on.
-    pub states: ProcessStates<Raw>,
+    pub states: Fact<ProcessStates<Raw>>,
 }
 
 /// All processes, once; those that seem stuck again after `pause`. Arguments are not read: they hold secrets.
 pub fn look(root: &Root, pause: Duration) -> Result<Processes, Why> {
+    or_native(look_at_files(root, pause), native::processes)
+}
+
+fn look_at_files(root: &Root, pause: Duration) -> Result<Processes, Why> {
     let pids = root.list("/proc", "/proc")?;
     let pids: Vec<_> = pids.into_iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).collect();
     if pids.is_empty() {
@@ -56,7 +60,7 @@ pub fn look(root: &Root, pause: Duration) -> Result<Processes, Why> {
         .take(LARGEST)
         .map(|(resident_bytes, name)| Process { name: Private::new(name), resident_bytes });
     let count = u32::try_from(pids.len()).unwrap_or(u32::MAX);
-    Ok(Processes { count, largest: BoundedVec::truncating(largest).0, states })
+    Ok(Processes { count, largest: BoundedVec::truncating(largest).0, states: Fact::Known(states) })
 }
 
 /// Files that all programs together have open.
@@ -93,7 +97,8 @@ const LOADAVG: &str = "/proc/loadavg";
 const PID_MAX: &str = "/proc/sys/kernel/pid_max";
 const THREADS_MAX: &str = "/proc/sys/kernel/threads-max";
 
-const LARGEST: usize = 10;
+/// How many of the largest are told.
+pub const LARGEST: usize = 10;
 
 /// Resident bytes and name from `/proc/PID/status` (proc_pid_status(5)); nothing for the kernel's own threads.
 pub fn parse_status(text: &str) -> Option<(u64, String)> {
@@ -136,6 +141,7 @@ mod tests {
             ("proc/3/status", "Name:\tls\nState:\tD (disk sleep)\n"),
         ]);
         let states = look(&root, Duration::ZERO).unwrap().states;
+        let states = states.known().unwrap();
         assert_eq!((states.zombies, states.stuck, states.stuck_names[0].reveal()), (1, 1, "ls"));
     }
 

@@ -4,15 +4,16 @@ use belay_protocol::BoundedVec;
 use belay_protocol::bounded::Name;
 use belay_protocol::report::{Private, ProxySetting, ProxySource, Raw, Why, WhyKind};
 
-use super::Root;
+use super::{Root, native};
 
-/// Proxies in the environment of this program and in `/etc/environment`.
+/// Proxies in the environment of this program, in `/etc/environment` and in the settings of Windows.
 pub fn look(root: &Root) -> Result<BoundedVec<ProxySetting<Raw>, 16>, Why> {
     let mut settings = Vec::new();
     if root.is_live() {
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         settings.extend(variables.filter_map(|(name, value)| setting(ProxySource::Environment, &name, &value)));
+        settings.extend(native::proxies());
     }
     match root.read(ENVIRONMENT) {
         Ok(text) => settings.extend(parse_environment(&text)),
@@ -38,7 +39,12 @@ pub fn parse_environment(text: &str) -> Vec<ProxySetting<Raw>> {
 
 fn setting(source: ProxySource, name: &str, value: &str) -> Option<ProxySetting<Raw>> {
     let is_proxy = PROXY_NAMES.contains(&name.to_ascii_lowercase().as_str()) && !value.is_empty();
-    is_proxy.then(|| ProxySetting { source, variable: Name::truncating(name), value: Private::new(value) })
+    is_proxy.then(|| found(source, name, value))
+}
+
+/// A setting that was found.
+pub(crate) fn found(source: ProxySource, name: &str, value: &str) -> ProxySetting<Raw> {
+    ProxySetting { source, variable: Name::truncating(name), value: Private::new(value) }
 }
 
 /// What curl(1) reads; others read the same.

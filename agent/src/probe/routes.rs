@@ -6,24 +6,17 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{Family, Neighbour, Private, Raw, Route, Why, WhyKind};
 
-use super::Root;
+use super::{Root, native, or_native};
 
 /// The default routes of `root`, preferred first. While a VPN is up its route comes first, as the kernel prefers it.
 pub fn look(root: &Root) -> Result<BoundedVec<Route<Raw>, 16>, Why> {
-    let mut routes = parse_ipv4(&root.read("/proc/net/route")?);
-    // A kernel without IPv6 has no such file, and no such routes.
-    routes.extend(root.read("/proc/net/ipv6_route").map(|text| parse_ipv6(&text)).unwrap_or_default());
+    let Ways { mut routes, ipv4, ipv6 } = or_native(look_at_files(root), native::ways)?;
     routes.sort_by_key(|found| (found.family, !found.halves, found.metric));
-    let neighbours = root.read(ARP).map(|text| parse_neighbours(&text));
-    let neighbour = |found: &Found| match (&found.gateway, found.family, &neighbours) {
-        (None, ..) => Err(Why::new(WhyKind::NotApplicable, ARP)),
-        // The neighbours of IPv6 are in no file.
-        (Some(_), Family::Ipv6, _) => Err(Why::new(WhyKind::NotSupported, "neighbours")),
-        (Some(_), Family::Ipv4, Err(why)) => Err(why.clone()),
-        (Some(gateway), Family::Ipv4, Ok(known)) => {
-            let key = (gateway.clone(), found.interface.clone());
-            Ok(known.get(&key).copied().unwrap_or(Neighbour::NotAsked))
-        }
+    let neighbour = |found: &Found| {
+        let gateway = found.gateway.as_ref().ok_or_else(|| Why::new(WhyKind::NotApplicable, ARP))?;
+        let known = if found.family == Family::Ipv4 { &ipv4 } else { &ipv6 };
+        let key = (gateway.clone(), found.interface.clone());
+        Ok(known.as_ref().map_err(Why::clone)?.get(&key).copied().unwrap_or(Neighbour::NotAsked))
     };
     let route = |found: Found| Route {
         neighbour: neighbour(&found).into(),
@@ -35,10 +28,30 @@ pub fn look(root: &Root) -> Result<BoundedVec<Route<Raw>, 16>, Why> {
     Ok(BoundedVec::truncating(routes.into_iter().map(route)).0)
 }
 
+/// Default routes in any order, and the neighbours of each family.
+#[derive(Debug)]
+pub struct Ways {
+    pub(super) routes: Vec<Found>,
+    pub(super) ipv4: Result<Neighbours, Why>,
+    pub(super) ipv6: Result<Neighbours, Why>,
+}
+
+/// Routers and others by address and interface.
+pub type Neighbours = BTreeMap<(String, String), Neighbour>;
+
+fn look_at_files(root: &Root) -> Result<Ways, Why> {
+    let mut routes = parse_ipv4(&root.read("/proc/net/route")?);
+    // A kernel without IPv6 has no such file, and no such routes.
+    routes.extend(root.read("/proc/net/ipv6_route").map(|text| parse_ipv6(&text)).unwrap_or_default());
+    let ipv4 = root.read(ARP).map(|text| parse_neighbours(&text));
+    // The neighbours of IPv6 are in no file.
+    Ok(Ways { routes, ipv4, ipv6: Err(Why::new(WhyKind::NotSupported, "neighbours")) })
+}
+
 const ARP: &str = "/proc/net/arp";
 
 /// Understands `/proc/net/arp` (proc_pid_net(5)): routers and others by address and interface.
-pub fn parse_neighbours(text: &str) -> BTreeMap<(String, String), Neighbour> {
+pub fn parse_neighbours(text: &str) -> Neighbours {
     let line = |line: &str| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
         let [address, _, flags, _, _, interface] = fields[..] else { return None };
@@ -54,15 +67,15 @@ pub fn parse_neighbours(text: &str) -> BTreeMap<(String, String), Neighbour> {
 const ATF_COM: u32 = 0x02;
 const ATF_PERM: u32 = 0x04;
 
-/// A default route as the kernel lists it.
+/// A default route as the system lists it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
-    family: Family,
-    interface: String,
-    gateway: Option<String>,
-    metric: u32,
+    pub(super) family: Family,
+    pub(super) interface: String,
+    pub(super) gateway: Option<String>,
+    pub(super) metric: u32,
     /// Written as two halves of the address space, which VPNs do to win over the real default without removing it.
-    halves: bool,
+    pub(super) halves: bool,
 }
 
 /// Understands `/proc/net/route`: numbers are hexadecimal, addresses in the byte order of the machine that wrote them,

@@ -9,17 +9,34 @@ use belay_protocol::report::{
     Conntrack, Fact, Family, Listener, ListenerReach, Private, Raw, SocketCount, SocketProtocol, Why, WhyKind, Words,
 };
 
-use super::Root;
+use super::{Root, native, or_native};
 
-/// One line of `/proc/net/{tcp,udp}{,6}`.
+/// One socket: a line of `/proc/net/{tcp,udp}{,6}` or a row of a table of Windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
-    address: IpAddr,
-    port: u16,
-    is_connected: bool,
-    state: u8,
-    uid: u32,
-    inode: u64,
+    /// Where it is bound.
+    pub address: IpAddr,
+    /// At which port.
+    pub port: u16,
+    /// Whether it has another end.
+    pub is_connected: bool,
+    /// A state of TCP, as Linux numbers them.
+    pub state: u8,
+    /// The user who opened it; none where sockets do not belong to users.
+    pub uid: Option<u32>,
+    /// Whom it belongs to: on Linux the number of the socket, on Windows that of the process.
+    pub owner: u64,
+}
+
+/// Sockets of Windows and the programs that hold them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Of TCP.
+    pub tcp: Vec<Socket>,
+    /// Of UDP.
+    pub udp: Vec<Socket>,
+    /// Programs by the number of their process.
+    pub names: BTreeMap<u64, String>,
 }
 
 /// Every socket that waits for others, and TCP sockets counted by state.
@@ -33,21 +50,31 @@ pub struct Sockets {
 
 /// Looks at the sockets of TCP and UDP.
 pub fn look(root: &Root) -> Result<Sockets, Why> {
+    or_native(look_at_files(root), || {
+        let Tables { tcp, udp, names } = native::sockets()?;
+        Ok(sockets(tcp, udp, |_| Owners { names, ..Owners::default() }))
+    })
+}
+
+fn look_at_files(root: &Root) -> Result<Sockets, Why> {
     let mut tcp = parse_sockets(&root.read("/proc/net/tcp")?);
     let mut udp = parse_sockets(&root.read("/proc/net/udp")?);
     // A kernel without IPv6 has neither.
     tcp.extend(root.read("/proc/net/tcp6").map(|text| parse_sockets(&text)).unwrap_or_default());
     udp.extend(root.read("/proc/net/udp6").map(|text| parse_sockets(&text)).unwrap_or_default());
+    Ok(sockets(tcp, udp, |inodes| Owners::look(root, inodes)))
+}
+
+fn sockets(mut tcp: Vec<Socket>, mut udp: Vec<Socket>, owners: impl FnOnce(&BTreeSet<u64>) -> Owners) -> Sockets {
     let states = count(&tcp);
     tcp.retain(|socket| socket.state == TCP_LISTEN);
     udp.retain(|socket| !socket.is_connected);
-    let inodes = tcp.iter().chain(&udp).map(|socket| socket.inode).collect();
-    let owners = Owners::look(root, &inodes);
+    let owners = owners(&tcp.iter().chain(&udp).map(|socket| socket.owner).collect());
     let tcp = tcp.into_iter().map(|socket| (SocketProtocol::Tcp, socket));
     let udp = udp.into_iter().map(|socket| (SocketProtocol::Udp, socket));
     let mut listeners: Vec<_> = tcp.chain(udp).map(|(protocol, socket)| listener(protocol, &socket, &owners)).collect();
     listeners.sort_by_key(|listener| (listener.protocol, listener.port, listener.family, listener.reach));
-    Ok(Sockets { listeners: BoundedVec::truncating(listeners).0, states })
+    Sockets { listeners: BoundedVec::truncating(listeners).0, states }
 }
 
 fn listener(protocol: SocketProtocol, socket: &Socket, owners: &Owners) -> Listener<Raw> {
@@ -56,8 +83,8 @@ fn listener(protocol: SocketProtocol, socket: &Socket, owners: &Owners) -> Liste
         family: if socket.address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
         reach: reach(&socket.address),
         port: socket.port,
-        uid: socket.uid,
-        process: owners.of(socket.inode),
+        uid: socket.uid.ok_or_else(|| Why::new(WhyKind::NotApplicable, "uid")).into(),
+        process: owners.of(socket.owner),
     }
 }
 
@@ -114,8 +141,8 @@ pub fn parse_sockets(text: &str) -> Vec<Socket> {
             port,
             is_connected: far_port != 0,
             state: u8::from_str_radix(state, 16).ok()?,
-            uid: uid.parse().ok()?,
-            inode: inode.parse().ok()?,
+            uid: Some(uid.parse().ok()?),
+            owner: inode.parse().ok()?,
         })
     };
     text.lines().filter_map(line).collect()
@@ -243,7 +270,7 @@ mod tests {
                 (Udp, Ipv4, 68, Any)
             ]
         );
-        assert_eq!(sockets.listeners[3].uid, 1_000);
+        assert_eq!(sockets.listeners[3].uid, Fact::Known(1_000));
         assert_eq!(sockets.listeners[0].process.why().unwrap().kind, WhyKind::NotApplicable);
         let states: Vec<_> = sockets.states.iter().map(|s| (s.state.as_str(), s.count)).collect();
         assert_eq!(states, [("established", 1), ("listening", 4)]);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use belay_protocol::report::{Counters, Fact, Rates, Segments, Softnet, TcpQuality, Why, WhyKind};
 
-use super::Root;
 use super::interfaces::{NET_DEV, parse_net_dev};
+use super::{Root, native, or_native};
 
 /// What two samples together say.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +46,11 @@ impl Sample {
     fn take(root: &Root) -> Self {
         let malformed = |source| move || Why::new(WhyKind::Malformed, source);
         Self {
-            interfaces: root.read(NET_DEV).map(|text| parse_net_dev(&text)),
-            tcp: root.read(SNMP).and_then(|text| parse_snmp(&text).ok_or_else(malformed(SNMP))),
+            interfaces: or_native(root.read(NET_DEV).map(|text| parse_net_dev(&text)), native::counters),
+            tcp: or_native(
+                root.read(SNMP).and_then(|text| parse_snmp(&text).ok_or_else(malformed(SNMP))),
+                native::segments,
+            ),
             softnet: root.read(SOFTNET).and_then(|text| parse_softnet(&text).ok_or_else(malformed(SOFTNET))),
         }
     }

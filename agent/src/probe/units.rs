@@ -1,22 +1,39 @@
-//! Systemd units that failed, asked of systemd itself.
+//! Services that failed: systemd's units, asked of systemd itself, and on Windows those of its service control manager.
 //!
 //! One question and its answer are all of D-Bus that is spoken here, by hand: the crates that speak the whole of it bring
 //! two dozen others. Layout: D-Bus Specification, "Message Protocol" and "Authentication Protocol".
 
 use belay_protocol::BoundedVec;
-use belay_protocol::report::{Private, Raw, Unit, Why, WhyKind};
+use belay_protocol::report::{Fact, Private, Raw, Services, Unit, Why, WhyKind};
 
-use super::Root;
+use super::{Root, native, or_native};
 
-/// The units that failed. Anybody may ask on the system's bus; where there is none, root may ask systemd directly.
-pub fn look(root: &Root) -> Result<BoundedVec<Unit<Raw>, 128>, Why> {
+/// What starts and ends services tells of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Those that failed.
+    pub failed: BoundedVec<Unit<Raw>, 128>,
+    /// How many there are.
+    pub services: Fact<Services>,
+}
+
+/// The services that failed. Anybody may ask on the system's bus; where there is none, root may ask systemd directly.
+pub fn look(root: &Root) -> Result<Found, Why> {
     root.live_only(SOURCE)?;
+    or_native(look_at_units(root), native::services)
+}
+
+fn look_at_units(root: &Root) -> Result<Found, Why> {
     // sd_booted(3): without this directory another program started the system.
-    if !root.has("/run/systemd/system") {
-        return Err(Why::new(WhyKind::NotApplicable, SOURCE));
-    }
-    let names = ask_systemd()?;
-    Ok(BoundedVec::truncating(names.into_iter().map(|name| Unit { name: Private::new(name) })).0)
+    root.list("/run/systemd/system", SOURCE).map_err(|why| match why.kind {
+        WhyKind::NotOffered => Why::new(WhyKind::NotApplicable, SOURCE),
+        _ => why,
+    })?;
+    let failed = ask_systemd()?.into_iter().map(|name| Unit { name: Private::new(name) });
+    Ok(Found {
+        failed: BoundedVec::truncating(failed).0,
+        services: Fact::Unknown(Why::new(WhyKind::NotApplicable, SOURCE)),
+    })
 }
 
 const SOURCE: &str = "systemd";
@@ -240,7 +257,7 @@ impl Head {
 
 /// Understands the body of `ListUnitsFiltered`: a list of structures of name, description, four states, path, job number,
 /// job type and job path (`a(ssssssouso)`, org.freedesktop.systemd1(5)). Their names; nothing when it does not fit.
-fn parse_names(body: &[u8]) -> Option<Vec<String>> {
+pub fn parse_names(body: &[u8]) -> Option<Vec<String>> {
     let mut reader = Reader { bytes: body, at: 0 };
     let list_bytes = reader.number()? as usize;
     reader.align(8);

@@ -73,6 +73,7 @@ fn upkeep(raw: &Upkeep<Raw>, aliases: &mut Aliases) -> Masking<Upkeep<Shared>> {
                 ends_in_days: certificate.ends_in_days,
             })
         })?,
+        services: raw.services.clone(),
     })
 }
 
@@ -259,7 +260,7 @@ pub(super) fn network(raw: &Network<Raw>, aliases: &mut Aliases) -> Masking<Netw
             family: listener.family,
             reach: listener.reach,
             port: listener.port,
-            uid: listener.uid,
+            uid: listener.uid.clone(),
             process: fact(&listener.process, |name| aliases.text(name))?,
         })
     })?;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use belay_protocol::report::PrivateKind;
 
-use super::scan::is_everybodys_name;
-use crate::probe::{Root, os};
+use super::scan::{is_everybodys, is_everybodys_name};
+use crate::probe::{Root, native, os};
 
 mod sources;
 
@@ -26,6 +26,10 @@ impl Identity {
         names.extend(sources::hardware(root));
         names.extend(sources::networks(root).into_iter().map(|name| (PrivateKind::Wifi, name)));
         names.extend(sources::addresses(root).into_iter().map(|address| (PrivateKind::Address, address)));
+        if root.is_live() {
+            let own = |(_, name): &(PrivateKind, String)| !name.parse().is_ok_and(|address| is_everybodys(&address));
+            names.extend(native::names().into_iter().filter(own));
+        }
         Self::of(names)
     }
 

@@ -30,7 +30,7 @@ pub(super) async fn look(root: &Root, options: &Look, log: KernelLog) -> System<
         tokio::join!(quick, watched, processes, hardware, upkeep(root, options, log));
     let hardware = hardware.unwrap_or_else(|why| Hardware::unknown(&why));
     let (process_count, largest_processes, process_states) = match processes.and_then(|found| found) {
-        Ok(found) => (Fact::Known(found.count), Fact::Known(found.largest), Fact::Known(found.states)),
+        Ok(found) => (Fact::Known(found.count), Fact::Known(found.largest), found.states),
         Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why.clone()), Fact::Unknown(why)),
     };
     let cpu_use = watched.and_then(|found| found).into();
@@ -77,7 +77,7 @@ async fn upkeep(root: &Root, options: &Look, log: KernelLog) -> Upkeep<Raw> {
     let named = options.certificates.clone();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let (failed_units, quick, packages, log, guards, certificates) = tokio::join!(
+    let (units, quick, packages, log, guards, certificates) = tokio::join!(
         with(Probe::new("units", SYSTEM, deadline).at(Cost::Wait), root, units::look),
         one("restart", SYSTEM, deadline, root, |root| {
             (packages::restart(root), packages::updates(root), packages::crashes(root))
@@ -92,6 +92,10 @@ async fn upkeep(root: &Root, options: &Look, log: KernelLog) -> Upkeep<Raw> {
             certificates::look(root, &named, now)
         }),
     );
+    let (failed_units, services) = match units.and_then(|found| found) {
+        Ok(found) => (Fact::Known(found.failed), found.services),
+        Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
     let (restart, updates, crashes) = match quick {
         Ok((restart, updates, crashes)) => (restart.into(), updates.into(), Fact::Known(crashes)),
         Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why.clone()), Fact::Unknown(why)),
@@ -101,7 +105,7 @@ async fn upkeep(root: &Root, options: &Look, log: KernelLog) -> Upkeep<Raw> {
         Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
     };
     Upkeep {
-        failed_units: flat(failed_units),
+        failed_units,
         restart,
         updates,
         unfinished_packages: flat(packages),
@@ -110,5 +114,6 @@ async fn upkeep(root: &Root, options: &Look, log: KernelLog) -> Upkeep<Raw> {
         firewall,
         antivirus,
         certificates: flat(certificates),
+        services,
     }
 }

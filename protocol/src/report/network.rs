@@ -97,7 +97,7 @@ pub enum LinkState {
 }
 
 /// Traffic of an interface and its losses since it exists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Packets received.
     pub rx_packets: u64,
@@ -327,6 +327,8 @@ pub enum ProxySource {
     Environment,
     /// `/etc/environment`.
     EtcEnvironment,
+    /// The settings of Windows, of the person who runs the agent.
+    InternetSettings,
 }
 
 /// The support desk and the way there.
@@ -431,8 +433,8 @@ pub struct Listener<S: Stage> {
     pub reach: ListenerReach,
     /// Its port.
     pub port: u16,
-    /// The number of the user who opened it.
-    pub uid: u32,
+    /// The number of the user who opened it; not applicable on Windows.
+    pub uid: Fact<u32>,
     /// The program, where the agent may see it.
     pub process: Fact<S::Words>,
 }
@@ -579,7 +581,7 @@ pub(crate) mod tests {
             family: Family::Ipv4,
             reach: ListenerReach::Local,
             port: 631,
-            uid: 0,
+            uid: Fact::Known(0),
             process: Fact::Known(Masked::redacted("cupsd")),
         };
         let way_out = WayOut {

@@ -100,10 +100,10 @@ pub struct Kernel {
 pub struct CpuUse {
     /// Working for programs or the kernel: 0 to 100.
     pub busy_percent: f64,
-    /// Idle because of unfinished input and output.
-    pub iowait_percent: f64,
-    /// Taken by the hypervisor for other machines.
-    pub steal_percent: f64,
+    /// Idle because of unfinished input and output; Windows does not count it.
+    pub iowait_percent: Fact<f64>,
+    /// Taken by the hypervisor for other machines; Windows does not count it.
+    pub steal_percent: Fact<f64>,
     /// Time between the two samples.
     pub sampled_ms: u32,
 }
@@ -169,8 +169,8 @@ pub(crate) mod tests {
             cpu_count: Fact::Known(2),
             cpu_use: Fact::Known(CpuUse {
                 busy_percent: 12.5,
-                iowait_percent: 0.0,
-                steal_percent: 0.0,
+                iowait_percent: Fact::Known(0.0),
+                steal_percent: Fact::Known(0.0),
                 sampled_ms: 200,
             }),
             load: Fact::Known(Load { one_minute: 0.5, five_minutes: 0.25, fifteen_minutes: 0.125 }),

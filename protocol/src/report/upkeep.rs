@@ -27,6 +27,8 @@ pub struct Upkeep<S: Stage> {
     pub antivirus: Fact<BoundedVec<Name, 16>>,
     /// Certificates of this machine's own servers.
     pub certificates: Fact<BoundedVec<Certificate<S>, 128>>,
+    /// Services of Windows; not applicable elsewhere.
+    pub services: Fact<Services>,
 }
 
 impl<S: Stage> Upkeep<S> {
@@ -42,15 +44,25 @@ impl<S: Stage> Upkeep<S> {
             firewall: Fact::Unknown(why.clone()),
             antivirus: Fact::Unknown(why.clone()),
             certificates: Fact::Unknown(why.clone()),
+            services: Fact::Unknown(why.clone()),
         }
     }
 }
 
-/// A systemd unit.
+/// The services that the service control manager of Windows knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Services {
+    /// Installed.
+    pub installed: u32,
+    /// Running at the moment.
+    pub running: u32,
+}
+
+/// A systemd unit or a service of Windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "S: Wire")]
 pub struct Unit<S: Stage> {
-    /// Its name, such as `cron.service`; instances may carry names of people.
+    /// Its name, such as `cron.service` or `Spooler`; instances may carry names of people.
     pub name: S::Words,
 }
 
@@ -289,6 +301,7 @@ pub(crate) mod tests {
                 .try_into()
                 .unwrap(),
             ),
+            services: Fact::Unknown(Why::new(WhyKind::NotApplicable, "systemd")),
         }
     }
 

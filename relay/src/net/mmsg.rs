@@ -7,6 +7,8 @@
 //! `sendmmsg` with headers whose every pointer leads into arrays of the same function that outlive the call and are not
 //! moved in between, and the writing of control messages through the `CMSG_*` macros into buffers that are aligned for
 //! and large enough for the three messages that are written.
+//!
+//! `as _` stands where glibc's structures have fields of another width than musl's; every value fits both.
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
@@ -82,7 +84,7 @@ fn send_batch(socket: &UdpSocket, packets: &[Outgoing<'_>]) -> io::Result<usize>
         header.msg_iov = &raw mut iovecs[index];
         header.msg_iovlen = 1;
         header.msg_control = controls[index].0.as_mut_ptr().cast();
-        header.msg_controllen = CONTROL_BYTES;
+        header.msg_controllen = CONTROL_BYTES as _;
         write_control(header, packet.destination, packet.src_ip, packet.ecn, None);
     }
     let count = packets.len().min(BATCH);
@@ -113,9 +115,9 @@ pub(super) fn send_joined(socket: &UdpSocket, joined: &Joined<'_>) -> io::Result
     header.msg_name = address.as_ptr().cast_mut().cast();
     header.msg_namelen = address.len();
     header.msg_iov = iovecs.as_mut_ptr();
-    header.msg_iovlen = count;
+    header.msg_iovlen = count as _;
     header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = CONTROL_BYTES;
+    header.msg_controllen = CONTROL_BYTES as _;
     write_control(&mut header, joined.destination, joined.src_ip, joined.ecn, Some(segment_bytes));
     loop {
         // SAFETY: the header is filled, and what it points to lives in this function or in `joined`.
@@ -173,7 +175,7 @@ fn write_control(
     if length == 0 {
         header.msg_control = std::ptr::null_mut();
     }
-    header.msg_controllen = length;
+    header.msg_controllen = length as _;
 }
 
 /// Writes one control message at `place` and says how much room it takes.
@@ -186,7 +188,7 @@ unsafe fn put<T>(place: *mut libc::cmsghdr, level: libc::c_int, kind: libc::c_in
     unsafe {
         (*place).cmsg_level = level;
         (*place).cmsg_type = kind;
-        (*place).cmsg_len = libc::CMSG_LEN(size_of::<T>() as libc::c_uint) as usize;
+        (*place).cmsg_len = libc::CMSG_LEN(size_of::<T>() as libc::c_uint) as _;
         libc::CMSG_DATA(place).cast::<T>().write_unaligned(value);
         libc::CMSG_SPACE(size_of::<T>() as libc::c_uint) as usize
     }

@@ -189,6 +189,11 @@ impl RuntimeSocket {
     fn new(socket: Socket, offload: Offload) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         let plain = socket.try_clone()?;
+        #[cfg(not(target_os = "linux"))]
+        if let Err(error) = quinn::udp::UdpSocketState::new((&socket).into()) {
+            tracing::warn!(%error, "this system lacks what a fast UDP socket needs: datagrams are sent one by one");
+            return Ok(Self { quinn: Arc::new(super::plain_socket::PlainSocket::new(socket)?), offload });
+        }
         let quinn = TokioRuntime.wrap_udp_socket(socket.into())?;
         #[cfg(target_os = "linux")]
         if offload == Offload::Unused {
