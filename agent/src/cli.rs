@@ -14,6 +14,7 @@ use crate::redact::log::RedactedLog;
 use crate::survey::Progress;
 use crate::terminal::Colour;
 
+pub mod doctor;
 pub mod join;
 pub mod rules;
 pub mod survey;
@@ -74,6 +75,9 @@ pub enum Command {
     /// Join the support session of an invite: shows what would be sent, asks, and sends it
     #[command(after_help = join::EXAMPLE)]
     Join(join::JoinArgs),
+    /// Say step by step why a support desk can or cannot be reached; sends nothing about this machine
+    #[command(after_help = doctor::EXAMPLE)]
+    Doctor(doctor::DoctorArgs),
     /// List, show and test the rules by which this machine is judged
     #[command(subcommand, after_help = rules::EXAMPLE)]
     Rules(rules::RulesCommand),
@@ -108,6 +112,7 @@ pub async fn run(cli: Cli) -> Exit {
         (Err(error), _) => Err(anyhow::Error::msg(error)),
         (Ok(()), Command::Survey(options)) => survey::run(options, language).await,
         (Ok(()), Command::Join(options)) => join::run(options, language).await,
+        (Ok(()), Command::Doctor(options)) => doctor::run(options, language).await,
         (Ok(()), Command::Rules(command)) => rules::run(command, language),
     };
     outcome.unwrap_or_else(|error| {

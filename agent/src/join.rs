@@ -564,7 +564,7 @@ fn desk_to_look_for(options: &JoinOptions) -> Option<Desk> {
 const DESK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A help address as typed, without a scheme or a trailing slash.
-fn help_host(text: &str) -> Option<String> {
+pub(crate) fn help_host(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let host = text.trim_end_matches('/');

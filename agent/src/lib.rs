@@ -7,6 +7,7 @@ pub mod cli;
 pub mod consent;
 pub mod data_file;
 pub mod desk;
+pub mod doctor;
 pub mod join;
 pub mod page;
 pub mod paths;

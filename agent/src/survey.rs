@@ -150,6 +150,11 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
     })
 }
 
+/// Looks at this machine's network alone.
+pub async fn look_at_network(options: &Look) -> Network<Raw> {
+    network::look(&Root::live(), options).await
+}
+
 const SYSTEM: Phrase = Phrase { en: "system", zh: "系统" };
 const MEMORY: Phrase = Phrase { en: "memory", zh: "内存" };
 const DRIVERS: Phrase = Phrase { en: "drivers and devices", zh: "驱动与设备" };

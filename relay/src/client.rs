@@ -49,10 +49,22 @@ pub struct ClientOptions {
     /// Silence on a control connection after which it is probed. Short where somebody waits, because this is how the
     /// restart of a relay is noticed.
     pub keep_alive: Duration,
-    /// Whether tunnels are tried where UDP does not get through.
-    pub tunnels: bool,
+    /// Which ways to a relay are tried.
+    pub ways: Ways,
     /// The proxy that tunnels go through.
     pub proxy: Option<Proxy>,
+}
+
+/// Ways to a relay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ways {
+    /// UDP, and a tunnel where that does not get through.
+    #[default]
+    All,
+    /// UDP alone.
+    Udp,
+    /// A tunnel over TCP alone.
+    Tunnel,
 }
 
 impl ClientOptions {
@@ -63,7 +75,7 @@ impl ClientOptions {
             congestion: Congestion::default(),
             accepts_sessions: false,
             keep_alive: limits::KEEP_ALIVE,
-            tunnels: true,
+            ways: Ways::default(),
             proxy: None,
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::registration::RelayError;
 use super::socket::Way;
 use super::tunnel::{self, Tunnel};
-use super::{ADDRESS_STAGGER, ADDRESSES_MAX, Client, jitter};
+use super::{ADDRESS_STAGGER, ADDRESSES_MAX, Client, Ways, jitter};
 use crate::close::Close;
 use crate::stream::{self, Receiver, Sender, StreamError};
 use crate::{tls, transport};
@@ -47,11 +47,13 @@ impl Client {
     pub(super) async fn race(&self, plan: Plan) -> Result<Greeted, RelayError> {
         let mut tries: JoinSet<Result<Greeted, RelayError>> = JoinSet::new();
         for (relay, behind) in plan.relays {
-            let (client, udp) = (self.clone(), relay.clone());
-            tries.spawn(async move {
-                sleep(behind).await;
-                client.greet_over_udp(udp).await
-            });
+            if self.ends.options.ways != Ways::Tunnel {
+                let (client, udp) = (self.clone(), relay.clone());
+                tries.spawn(async move {
+                    sleep(behind).await;
+                    client.greet_over_udp(udp).await
+                });
+            }
             if let Some(after) = plan.tunnels_after {
                 let client = self.clone();
                 tries.spawn(async move {

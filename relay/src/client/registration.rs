@@ -21,7 +21,7 @@ use super::dial::{Greeted, Plan};
 use super::link::is_access_denied;
 use super::proxy::ProxyError;
 use super::watch::{LOOK_EVERY, Look, Watch};
-use super::{Client, jitter};
+use super::{Client, Ways, jitter};
 use crate::close::Close;
 use crate::stream::StreamError;
 
@@ -360,7 +360,7 @@ impl Keeper {
     }
 
     fn tunnels_after(&self, after: Duration) -> Option<Duration> {
-        self.client.ends.options.tunnels.then_some(after)
+        (self.client.ends.options.ways != Ways::Udp).then_some(after)
     }
 
     /// Uses a registered connection, and those that take its place, until none is left; the reason.

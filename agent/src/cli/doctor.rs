@@ -1,0 +1,89 @@
+//! `belay-agent doctor`: why a support desk can or cannot be reached.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use belay_protocol::{Language, Phrase};
+use belay_relay::client::Proxy;
+use belay_relay::net::SystemNet;
+
+use super::Exit;
+use crate::doctor::{Check, Patient, Target, Verdict, examine};
+use crate::join::JoinError;
+use crate::terminal::{Colour, Style};
+
+/// Shown below the help of the command.
+pub const EXAMPLE: &str = "Examples:\n  belay-agent doctor help.example.com\n  belay-agent doctor 'belay://relay.example.com:443/418205975?desk=help.example.com#...'\n\nA link's code is not used up. Exit codes: 0 support can be reached, 1 it cannot, 2 wrong usage.";
+
+/// Options of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// The help address of your support, or an invite link (belay://...)
+    #[arg(value_name = "HELP")]
+    pub support: String,
+    /// Print the steps as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Ask a desk on this very machine by plain HTTP
+    #[arg(long)]
+    pub insecure_http: bool,
+}
+
+/// Runs `doctor`.
+pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
+    let understood = Target::parse(&args.support).and_then(|target| {
+        let proxy = Proxy::from_environment(|name| std::env::var(name).ok()).map_err(JoinError::Proxy)?;
+        Ok((target, proxy))
+    });
+    let (target, proxy) = match understood {
+        Ok(understood) => understood,
+        Err(error) => {
+            writeln!(io::stderr(), "{}", error.sentence(language))?;
+            return Ok(Exit::Usage);
+        }
+    };
+    let patient = Patient { target, proxy, insecure_http: args.insecure_http, language, net: Arc::new(SystemNet) };
+    let colour = Colour::of(&io::stdout());
+    // Whoever waits sees each line when it is known; a machine has them all at once.
+    let waits = io::stderr().is_terminal();
+    let checks = examine(&patient, |step| {
+        if waits {
+            let _ = write!(io::stderr(), "\r\u{1b}[K{} …", step.text(language));
+        }
+    })
+    .await;
+    if waits {
+        let _ = write!(io::stderr(), "\r\u{1b}[K");
+    }
+    let is_reached = checks.iter().all(|check| check.verdict != Verdict::Bad);
+    let mut out = io::stdout().lock();
+    if args.json {
+        let report = serde_json::json!({ "reached": is_reached, "checks": checks });
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        for check in &checks {
+            writeln!(out, "{}", line(check, colour))?;
+        }
+        let (style, conclusion) = if is_reached { (Style::Green, REACHED) } else { (Style::Red, NOT_REACHED) };
+        writeln!(out, "\n{}", colour.paint(style, conclusion.text(language)))?;
+    }
+    out.flush()?;
+    Ok(if is_reached { Exit::Done } else { Exit::Failed })
+}
+
+fn line(check: &Check, colour: Colour) -> String {
+    let (mark, style) = match check.verdict {
+        Verdict::Good => ("✓", Style::Green),
+        Verdict::Warning => ("!", Style::Yellow),
+        Verdict::Bad => ("✗", Style::Red),
+        Verdict::Unknown => ("–", Style::Dim),
+    };
+    let remedy = check.remedy.as_ref().map(|remedy| format!("\n    {remedy}")).unwrap_or_default();
+    format!("{} {}: {}{remedy}", colour.paint(style, mark), colour.paint(Style::Bold, &check.step), check.said)
+}
+
+const REACHED: Phrase = Phrase { en: "This machine reaches support.", zh: "本机可以连接到客服。" };
+const NOT_REACHED: Phrase = Phrase {
+    en: "This machine does not reach support. Begin with the first line marked ✗.",
+    zh: "本机无法连接到客服。请从第一条标有 ✗ 的项目开始处理。",
+};

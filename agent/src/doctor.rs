@@ -1,0 +1,143 @@
+//! Why a support desk can or cannot be reached: the way there, step by step, each with what to do about it.
+//!
+//! Nothing about this machine is sent to anybody. At the relay it shows a key that is made for this and forgotten, so that
+//! no desk learns which device has looked, and no code of a link is used up.
+
+mod relays;
+mod steps;
+mod words;
+
+use std::sync::Arc;
+
+use belay_protocol::invite::{Invite, RelayAddress};
+use belay_protocol::{Language, OrganizationKey, Phrase};
+use belay_relay::client::Proxy;
+use belay_relay::net::Net;
+use serde::Serialize;
+
+use crate::desk::name_of;
+use crate::join::{JoinError, help_host};
+
+/// What is to be reached.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// The desk of a help address.
+    Help(String),
+    /// The desk of an invite, with the relays in it.
+    Invite(Box<Invite>),
+}
+
+impl Target {
+    /// Understands what a customer would give to `join`.
+    pub fn parse(text: &str) -> Result<Self, JoinError> {
+        if text.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:")) {
+            return Ok(Self::Invite(Box::new(text.parse()?)));
+        }
+        help_host(text).map(Self::Help).ok_or(JoinError::NoInvite)
+    }
+
+    fn host(&self) -> &str {
+        match self {
+            Self::Help(host) => host,
+            Self::Invite(invite) => &invite.desk,
+        }
+    }
+}
+
+/// Who cannot reach whom, perhaps.
+#[derive(Debug, Clone)]
+pub struct Patient {
+    /// What is to be reached.
+    pub target: Target,
+    /// The HTTP proxy of the network.
+    pub proxy: Option<Proxy>,
+    /// Whether a desk on this very machine may be asked by plain HTTP.
+    pub insecure_http: bool,
+    /// The language of the person.
+    pub language: Language,
+    /// Where sockets come from.
+    pub net: Arc<dyn Net>,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It works.
+    Good,
+    /// Something is wrong that does not stand in the way.
+    Warning,
+    /// Support cannot be reached because of it.
+    Bad,
+    /// It was not tried, or says nothing.
+    Unknown,
+}
+
+/// One step of the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Stable name of the step, for machines.
+    pub id: &'static str,
+    /// The step in the person's language.
+    pub step: String,
+    /// How it went.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub said: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// Where the desk can be met, once that is known.
+struct Meeting {
+    relays: Vec<RelayAddress>,
+    organization: OrganizationKey,
+}
+
+impl Patient {
+    /// The proxy, unless `host` is reached without it.
+    fn proxy_for(&self, host: &str) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| !self.insecure_http && proxy.is_for(name_of(host)))
+    }
+}
+
+impl Check {
+    fn new(id: &'static str, step: impl Into<String>, verdict: Verdict, said: impl Into<String>) -> Self {
+        Self { id, step: step.into(), verdict, said: said.into(), remedy: None }
+    }
+
+    fn bad(id: &'static str, step: impl Into<String>, said: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..Self::new(id, step, Verdict::Bad, said) }
+    }
+}
+
+/// Looks at every step; `begins` hears of each before it is tried.
+pub async fn examine(patient: &Patient, begins: impl Fn(Phrase)) -> Vec<Check> {
+    begins(words::NETWORK);
+    let seen = steps::network(patient).await;
+    begins(words::DESK);
+    let (desk, document) = steps::desk(patient).await;
+    let mut checks = seen.checks;
+    // What stands in the way says more than that nobody answered.
+    checks.push(match seen.obstacle.filter(|_| document.is_none()) {
+        Some(obstacle) => Check { verdict: desk.verdict, ..obstacle },
+        None => desk,
+    });
+    checks.extend(seen.clock);
+    let meeting = match &patient.target {
+        Target::Invite(invite) => {
+            Some(Meeting { relays: invite.relays().cloned().collect(), organization: invite.organization })
+        }
+        Target::Help(_) => document,
+    };
+    let Some(meeting) = meeting else { return checks };
+    begins(words::RELAY);
+    let tried = relays::try_all(patient, &meeting.relays).await;
+    checks.extend(tried.checks);
+    if let Some((relay, ways)) = tried.reached {
+        begins(words::SUPPORT);
+        checks.push(relays::support(patient, &relay, ways, meeting.organization).await);
+    }
+    checks
+}
