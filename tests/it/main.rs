@@ -28,3 +28,4 @@ mod rules;
 mod several_relays;
 mod simulated;
 mod simulator;
+mod trees;

@@ -15,4 +15,6 @@ pub mod programs;
 pub mod proxy;
 pub mod requirement;
 pub mod simulation;
+#[cfg(unix)]
+pub mod trees;
 pub mod world;
