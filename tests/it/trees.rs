@@ -135,7 +135,7 @@ async fn a_pipe_in_any_place_costs_nothing() {
         let place = tree.path().join(path);
         trees::remove(&place).unwrap();
         trees::pipe(&place).unwrap();
-        whole_way(&tree.path().to_owned(), path).await;
+        whole_way(tree.path(), path).await;
         trees::remove(&place).unwrap();
         std::fs::write(&place, text).unwrap();
     }

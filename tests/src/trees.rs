@@ -316,7 +316,7 @@ pub fn spoil(random: &mut StdRng, paths: &[PathBuf]) -> anyhow::Result<String> {
             pipe(path)?;
         }
         "unreadable" => {
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0);
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o000);
             let _ = fs::set_permissions(path, mode);
         }
         "swap" => {
