@@ -31,4 +31,5 @@ mod rules;
 mod several_relays;
 mod simulated;
 mod simulator;
+mod trees;
 mod windows;

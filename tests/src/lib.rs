@@ -17,4 +17,6 @@ pub mod programs;
 pub mod proxy;
 pub mod requirement;
 pub mod simulation;
+#[cfg(unix)]
+pub mod trees;
 pub mod world;

@@ -145,7 +145,7 @@ fn by_subject(rule: &str, found: &[Value]) -> BTreeMap<(String, String), String>
 }
 
 /// Rules about load: true when they speak, and no test's doing.
-const MOODS: [&str; 13] = [
+const MOODS: [&str; 15] = [
     "cpu-stolen",
     "disk-saturated",
     "disk-slow",
@@ -155,8 +155,10 @@ const MOODS: [&str; 13] = [
     "memory-low",
     "memory-pressure",
     "memory-unwritten",
+    "names-slow",
     "programs-stuck",
     "sockets-not-closed",
     "softnet-drops",
+    "tcp-resends",
     "zombies-many",
 ];
