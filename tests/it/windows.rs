@@ -73,7 +73,9 @@ fn a_survey_under_wine_tells_what_is_there_and_why_the_rest_is_not() {
     assert!(own.is_some_and(|own| own["resident_bytes"].as_u64() > Some(1 << 20)), "{largest:?}");
     assert!(system["process_count"]["known"].as_u64() >= Some(largest.len() as u64));
     let services = &system["upkeep"]["services"]["known"];
-    assert!(services["running"].as_u64() > Some(0) && services["installed"].as_u64() >= services["running"].as_u64());
+    let [installed, running] = ["installed", "running"].map(|count| services[count].as_u64().unwrap());
+    // Those of a wine that has just begun may still be starting.
+    assert!(installed > 0 && running <= installed, "{services}");
     assert!(system["upkeep"]["failed_units"]["known"].is_array());
 
     let adapters = section("network")["interfaces"]["known"].as_array().unwrap();
