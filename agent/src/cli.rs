@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod join;
 pub mod rules;
 pub mod survey;
+mod watch;
 
 /// How a command ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,6 +70,12 @@ pub fn redact_keeping(survey: Survey, rulebook: Arc<Rulebook>, data_dir: &Path) 
     Ok(redacted)
 }
 
+/// Redacts one section of `survey` and nothing else; nothing is kept of its aliases.
+pub fn redact_only(section: SectionName, survey: &Survey, rulebook: Arc<Rulebook>) -> Result<Redacted, RedactError> {
+    let masks: Vec<_> = MASKS.into_iter().filter(|(name, _)| *name == section).collect();
+    seal_with(survey, Kept::default(), aliases::MAX_ALIASES, &masks, rulebook)
+}
+
 /// Redacts one section.
 type Mask = fn(&Survey, &mut Aliases) -> Result<Section, CannotMask>;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use belay_protocol::report::{Disk, Drivers, Fact, Memory, Network, Raw, RelayPath, System, Why, WhyKind};
+use belay_protocol::report::{Disk, Drivers, Fact, Memory, Network, Raw, RelayPath, SectionName, System, Why, WhyKind};
 use belay_protocol::{Language, Phrase};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -37,6 +37,8 @@ pub struct Look {
     pub smart: Smart,
     /// Certificates to look at besides those in the usual places.
     pub certificates: Vec<String>,
+    /// How much is looked at.
+    pub extent: Extent,
     /// Time that one source may take. All are looked at together, so that this bounds the whole survey unless a desk is
     /// named or smartmontools are asked.
     pub deadline: Duration,
@@ -52,7 +54,27 @@ impl Default for Look {
             data_dir: None,
             smart: Smart::NotAsked,
             certificates: Vec::new(),
+            extent: Extent::Everything,
             deadline: DEADLINE,
+        }
+    }
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    #[default]
+    Everything,
+    /// What moves from one moment to the next: no packages, logs and certificates, and nobody else is asked.
+    Moving,
+}
+
+impl Extent {
+    fn asks_others(self) -> Result<(), Why> {
+        match self {
+            Self::Everything => Ok(()),
+            Self::Moving => Err(Why::new(WhyKind::NotApplicable, "watch")),
         }
     }
 }
@@ -153,6 +175,41 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
 /// Looks at this machine's network alone.
 pub async fn look_at_network(options: &Look) -> Network<Raw> {
     network::look(&Root::live(), options).await
+}
+
+/// Looks at one section of this machine; the others are unknown. Who the machine's people are must be known for redaction
+/// and does not change: `identity` is from an earlier look.
+pub async fn look_at(section: SectionName, options: &Look, identity: Option<Identity>) -> Survey {
+    let (root, deadline) = (Root::live(), options.deadline);
+    let (started, why) = (Instant::now(), Why::new(WhyKind::NotApplicable, "watch"));
+    let taken_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let log = kernel_log(root.clone(), deadline).boxed().shared();
+    let (mut system, mut disk, mut memory) = (System::unknown(&why), Disk::unknown(&why), Memory::unknown(&why));
+    let (mut drivers, mut network) = (Drivers::unknown(&why), Network::unknown(&why));
+    match section {
+        SectionName::System => system = system::look(&root, options, log).await,
+        SectionName::Disk => disk = disk::look(&root, options).await,
+        SectionName::Memory => memory = memory::look(&root, deadline).await,
+        SectionName::Drivers => drivers = drivers::look(&root, deadline, log).await,
+        SectionName::Network => network = network::look(&root, options).await,
+        SectionName::Findings => {}
+    }
+    Survey {
+        taken_at_unix_ms: i64::try_from(taken_at.as_millis()).unwrap_or(i64::MAX),
+        took_ms: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
+        language: options.language,
+        system,
+        disk,
+        memory,
+        drivers,
+        network,
+        identity,
+    }
+}
+
+/// Learns the names that this machine knows for its people and itself.
+pub async fn learn_identity(deadline: Duration) -> Option<Identity> {
+    identity(&Root::live(), deadline).await
 }
 
 const SYSTEM: Phrase = Phrase { en: "system", zh: "系统" };

@@ -95,6 +95,18 @@ impl Colour {
     }
 }
 
+/// Lines that the terminal behind `stream` shows at once; nothing where there is none, or where that is not known.
+#[cfg(unix)]
+pub fn rows(stream: &impl std::os::fd::AsFd) -> Option<usize> {
+    rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0)
+}
+
+/// Lines that the terminal behind `stream` shows at once; not known here.
+#[cfg(not(unix))]
+pub fn rows<T>(_: &T) -> Option<usize> {
+    None
+}
+
 /// How a piece of text looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {

@@ -32,4 +32,5 @@ mod several_relays;
 mod simulated;
 mod simulator;
 mod trees;
+mod watch;
 mod windows;

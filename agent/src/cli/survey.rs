@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use belay_protocol::finding::Severity;
@@ -13,7 +14,7 @@ use belay_protocol::{Language, Phrase};
 use belay_relay::client::Proxy;
 use belay_relay::identity::Identity;
 
-use super::{Exit, ProgressLine, section, shown};
+use super::{Exit, ProgressLine, section, shown, watch};
 use crate::consent::contents::Contents;
 use crate::paths::{DEVICE_KEY, default_data_dir};
 use crate::probe::desk_path::Desk;
@@ -23,7 +24,7 @@ use crate::survey::{Look, Smart, look};
 use crate::terminal::Colour;
 
 /// Shown below the help of the command.
-pub const EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n  belay-agent survey --save report.belay\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist; nothing about you is in them.";
+pub const EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n  belay-agent survey --save report.belay\n  belay-agent survey --watch memory\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist; nothing about you is in them.";
 
 /// Options of `survey`.
 #[derive(Debug, Default, clap::Args)]
@@ -40,6 +41,12 @@ pub struct SurveyArgs {
     /// Write what a desk would be sent to this new file, for a machine without a network: give the file to support
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "show", "root"])]
     pub save: Option<PathBuf>,
+    /// Keep showing one section, until Ctrl-C: system, disk, memory, drivers or network. With --json a line each time
+    #[arg(long, value_name = "SECTION", value_parser = section, conflicts_with_all = ["save", "show", "without", "root", "check"])]
+    pub watch: Option<SectionName>,
+    /// Seconds between two looks of --watch
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub every: u32,
     /// Look at a captured tree of /proc and /sys instead of this machine
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
@@ -61,6 +68,9 @@ pub struct SurveyArgs {
 }
 
 pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Result<Exit> {
+    if let Some(section) = options.watch {
+        return watch::run(section, Duration::from_secs(options.every.into()), options.json, language).await;
+    }
     let desk = match options.desk {
         Some(host) => Some(Desk::new(host, Proxy::from_environment(|name| std::env::var(name).ok())?)),
         None => None,

@@ -1,7 +1,6 @@
 //! Interfaces, routes, names, sockets and the way to the desk, all at once.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{
@@ -29,8 +28,8 @@ pub(super) async fn look(root: &Root, options: &Look) -> Network<Raw> {
         one("addresses", NETWORK, deadline, root, addresses::look),
         one("routes", NETWORK, deadline, root, routes::look),
         one("traffic", NETWORK, deadline, root, |root| traffic::watch(root, CPU_PAUSE)),
-        dns_servers(root, deadline),
-        system_resolver(root, deadline),
+        dns_servers(root, options),
+        system_resolver(root, options),
         one("proxies", NETWORK, deadline, root, proxies::look),
         one("sockets", NETWORK, deadline, root, sockets::look),
         one("conntrack", NETWORK, deadline, root, sockets::conntrack),
@@ -88,9 +87,9 @@ fn complete(
     BoundedVec::truncating(interfaces.into_vec().into_iter().map(one)).0
 }
 
-async fn system_resolver(root: &Root, deadline: Duration) -> Fact<belay_protocol::report::DnsProbe> {
-    match root.live_only("getaddrinfo") {
-        Ok(()) => Fact::Known(dns::ask_system(deadline).await),
+async fn system_resolver(root: &Root, options: &Look) -> Fact<belay_protocol::report::DnsProbe> {
+    match options.extent.asks_others().and_then(|()| root.live_only("getaddrinfo")) {
+        Ok(()) => Fact::Known(dns::ask_system(options.deadline).await),
         Err(why) => Fact::Unknown(why),
     }
 }
@@ -102,7 +101,11 @@ async fn desk(root: &Root, options: &Look) -> Fact<belay_protocol::report::DeskP
     }
 }
 
-async fn dns_servers(root: &Root, deadline: Duration) -> Fact<BoundedVec<DnsServer<Raw>, 16>> {
+async fn dns_servers(root: &Root, options: &Look) -> Fact<BoundedVec<DnsServer<Raw>, 16>> {
+    let deadline = options.deadline;
+    if let Err(why) = options.extent.asks_others() {
+        return Fact::Unknown(why);
+    }
     let servers = match one("resolv.conf", dns::SUBJECT, deadline, root, dns::read_servers).await {
         Ok(Ok(servers)) => servers,
         Ok(Err(why)) | Err(why) => return Fact::Unknown(why),

@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use belay_protocol::report::{Fact, Hardware, Raw, System, Upkeep};
+use belay_protocol::report::{Fact, Hardware, Raw, System, Upkeep, Why, WhyKind};
 
-use super::{CPU_PAUSE, KernelLog, Look, SYSTEM, flat, one, with};
+use super::{CPU_PAUSE, Extent, KernelLog, Look, SYSTEM, flat, one, with};
 use crate::probe::{Cost, Probe, Root};
 use crate::probe::{certificates, clock, cpu, guards, hardware, os, packages, processes, units};
 
@@ -27,7 +27,7 @@ pub(super) async fn look(root: &Root, options: &Look, log: KernelLog) -> System<
     let processes =
         with(Probe::new("processes", SYSTEM, deadline).at(Cost::Walk), root, |root| processes::look(root, CPU_PAUSE));
     let (quick, watched, processes, hardware, upkeep) =
-        tokio::join!(quick, watched, processes, hardware, upkeep(root, options, log));
+        tokio::join!(quick, watched, processes, hardware, kept(root, options, log));
     let hardware = hardware.unwrap_or_else(|why| Hardware::unknown(&why));
     let (process_count, largest_processes, process_states) = match processes.and_then(|found| found) {
         Ok(found) => (Fact::Known(found.count), Fact::Known(found.largest), found.states),
@@ -53,22 +53,21 @@ pub(super) async fn look(root: &Root, options: &Look, log: KernelLog) -> System<
             upkeep,
         },
         Err(why) => System {
-            os: Fact::Unknown(why.clone()),
-            kernel: Fact::Unknown(why.clone()),
-            host: Fact::Unknown(why.clone()),
-            uptime_seconds: Fact::Unknown(why.clone()),
-            cpu_count: Fact::Unknown(why.clone()),
             cpu_use,
-            load: Fact::Unknown(why.clone()),
-            clock: Fact::Unknown(why.clone()),
             process_count,
             largest_processes,
             process_states,
-            handles: Fact::Unknown(why.clone()),
-            tasks: Fact::Unknown(why),
             hardware,
             upkeep,
+            ..System::unknown(&why)
         },
+    }
+}
+
+async fn kept(root: &Root, options: &Look, log: KernelLog) -> Upkeep<Raw> {
+    match options.extent {
+        Extent::Everything => upkeep(root, options, log).await,
+        Extent::Moving => Upkeep::unknown(&Why::new(WhyKind::NotApplicable, "watch")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Array, BlockDevice, Fact, Forecast, Stage, Volume, Wire};
+use super::{Array, BlockDevice, Fact, Forecast, Stage, Volume, Why, Wire};
 use crate::bounded::{BoundedVec, Name};
 
 /// Mounted file systems and the disks below them.
@@ -19,6 +19,19 @@ pub struct Disk<S: Stage> {
     pub block_devices: Fact<BoundedVec<BlockDevice<S>, 256>>,
     /// Software arrays; not applicable while the kernel has none loaded.
     pub arrays: Fact<BoundedVec<Array, 64>>,
+}
+
+impl<S: Stage> Disk<S> {
+    /// Nothing known, for one reason.
+    pub fn unknown(why: &Why) -> Self {
+        Self {
+            mounts: Fact::Unknown(why.clone()),
+            left_out: 0,
+            volumes: Fact::Unknown(why.clone()),
+            block_devices: Fact::Unknown(why.clone()),
+            arrays: Fact::Unknown(why.clone()),
+        }
+    }
 }
 
 /// One mounted file system.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Stage, Wire};
+use super::{Fact, Stage, Why, Wire};
 use crate::bounded::{BoundedVec, Name};
 use crate::lang::Phrase;
 use crate::limits;
@@ -35,6 +35,24 @@ pub struct Drivers<S: Stage> {
     pub usb_ports: Fact<UsbPorts<S>>,
     /// What the device manager of Windows says; not applicable elsewhere.
     pub pnp: Fact<Pnp<S>>,
+}
+
+impl<S: Stage> Drivers<S> {
+    /// Nothing known, for one reason.
+    pub fn unknown(why: &Why) -> Self {
+        Self {
+            modules: Fact::Unknown(why.clone()),
+            taint: Fact::Unknown(why.clone()),
+            pci: Fact::Unknown(why.clone()),
+            usb: Fact::Unknown(why.clone()),
+            missing_firmware: Fact::Unknown(why.clone()),
+            dkms: Fact::Unknown(why.clone()),
+            graphics: Fact::Unknown(why.clone()),
+            pcie: Fact::Unknown(why.clone()),
+            usb_ports: Fact::Unknown(why.clone()),
+            pnp: Fact::Unknown(why.clone()),
+        }
+    }
 }
 
 /// A loaded kernel module.

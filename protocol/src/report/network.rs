@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Stage, Wire};
+use super::{Fact, Stage, Why, Wire};
 use crate::bounded::{BoundedVec, Name};
 use crate::lang::Phrase;
 
@@ -36,6 +36,27 @@ pub struct Network<S: Stage> {
     pub tcp: Fact<TcpQuality>,
     /// How the processors keep up with what arrives.
     pub softnet: Fact<Softnet>,
+}
+
+impl<S: Stage> Network<S> {
+    /// Nothing known, for one reason.
+    pub fn unknown(why: &Why) -> Self {
+        Self {
+            interfaces: Fact::Unknown(why.clone()),
+            default_routes: Fact::Unknown(why.clone()),
+            dns_servers: Fact::Unknown(why.clone()),
+            system_resolver: Fact::Unknown(why.clone()),
+            relay: Fact::Unknown(why.clone()),
+            way_out: Fact::Unknown(why.clone()),
+            proxies: Fact::Unknown(why.clone()),
+            desk: Fact::Unknown(why.clone()),
+            listeners: Fact::Unknown(why.clone()),
+            sockets: Fact::Unknown(why.clone()),
+            conntrack: Fact::Unknown(why.clone()),
+            tcp: Fact::Unknown(why.clone()),
+            softnet: Fact::Unknown(why.clone()),
+        }
+    }
 }
 
 /// A network interface.

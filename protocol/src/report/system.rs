@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Hardware, Stage, Upkeep, Wire};
+use super::{Fact, Hardware, Stage, Upkeep, Why, Wire};
 use crate::bounded::{BoundedVec, Name};
 
 /// The machine as a whole.
@@ -39,6 +39,29 @@ pub struct System<S: Stage> {
     pub hardware: Hardware<S>,
     /// What failed, waits, happened and guards.
     pub upkeep: Upkeep<S>,
+}
+
+impl<S: Stage> System<S> {
+    /// Nothing known, for one reason.
+    pub fn unknown(why: &Why) -> Self {
+        Self {
+            os: Fact::Unknown(why.clone()),
+            kernel: Fact::Unknown(why.clone()),
+            host: Fact::Unknown(why.clone()),
+            uptime_seconds: Fact::Unknown(why.clone()),
+            cpu_count: Fact::Unknown(why.clone()),
+            cpu_use: Fact::Unknown(why.clone()),
+            load: Fact::Unknown(why.clone()),
+            clock: Fact::Unknown(why.clone()),
+            process_count: Fact::Unknown(why.clone()),
+            largest_processes: Fact::Unknown(why.clone()),
+            process_states: Fact::Unknown(why.clone()),
+            handles: Fact::Unknown(why.clone()),
+            tasks: Fact::Unknown(why.clone()),
+            hardware: Hardware::unknown(why),
+            upkeep: Upkeep::unknown(why),
+        }
+    }
 }
 
 /// Processes that do not get on.

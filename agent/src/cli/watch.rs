@@ -1,0 +1,90 @@
+//! `belay-agent survey --watch SECTION`: one section again and again, for whoever waits for something to happen.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_protocol::report::{Report, Section, SectionName};
+use belay_protocol::{Language, Phrase};
+use belay_relay::shutdown;
+use tokio::time::MissedTickBehavior;
+
+use super::Exit;
+use crate::page;
+use crate::redact::{Redacted, redact_only};
+use crate::rulebook::Rulebook;
+use crate::survey::{Extent, Look, learn_identity, look_at};
+use crate::terminal::{Colour, Style, rows};
+
+/// Looks every `every` until the person has seen enough. Nothing is kept.
+pub(super) async fn run(section: SectionName, every: Duration, json: bool, language: Language) -> anyhow::Result<Exit> {
+    if section == SectionName::Findings {
+        writeln!(io::stderr(), "{}", NO_FINDINGS.text(language))?;
+        return Ok(Exit::Usage);
+    }
+    let look = Look { language, extent: Extent::Moving, ..Look::default() };
+    let rulebook = Arc::<Rulebook>::default();
+    let identity = learn_identity(look.deadline).await;
+    let mut ticks = tokio::time::interval(every);
+    // After a pause, as of a machine that slept, the next look is enough.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stop = std::pin::pin!(shutdown::requested());
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(Exit::Done),
+            _ = ticks.tick() => {}
+        }
+        let survey = tokio::select! {
+            () = &mut stop => return Ok(Exit::Done),
+            survey = look_at(section, &look, identity.clone()) => survey,
+        };
+        let redacted = redact_only(section, &survey, Arc::clone(&rulebook))?;
+        show(&redacted, section, every, json, language)?;
+    }
+}
+
+fn show(
+    redacted: &Redacted,
+    section: SectionName,
+    every: Duration,
+    json: bool,
+    language: Language,
+) -> anyhow::Result<()> {
+    let report = redacted.report()?;
+    let mut out = io::stdout().lock();
+    if json {
+        writeln!(out, "{}", line(&report, section)?)?;
+    } else {
+        let (is_screen, colour) = (out.is_terminal(), Colour::of(&out));
+        let page = page::facts(&report, language, colour, &|text: &str| redacted.reveal(text));
+        if is_screen {
+            let seconds = every.as_secs().to_string();
+            let footer = colour.paint(Style::Dim, AGAIN.fill(language, &[("seconds", &seconds)]));
+            // To the top, the page over the last one, and away with what that had more; without a flicker. What does not
+            // fit the screen is left out, because it would push the top away.
+            let fits = rows(&out).map_or(usize::MAX, |rows| rows.saturating_sub(FOOTER_ROWS));
+            let page: String = page.lines().take(fits).map(|line| format!("{line}\u{1b}[K\n")).collect();
+            write!(out, "\u{1b}[H{page}\u{1b}[K\n{footer}\u{1b}[K\u{1b}[J")?;
+        } else {
+            writeln!(out, "{page}")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// The section with its time, as one line of JSON. Private names are replaced.
+fn line(report: &Report, section: SectionName) -> anyhow::Result<String> {
+    let facts = report.sections.iter().find(|one: &&Section| one.name() == section);
+    let line = serde_json::json!({ "taken_at_unix_ms": report.header.taken_at_unix_ms, "section": facts });
+    Ok(serde_json::to_string(&line)?)
+}
+
+/// A blank line and the footer.
+const FOOTER_ROWS: usize = 2;
+
+const AGAIN: Phrase =
+    Phrase { en: "Again every {seconds} s; Ctrl-C ends.", zh: "每 {seconds} 秒刷新；按 Ctrl-C 结束。" };
+const NO_FINDINGS: Phrase = Phrase {
+    en: "Findings take a whole survey: watch system, disk, memory, drivers or network.",
+    zh: "诊断结果需要完整检查：请选择 system、disk、memory、drivers 或 network。",
+};
