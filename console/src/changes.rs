@@ -82,11 +82,9 @@ pub struct FactChange {
     pub steps: Vec<Step>,
     /// What it was; missing when it was not there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
     /// What it is; missing when it is not there any more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub after: Option<Value>,
 }
 

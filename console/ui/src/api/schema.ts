@@ -155,9 +155,9 @@ export type EventKind = "ticket_opened" | "ticket_changed" | "invite_minted" | "
 /** A fact that changed. */
 export type FactChange = {
   /** What it is; missing when it is not there any more. */
-  after?: Record<string, unknown> | null;
+  after?: unknown;
   /** What it was; missing when it was not there. */
-  before?: Record<string, unknown> | null;
+  before?: unknown;
   /** Where it stands, as a JSON pointer (RFC 6901) into `/api/v1/reports/{id}/facts` of the later report; for what is gone, of the earlier one. */
   path: string;
   /** The section it belongs to. */
