@@ -529,7 +529,7 @@ async fn the_documentation_that_a_finding_names_is_shown() {
     assert_eq!(world.ask(get("/api/v1/rules/docs/nothing", &cookie)).await.0, 404);
 }
 
-/// Not a promise: what a full series costs, for whoever changes how it is made. The figure of README is this one's.
+/// What a full series costs, for whoever changes how it is made.
 #[tokio::test]
 #[ignore = "a measurement"]
 #[allow(clippy::print_stderr, reason = "a measurement is read")]

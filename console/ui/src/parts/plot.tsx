@@ -155,4 +155,4 @@ const LEAST_TOP: Partial<Record<MetricKind, number>> = { load_per_cpu: 1, relay_
 
 const DAY_MS = 86_400_000;
 const [VIEW_WIDTH, VIEW_HEIGHT] = [340, 132];
-const [LEFT, TOP, WIDTH, HEIGHT] = [42, 8, 290, 100];
+const [LEFT, TOP, WIDTH, HEIGHT] = [47, 8, 285, 100];

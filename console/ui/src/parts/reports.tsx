@@ -70,19 +70,19 @@ export function EarlierReport(props: { report: Report; atMs?: number | undefined
         <Origin report={props.report} />: {summaryOf(props.report)}
       </summary>
       <Show when={open()}>
-        <ReportView report={props.report} />
+        <ReportView report={props.report} atMs={props.atMs} />
       </Show>
     </details>
   );
 }
 
-function ReportView(props: { report: Report }) {
+function ReportView(props: { report: Report; atMs?: number | undefined }) {
   const findings = () =>
     [...props.report.findings].sort((a, b) => RANK.indexOf(a.severity) - RANK.indexOf(b.severity));
   return (
     <div class="report">
       <p class="quiet">
-        {t().reports.from} <Time atMs={props.report.received_at_ms} />
+        {t().reports.from} <Time atMs={props.atMs ?? props.report.received_at_ms} />
         <Origin report={props.report} /> · {summaryOf(props.report)}
       </p>
       <Show when={props.report.withheld.length > 0}>
