@@ -4,20 +4,20 @@ use belay_protocol::DeviceKey;
 use belay_protocol::finding::{self, Fingerprint};
 use belay_protocol::report::{Report, Section};
 
-use crate::store::{NewContents, NewFinding, Severity, Withheld};
+use crate::store::{Confidence, NewContents, NewFinding, Severity, Withheld};
 
 /// What the report of `device` comes down to.
 pub fn of(device: &DeviceKey, report: &Report) -> NewContents {
-    let findings =
-        report.findings().map(|findings| findings.found.iter().map(|finding| new_finding(device, finding)).collect());
+    let judged = report.findings();
+    let findings = judged.map(|judged| judged.found.iter().map(|finding| new_finding(device, finding)).collect());
     let withheld = report.sections.iter().filter_map(|section| match section {
         Section::Withheld(withheld) => {
             Some(Withheld { section: word(&withheld.section), reason: word(&withheld.reason) })
         }
         _ => None,
     });
-    let ok = report.findings().map_or(0, |findings| findings.ok);
-    NewContents { findings: findings.unwrap_or_default(), ok, withheld: withheld.collect() }
+    let (ok, pending) = judged.map_or((0, 0), |judged| (judged.ok, judged.pending));
+    NewContents { findings: findings.unwrap_or_default(), ok, pending, withheld: withheld.collect() }
 }
 
 /// The name of an enum's variant as it stands in JSON.
@@ -36,11 +36,18 @@ fn new_finding(device: &DeviceKey, finding: &finding::Finding) -> NewFinding {
             finding::Severity::Crit => Severity::Crit,
             finding::Severity::Unknown => Severity::Unknown,
         },
+        confidence: match finding.confidence {
+            finding::Confidence::High => Confidence::High,
+            finding::Confidence::Medium => Confidence::Medium,
+            finding::Confidence::Low => Confidence::Low,
+        },
         title_en: finding.title.en.to_string(),
         title_zh: finding.title.zh.to_string(),
         remedy_en: finding.remedy.en.to_string(),
         remedy_zh: finding.remedy.zh.to_string(),
         evidence: serde_json::to_value(&finding.evidence).unwrap_or_default(),
+        fixes: finding.fixes.iter().map(ToString::to_string).collect(),
+        docs: finding.docs.to_string(),
         // The device's word for it would let it speak of another's.
         fingerprint: Fingerprint::on_device(device, &finding.rule, &finding.subject).to_string(),
     }

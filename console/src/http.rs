@@ -28,6 +28,7 @@ mod about;
 mod devices;
 mod docs;
 mod guard;
+mod history;
 mod live;
 mod problem;
 mod request;
@@ -74,13 +75,17 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/sessions/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/reports/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/reports/{id}/facts", Action::ReadDesk),
+    (Method::GET, "/api/v1/reports/{id}/changes", Action::ReadDesk),
     (Method::GET, "/api/v1/devices", Action::ReadDesk),
     (Method::GET, "/api/v1/devices/{id}", Action::ReadDesk),
+    (Method::GET, "/api/v1/devices/{id}/reports", Action::ReadDesk),
+    (Method::GET, "/api/v1/devices/{id}/series", Action::ReadDesk),
     (Method::POST, "/api/v1/devices/{id}/revoke", Action::RevokeDevices),
     (Method::POST, "/api/v1/devices/{id}/restore", Action::RevokeDevices),
     (Method::GET, "/api/v1/rules", Action::ReadDesk),
     (Method::POST, "/api/v1/rules", Action::PublishRules),
     (Method::POST, "/api/v1/rules/rerun", Action::ReadDesk),
+    (Method::GET, "/api/v1/rules/docs/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/events", Action::ReadDesk),
     (Method::GET, "/api/v1/users", Action::ReadUsers),
     (Method::POST, "/api/v1/users", Action::ManageUsers),
@@ -190,12 +195,16 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(work::session))
         .routes(routes!(work::report))
         .routes(routes!(work::facts))
+        .routes(routes!(history::changes))
         .routes(routes!(devices::list))
         .routes(routes!(devices::show))
+        .routes(routes!(history::reports_of_device))
+        .routes(routes!(history::series))
         .routes(routes!(devices::revoke))
         .routes(routes!(devices::restore))
         .routes(routes!(rules::list, rules::publish))
         .routes(routes!(rules::rerun))
+        .routes(routes!(rules::docs))
         .routes(routes!(live::events))
         .routes(routes!(about::users, about::add_user))
         .routes(routes!(about::audit))

@@ -4,6 +4,7 @@
 //! line uses too. The sessions with customers' machines call the store directly.
 
 pub mod audit;
+pub mod changes;
 pub mod cli;
 pub mod clock;
 pub mod console;
@@ -17,6 +18,7 @@ pub mod number;
 pub mod policy;
 pub mod rules;
 pub mod secret;
+pub mod series;
 mod session;
 pub mod store;
 pub mod ticket;

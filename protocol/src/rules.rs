@@ -21,6 +21,7 @@ use crate::report::{Report, Why, WhyKind};
 
 mod expr;
 mod facts;
+mod fixes;
 mod pack;
 mod sheet;
 mod signed;
@@ -28,6 +29,7 @@ mod standing;
 
 pub use expr::{EXPRESSION_MAX_BYTES, ExpressionError};
 pub use facts::Facts;
+pub use fixes::{FIXES, fix_phrase};
 pub use pack::{Docs, Mistake, PACK_MAX_BYTES, Pack, PackError, Rule};
 pub use sheet::RuleSheet;
 pub use signed::{PackRefusal, Verify, accept, check_offer, reopen};

@@ -197,6 +197,67 @@ test('everything is there in Chinese', async () => {
   await page.getByRole('heading', { name: 'Findings' }).waitFor();
 });
 
+test('a device shows its reports over time, with gaps, and what changed between two', async () => {
+  await page.goto(`${url}/devices`);
+  await page.getByRole('link', { name: 'Device 1', exact: true }).click();
+  const disk = page.locator('.plot', { hasText: 'Disk used' });
+  await disk.waitFor();
+  // Of five reports one came without the disks, and the newest could not ask how full they are.
+  assert.equal(await disk.locator('.line').count(), 2, 'the line is broken where nothing is known');
+  assert.deepEqual([await disk.locator('.dot').count(), await disk.locator('.gap').count()], [3, 2]);
+  assert.match(await disk.locator('svg').getAttribute('aria-label'), /between 71 % and 96 %, 2 reports do not say/);
+  assert.match(await disk.locator('figcaption').textContent(), /not in this report/);
+  await page.getByLabel('Show the report of').press('Home');
+  assert.match(await disk.locator('figcaption').textContent(), /71 %/);
+  await page.getByText('The same as a table').click();
+  const rows = await page.locator('.as-table tbody tr').allTextContents();
+  assert.equal(rows.length, 5);
+  assert.equal(rows.filter((row) => row.includes('from a file')).length, 4);
+  assert.match(rows[2], /not in this report/);
+  assert.ok(!rows.join().includes('NaN') && !rows.join().includes('Invalid'), rows.join());
+
+  await compare(4, 1);
+  await page.getByRole('heading', { name: /^From .+ to .+/ }).waitFor();
+  assert.match(page.url(), /since=\d+&report=\d+$/);
+  await page.locator('.changed-findings', { hasText: '/ is 96 % full' }).first().waitFor();
+  const used = page.locator('.changes tbody tr', { hasText: 'file systems › / › space used › used' });
+  assert.match(await used.textContent(), /71 %96 %/);
+  await page.getByText('that differ every time are left out').click();
+  await page.getByText('Shown by the plots above:').waitFor();
+  await shoot(page, 'device');
+  await compare(4, 2);
+  await page.getByText('Disks: only in the earlier report.').waitFor();
+
+  await page.getByRole('button', { name: '中文' }).click();
+  await page.getByRole('heading', { name: '发生了什么变化' }).waitFor();
+  await page.getByText('磁盘：仅较早的报告包含。').waitFor();
+  assert.match(await page.locator('.plot', { hasText: '磁盘已用' }).locator('.limits').textContent(), /高于 95 % 时警告/);
+  await compare(4, 1);
+  await page.locator('.changed-findings', { hasText: '/ 已用 96 %' }).first().waitFor();
+  await shoot(page, 'device-zh');
+  await page.getByRole('button', { name: 'English' }).click();
+  await page.getByRole('heading', { name: 'Reports over time' }).waitFor();
+});
+
+test('a finding says how sure it is, what can be done, and what stands behind it', async () => {
+  await page.goto(`${url}/devices/1`);
+  await page.locator('.filed summary').nth(1).click();
+  const finding = page.locator('.finding', { hasText: '/ is 96 % full' });
+  await finding.getByText('certain', { exact: true }).waitFor();
+  await finding.getByText("Empty the package manager's cache").waitFor();
+  assert.match(await finding.locator('.evidence').textContent(), /used96 % \(limit 95 %\)/);
+  await finding.getByText('What stands behind it').click();
+  await finding.locator('code', { hasText: 'df -h' }).waitFor();
+});
+
+/** Compares two reports of the page's device, by their places in the lists, newest first. */
+async function compare(since, report) {
+  const [first, second] = [page.locator('.compare select').nth(0), page.locator('.compare select').nth(1)];
+  await first.selectOption({ index: since });
+  await second.selectOption({ index: report });
+  await page.locator('.compare button[type=submit]').click();
+}
+
 test('an expired sign-in leads to the sign-in page and back to the same address', async () => {
   const cookies = await context.cookies();
   const other = await browser.newContext({ locale: 'en-GB' });
@@ -231,7 +292,7 @@ test('axe finds nothing serious on any page, in both languages and themes, wide 
           await look.goto(url + place);
           await look.locator(ready).first().waitFor();
           if (open) await open(look);
-          await shoot(look, `${place.split('/')[1] || 'queue'}${open ? '-open' : ''}-${name}`);
+          await shoot(look, `${place.slice(1).replace(/\W+/g, '-') || 'queue'}${open ? '-open' : ''}-${name}`);
           await judge(look, `${place} ${name}`);
         }
         await other.close();
@@ -271,6 +332,18 @@ function PLACES() {
     ['/', '.queue li'],
     ['/?q=matches-nothing-at-all', '.empty'],
     ['/devices', '.devices li'],
+    ['/devices/1', '.plot'],
+    [
+      '/devices/1?since=2&report=5',
+      '.changes',
+      async (look) => {
+        await look.locator('.as-table > summary').click();
+        await look.locator('.changes details > summary').click();
+        await look.locator('.filed summary').first().click();
+        await look.locator('.finding .why > summary').first().click();
+        await look.locator('.finding .why p').first().waitFor();
+      },
+    ],
     [`/tickets/${number}`, '.finding'],
     [
       `/tickets/${number}`,
@@ -314,7 +387,7 @@ async function judge(look, where) {
     window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
   );
   const bad = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  const told = bad.map(({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map((node) => node.html).join('\n  ')}`);
+  const told = bad.map(({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join('\n  ')}`);
   assert.deepEqual(told, [], where);
   const overflow = await look.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(overflow <= 0, `${where}: ${overflow} px do not fit`);

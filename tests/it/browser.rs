@@ -5,18 +5,67 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use belay_agent::join::Joined;
+use belay_console::contents;
 use belay_console::policy::Role;
 use belay_console::store::{Actor, Line};
+use belay_protocol::DeviceKey;
 use belay_protocol::invite::Invite;
+use belay_protocol::report::Report;
+use belay_protocol::rules::{Pack, Standing};
 use belay_tests::programs::captured_tree;
 use belay_tests::requirement;
 use belay_tests::world::{World, run};
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 fn browser_tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("browser")
+}
+
+/// A device that came once in a session, and whose reports of the weeks before were carried to the desk in files. Its disk
+/// fills up; two weeks ago the customer kept the disks back.
+async fn device_with_a_past(world: &World, tree: &Path) {
+    let ticket = world.desk.ticket("Backups fail").await.unwrap();
+    let mut options = world.options("device-with-a-past", &world.desk.invite(&ticket).await.unwrap());
+    options.root = Some(tree.to_owned());
+    let (outcome, page) = run(options, "").await;
+    assert!(matches!(outcome, Ok(Joined::Filed(_))), "{outcome:?}\n{page}");
+    let store = &world.desk.store;
+    let filed = world.desk.reports(ticket.number).await.unwrap().remove(0);
+    let device: DeviceKey = store.device(filed.device).await.unwrap().unwrap().key.parse().unwrap();
+    let newest = Report::decode(&store.report_bytes(filed.id).await.unwrap().unwrap()).unwrap();
+    let mut standing = Standing::new();
+    for (weeks_ago, used, available, rtt_us) in
+        [(4, 71, 62.5, 31_000), (3, 84, 48.0, 45_000), (2, 90, 30.0, 33_000), (1, 96, 8.0, 210_000)]
+    {
+        let mut past = serde_json::to_value(&newest).unwrap();
+        past["header"]["taken_at_unix_ms"] = json!(newest.header.taken_at_unix_ms - weeks_ago * 7 * 24 * 3_600_000_i64);
+        for section in past["sections"].as_array_mut().unwrap() {
+            if weeks_ago == 2 && section.get("disk").is_some() {
+                *section = json!({ "withheld": { "section": "disk", "reason": "by_person" } });
+            } else if let Some(disk) = section.get_mut("disk") {
+                disk["mounts"]["known"][0]["space"] = json!({ "known": {
+                    "size_bytes": 1_000_000_000, "used_bytes": used * 10_000_000, "available_bytes": (100 - used) * 10_000_000,
+                    "used_percent": used,
+                } });
+                disk["mounts"]["known"][0]["response"] = json!("answered");
+            } else if let Some(memory) = section.get_mut("memory") {
+                memory["ram"]["known"]["available_percent"] = json!(available);
+            } else if let Some(network) = section.get_mut("network") {
+                network["relay"]["known"]["rtt_us"] = json!(rtt_us);
+            }
+        }
+        let judged = Pack::base().judge(&serde_json::from_value(past.clone()).unwrap(), &standing);
+        standing = judged.standing;
+        let findings = |section: &&mut Value| section.get("findings").is_some();
+        let section = past["sections"].as_array_mut().unwrap().iter_mut().find(findings).unwrap();
+        *section = json!({ "findings": judged.findings });
+        let past: Report = serde_json::from_value(past).unwrap();
+        let (bytes, contents) = (past.encode().unwrap(), contents::of(&device, &past));
+        store.import_report(&Actor::Local, ticket.number, &device, bytes.into(), contents).await.unwrap();
+    }
 }
 
 fn what_is_missing() -> Option<String> {
@@ -40,6 +89,7 @@ async fn a_technician_signs_in_gets_a_code_and_watches_the_findings_arrive() {
     std::fs::write(tree.join("proc/meminfo"), "MemTotal: 1000000 kB\nMemAvailable: 20000 kB\n").unwrap();
     std::fs::create_dir_all(tree.join("proc/self")).unwrap();
     std::fs::write(tree.join("proc/self/mounts"), "/dev/sda1 / ext4 rw,relatime 0 0\n").unwrap();
+    device_with_a_past(&world, &tree).await;
     let store = &world.desk.store;
     store.add_user(&Actor::Local, &Line::truncating("eva"), Role::Technician).await.unwrap();
     let link = store.mint_sign_in(&Actor::Local, "eva").await.unwrap();

@@ -16,7 +16,7 @@ use belay_protocol::signed_pack::PackProof;
 
 use super::guard::Caller;
 use super::problem::Problem;
-use super::request::Json;
+use super::request::{Json, Named};
 use super::{Api, tickets};
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -155,11 +155,10 @@ pub(crate) async fn rerun(State(api): State<Api>, Json { value, .. }: Json<Rerun
     }
     let device = value.device.as_deref().map(str::parse::<DeviceKey>).transpose();
     let device = device.map_err(|error| Problem::field("device", error.to_string()))?;
-    let text = match value.text {
-        Some(text) => Some(text),
-        None => api.store.newest_pack(Pack::base().pack_id().id.as_str()).await?.map(|published| published.text),
+    let pack = match value.text {
+        Some(text) => Arc::new(Pack::parse(&text).map_err(PackRefusal::from)?),
+        None => in_use(&api).await?,
     };
-    let pack = Arc::new(Pack::parse(text.as_deref().unwrap_or(Pack::base_text())).map_err(PackRefusal::from)?);
     let mut reports = api.store.reports_to_judge(value.ticket, device.as_ref(), RERUN_MAX + 1).await?;
     let more = reports.len() as u64 > RERUN_MAX;
     reports.truncate(RERUN_MAX as usize);
@@ -195,6 +194,42 @@ pub(crate) async fn rerun(State(api): State<Api>, Json { value, .. }: Json<Rerun
         }
     }
     Ok(Answer(reran))
+}
+
+/// A section of the rules' documentation.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DocsView {
+    /// Its heading in English.
+    title_en: String,
+    /// Its heading in Chinese.
+    title_zh: String,
+    /// What is behind the findings, how to see it, and what helps for good; in English.
+    text_en: String,
+    /// The same in Chinese.
+    text_zh: String,
+}
+
+/// Shows a section of the rules' documentation, which findings name.
+#[utoipa::path(get, path = "/api/v1/rules/docs/{id}", operation_id = "rule_docs", tag = "rules",
+    params(("id" = String, Path)),
+    responses((status = 200, body = DocsView), (status = 404, body = Problem)))]
+pub(crate) async fn docs(State(api): State<Api>, Named(id): Named<String>) -> Result<Answer<DocsView>, Problem> {
+    let pack = in_use(&api).await?;
+    // A desk's own pack may have dropped what findings from before it still name.
+    let docs = pack.docs(&id).or_else(|| Pack::base().docs(&id)).ok_or_else(Problem::not_found)?;
+    Ok(Answer(DocsView {
+        title_en: docs.title.en.to_string(),
+        title_zh: docs.title.zh.to_string(),
+        text_en: docs.text.en.to_string(),
+        text_zh: docs.text.zh.to_string(),
+    }))
+}
+
+/// The rules that devices have when they are up to date: the newest that were published, or those of this program.
+pub(super) async fn in_use(api: &Api) -> Result<Arc<Pack>, Problem> {
+    let published = api.store.newest_pack(Pack::base().pack_id().id.as_str()).await?;
+    let text = published.as_ref().map_or(Pack::base_text(), |published| &published.text);
+    Ok(Arc::new(Pack::parse(text).map_err(PackRefusal::from)?))
 }
 
 /// Reports that one request judges: some seconds of work.

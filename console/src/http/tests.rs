@@ -8,7 +8,10 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use belay_protocol::report::Report as Facts;
+
 use super::*;
+use crate::changes::tests::{mount, report, withheld};
 use crate::clock::{Clock, UnixMillis};
 use crate::policy::{Role, allows};
 use crate::secret::ServerKey;
@@ -456,6 +459,96 @@ async fn pages_of_the_web_console_fall_back_and_the_api_does_not() {
     let mut cached = get("/", "");
     cached.headers_mut().insert(header::IF_NONE_MATCH, "\"1\"".parse().unwrap());
     assert_eq!(world.send(cached).await.status(), 304);
+}
+
+/// Files a report that was carried here for the device with this key, and says its id.
+async fn import(world: &World, number: crate::number::TicketNumber, device: u8, facts: &Facts) -> i64 {
+    let (key, bytes) = (belay_protocol::DeviceKey([device; 32]), facts.encode().unwrap());
+    let contents = crate::contents::of(&key, facts);
+    world.store.import_report(&Actor::Local, number, &key, bytes.into(), contents).await.unwrap().report.0
+}
+
+#[tokio::test]
+async fn a_devices_reports_are_listed_and_plotted_with_gaps() {
+    let world = World::open().await;
+    let cookie = world.cookie(Role::Auditor).await;
+    let number = world.open_ticket(&world.cookie(Role::Technician).await).await["number"].as_str().unwrap().parse();
+    let number = number.unwrap();
+    for facts in [report(1, 0.5, vec![mount("/", 40)]), withheld(2, "disk"), report(3, 5.0, vec![mount("/", 60)])] {
+        import(&world, number, 1, &facts).await;
+    }
+    import(&world, number, 2, &report(4, 0.5, vec![])).await;
+
+    let (status, page) = world.ask(get("/api/v1/devices/1/reports?limit=2", &cookie)).await;
+    assert_eq!((status, page["items"].as_array().unwrap().len()), (200, 2), "{page}");
+    assert_eq!((&page["items"][0]["session"], &page["items"][0]["ok"]), (&Value::Null, &json!(3)));
+    let rest = format!("/api/v1/devices/1/reports?cursor={}", page["next_cursor"].as_str().unwrap());
+    assert_eq!(world.ask(get(&rest, &cookie)).await.1["items"].as_array().unwrap().len(), 1);
+
+    let (status, series) = world.ask(get("/api/v1/devices/1/series", &cookie)).await;
+    assert_eq!(status, 200, "{series}");
+    assert_eq!(series["metrics"][0]["metric"], "disk_used_percent");
+    assert_eq!(series["metrics"][0]["values"], json!([40.0, null, 60.0]));
+    assert_eq!((&series["metrics"][0]["warn"], &series["metrics"][0]["crit"]), (&json!(95.0), &json!(97.0)));
+    let read: Vec<_> = series["reports"].as_array().unwrap().iter().map(|report| &report["at_ms"]).collect();
+    assert_eq!((read, &series["more"]), (vec![&json!(1), &json!(2), &json!(3)], &json!(false)));
+    for path in ["/api/v1/devices/9/series", "/api/v1/devices/9/reports", "/api/v1/devices/x/series"] {
+        assert_eq!(world.ask(get(path, &cookie)).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn two_reports_of_one_device_are_compared_and_others_are_refused() {
+    let world = World::open().await;
+    let cookie = world.cookie(Role::Technician).await;
+    let number = world.open_ticket(&cookie).await["number"].as_str().unwrap().parse().unwrap();
+    let first = import(&world, number, 1, &report(1, 0.5, vec![mount("/", 40)])).await;
+    let second = import(&world, number, 1, &report(2, 0.5, vec![mount("/", 60)])).await;
+    let other = import(&world, number, 2, &report(3, 0.5, vec![])).await;
+    let path = |since: &str| format!("/api/v1/reports/{second}/changes{since}");
+    let (status, changes) = world.ask(get(&path(&format!("?since={first}")), &cookie)).await;
+    assert_eq!(status, 200, "{changes}");
+    let fact = &changes["facts"][0];
+    assert_eq!((&fact["before"], &fact["after"], &fact["section"]), (&json!(40), &json!(60), &json!("disk")));
+    let (_, shown) = world.ask(get(&format!("/api/v1/reports/{second}/facts"), &cookie)).await;
+    assert_eq!(shown.pointer(fact["path"].as_str().unwrap()), Some(&json!(60)));
+    for since in [format!("?since={other}"), "?since=99".into()] {
+        let (status, problem) = world.ask(get(&path(&since), &cookie)).await;
+        assert_eq!((status, problem["field"].as_str()), (422, Some("since")), "{since}");
+    }
+    assert_eq!(world.ask(get(&path(""), &cookie)).await.0, 422);
+    assert_eq!(world.ask(get(&format!("/api/v1/reports/99/changes?since={first}"), &cookie)).await.0, 404);
+}
+
+#[tokio::test]
+async fn the_documentation_that_a_finding_names_is_shown() {
+    let world = World::open().await;
+    let cookie = world.cookie(Role::Technician).await;
+    let (status, docs) = world.ask(get("/api/v1/rules/docs/space", &cookie)).await;
+    assert_eq!((status, docs["title_en"].as_str()), (200, Some("Room on disks")), "{docs}");
+    assert_eq!(world.ask(get("/api/v1/rules/docs/nothing", &cookie)).await.0, 404);
+}
+
+/// What a full series costs, for whoever changes how it is made.
+#[tokio::test]
+#[ignore = "a measurement"]
+#[allow(clippy::print_stderr, reason = "a measurement is read")]
+async fn a_full_series_is_measured() {
+    let world = World::open().await;
+    let cookie = world.cookie(Role::Technician).await;
+    let number = world.open_ticket(&cookie).await["number"].as_str().unwrap().parse().unwrap();
+    let mut size = 0;
+    for at in 0..200 {
+        let facts = report(at, 0.5, (0..500).map(|number| mount(&format!("/mnt/volume-{number}"), 40)).collect());
+        size = facts.encode().unwrap().len();
+        import(&world, number, 1, &facts).await;
+    }
+    let began = std::time::Instant::now();
+    assert_eq!(world.ask(get("/api/v1/devices/1/series", &cookie)).await.0, 200);
+    eprintln!("a series of 200 reports of {size} bytes: {:?}", began.elapsed());
+    let began = std::time::Instant::now();
+    assert_eq!(world.ask(get("/api/v1/reports/200/changes?since=1", &cookie)).await.0, 200);
+    eprintln!("changes between two of them: {:?}", began.elapsed());
 }
 
 #[tokio::test]

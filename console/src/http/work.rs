@@ -117,7 +117,7 @@ impl PartialSchema for SavedBody {
 
 impl ToSchema for SavedBody {}
 
-fn unreadable(error: &DecodeError) -> Problem {
+pub(super) fn unreadable(error: &DecodeError) -> Problem {
     let detail = format!("This version of the console cannot read the report: {error}.");
     Problem::new(StatusCode::CONFLICT, "report_unreadable", detail)
 }

@@ -15,6 +15,7 @@ use crate::ticket::{Channel, Level};
 mod accounts;
 mod audit;
 mod invites;
+mod migrations;
 mod revocations;
 mod rule_packs;
 mod sessions;

@@ -264,6 +264,8 @@ pub(crate) mod report {
         pub blob: String,
         pub withheld: String,
         pub received_at: i64,
+        pub ok: Option<i64>,
+        pub pending: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -272,11 +274,11 @@ pub(crate) mod report {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Findings; `evidence` is a JSON array.
+/// Findings; `evidence` and `fixes` are JSON arrays. What came after the first schema is empty in older rows.
 pub(crate) mod finding {
     use sea_orm::entity::prelude::*;
 
-    use crate::store::model::Severity;
+    use crate::store::model::{Confidence, Severity};
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "findings")]
@@ -296,6 +298,9 @@ pub(crate) mod finding {
         pub evidence: String,
         pub fingerprint: String,
         pub created_at: i64,
+        pub confidence: Option<Confidence>,
+        pub fixes: Option<String>,
+        pub docs: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,7 +13,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(FirstSchema), Box::new(Revocations), Box::new(RulePacks)]
+        vec![Box::new(FirstSchema), Box::new(Revocations), Box::new(RulePacks), Box::new(WholeFindings)]
     }
 }
 
@@ -108,6 +108,40 @@ impl MigrationTrait for Revocations {
         manager.create_table(revocations).await?;
         let mut of_device = Index::create();
         of_device.name("sessions_of_device").table("sessions").col("device_id").col("state");
+        manager.create_index(of_device).await
+    }
+}
+
+/// The rest of what a finding says, and what stands beside the findings. Only adds, so that the console before it can go on
+/// with the same database.
+struct WholeFindings;
+
+impl MigrationName for WholeFindings {
+    fn name(&self) -> &str {
+        "m2026_04_whole_findings"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for WholeFindings {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let added = [
+            ("findings", text_null("confidence")),
+            ("findings", text_null("fixes")),
+            ("findings", text_null("docs")),
+            ("reports", big_integer_null("ok")),
+            ("reports", big_integer_null("pending")),
+        ];
+        // One column a statement: SQLite adds no more at once.
+        for (table, mut column) in added {
+            manager.alter_table(Table::alter().table(table).add_column(&mut column).to_owned()).await?;
+        }
+        let mut of_device = Index::create();
+        of_device.name("reports_of_device").table("reports").col("device_id").col("id");
         manager.create_index(of_device).await
     }
 }

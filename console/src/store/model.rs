@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use belay_protocol::consent::Capability;
 use belay_protocol::invite::{Code, InviteSecret};
+use belay_protocol::lang::Phrase;
 use belay_protocol::signed_pack::{PackId, PackProof};
 use belay_protocol::{DeviceKey, Text};
 
@@ -287,6 +288,18 @@ stored_enum! {
     }
 }
 
+stored_enum! {
+    /// How sure a rule can be of a finding.
+    Confidence {
+        /// The machine itself says so.
+        High = "high",
+        /// A threshold that is right for most machines.
+        Medium = "medium",
+        /// A sign that often has a harmless reason.
+        Low = "low",
+    }
+}
+
 /// A judgement on facts, to be stored with its report.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewFinding {
@@ -296,6 +309,8 @@ pub struct NewFinding {
     pub subject: String,
     /// How bad it is.
     pub severity: Severity,
+    /// How sure the rule can be.
+    pub confidence: Confidence,
     /// The judgement in English.
     pub title_en: String,
     /// The judgement in Chinese.
@@ -304,8 +319,12 @@ pub struct NewFinding {
     pub remedy_en: String,
     /// What to do, in Chinese.
     pub remedy_zh: String,
-    /// A JSON array of `{name, value, unit, threshold, source}`.
+    /// A JSON array of `{name, label, value, unit, threshold, source}`.
     pub evidence: Value,
+    /// Names of fixes that a technician may ask for.
+    pub fixes: Vec<String>,
+    /// A link, or the name of a section of the rules' documentation; empty when there is none.
+    pub docs: String,
     /// The same for the same trouble on the same device, whenever it is looked at.
     pub fingerprint: String,
 }
@@ -343,8 +362,17 @@ pub struct NewContents {
     pub findings: Vec<NewFinding>,
     /// How many subjects were in order.
     pub ok: u32,
+    /// How many are not, but not for as long as their rules ask.
+    pub pending: u32,
     /// What is not there.
     pub withheld: Vec<Withheld>,
+}
+
+impl NewContents {
+    /// Whether rules were applied, so that the counts say something.
+    pub fn is_judged(&self) -> bool {
+        self.withheld.iter().all(|withheld| withheld.section != "findings")
+    }
 }
 
 /// A section that was looked at and is not in the report. Nothing follows from its absence.
@@ -365,6 +393,8 @@ pub struct Finding {
     pub subject: String,
     /// How bad it is.
     pub severity: Severity,
+    /// How sure the rule can be; missing in findings that an older console has stored.
+    pub confidence: Option<Confidence>,
     /// The judgement in English.
     pub title_en: String,
     /// The judgement in Chinese.
@@ -373,11 +403,35 @@ pub struct Finding {
     pub remedy_en: String,
     /// What to do, in Chinese.
     pub remedy_zh: String,
-    /// An array of `{name, value, unit, threshold, source}`.
+    /// An array of `{name, label, value, unit, threshold, source}`.
     #[schema(value_type = Vec<Object>)]
     pub evidence: Value,
+    /// What a technician may ask for, best first.
+    pub fixes: Vec<Fix>,
+    /// An `https` link, or the name of a section at `/api/v1/rules/docs/{name}`.
+    pub docs: Option<String>,
     /// The same for the same trouble on the same device.
     pub fingerprint: String,
+}
+
+/// A fix that a rule names.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Fix {
+    /// Its name.
+    pub name: String,
+    /// What it does, in English; missing for a fix that this console does not know.
+    pub title_en: Option<String>,
+    /// What it does, in Chinese.
+    pub title_zh: Option<String>,
+}
+
+impl Fix {
+    /// The fix of that name.
+    pub fn named(name: String) -> Self {
+        let phrase = belay_protocol::rules::fix_phrase(&name);
+        let title = |of: fn(Phrase) -> &'static str| phrase.map(|phrase| of(phrase).to_owned());
+        Self { title_en: title(|phrase| phrase.en), title_zh: title(|phrase| phrase.zh), name }
+    }
 }
 
 /// The answer to a filed report. Either way the report is on the disk.
@@ -398,8 +452,11 @@ pub struct Report {
     pub report_id: String,
     /// The device it is from.
     pub device: DeviceId,
-    /// The session it arrived in.
+    /// The session it arrived in; missing for one that was carried here in a file.
     pub session: Option<SessionId>,
+    /// The ticket it was filed under.
+    #[schema(value_type = Option<String>, example = "BL-10001-4")]
+    pub ticket: Option<TicketNumber>,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
     /// Its size.
@@ -408,9 +465,24 @@ pub struct Report {
     pub received_at_ms: UnixMillis,
     /// What the rules found in it, worst first.
     pub findings: Vec<Finding>,
+    /// How many subjects were in order; missing when nothing was judged or an older console has stored it.
+    pub ok: Option<i64>,
+    /// How many are not in order, but not for as long as their rules ask.
+    pub pending: Option<i64>,
     /// The sections that the customer left out or that could not be redacted. While `findings` is among them, an empty
     /// list of findings says nothing.
     pub withheld: Vec<Withheld>,
+}
+
+/// A stored report without what it says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReportHead {
+    /// Its id here.
+    pub id: StoredReportId,
+    /// Whether it was carried here in a file.
+    pub from_file: bool,
+    /// When it was stored.
+    pub received_at: UnixMillis,
 }
 
 /// A known machine.

@@ -5,7 +5,7 @@ use object_store::path::Path as BlobPath;
 use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use serde_json::{Value, json};
 
@@ -16,8 +16,8 @@ use super::revocations::live_revocation;
 use super::sessions::{Running, meet_device, running};
 use super::write::Write;
 use super::{
-    Actor, DeviceId, EventKind, Filed, Finding, NewContents, NewFinding, Report, SessionError, SessionId, Severity,
-    Store, StoreError, StoredReportId, tickets,
+    Actor, DeviceId, EventKind, Filed, Finding, Fix, NewContents, NewFinding, Report, ReportHead, SessionError,
+    SessionId, Severity, Store, StoreError, StoredReportId, tickets,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -107,7 +107,6 @@ impl Store {
             sha256: Set(hash.to_vec()),
             size_bytes: Set(size_bytes),
             blob: Set(blob),
-            withheld: Set(json!(contents.withheld).to_string()),
             received_at: Set(write.now.0),
             ..Default::default()
         };
@@ -153,7 +152,6 @@ impl Store {
             sha256: Set(hash.to_vec()),
             size_bytes: Set(size_bytes),
             blob: Set(blob),
-            withheld: Set(json!(contents.withheld).to_string()),
             received_at: Set(write.now.0),
             ..Default::default()
         };
@@ -215,6 +213,28 @@ impl Store {
         Ok(rows.into_iter().map(of).collect())
     }
 
+    /// At most `limit` reports of a device, newest first.
+    pub async fn report_heads(&self, device: DeviceId, limit: u64) -> Result<Vec<ReportHead>, StoreError> {
+        let of_device = report::Entity::find().filter(report::Column::DeviceId.eq(device.0));
+        let rows = of_device.order_by_desc(report::Column::Id).limit(limit).all(self.reader()).await?;
+        let head = |row: report::Model| ReportHead {
+            id: StoredReportId(row.id),
+            from_file: row.session_id.is_none(),
+            received_at: UnixMillis(row.received_at),
+        };
+        Ok(rows.into_iter().map(head).collect())
+    }
+
+    /// At most `limit` reports of a device older than `before`, newest first.
+    pub async fn list_reports_of_device(
+        &self,
+        device: DeviceId,
+        before: Option<StoredReportId>,
+        limit: u64,
+    ) -> Result<Vec<Report>, StoreError> {
+        self.page_of_reports(report::Entity::find().filter(report::Column::DeviceId.eq(device.0)), before, limit).await
+    }
+
     /// At most `limit` reports older than `before`, of one ticket or of all, newest first.
     pub async fn list_reports(
         &self,
@@ -227,6 +247,15 @@ impl Store {
             let ticket = tickets::find(self.reader(), number).await?;
             query = query.filter(report::Column::TicketId.eq(ticket.map_or(0, |ticket| ticket.id)));
         }
+        self.page_of_reports(query, before, limit).await
+    }
+
+    async fn page_of_reports(
+        &self,
+        mut query: Select<report::Entity>,
+        before: Option<StoredReportId>,
+        limit: u64,
+    ) -> Result<Vec<Report>, StoreError> {
         if let Some(before) = before {
             query = query.filter(report::Column::Id.lt(before.0));
         }
@@ -259,11 +288,14 @@ struct FiledRow {
 /// Stores the row and the findings and tells the ticket's log. `origin` says where the report is from.
 async fn file_row(
     write: &mut Write,
-    row: report::ActiveModel,
+    mut row: report::ActiveModel,
     ticket: &ticket::Model,
     contents: NewContents,
     origin: Value,
 ) -> Result<FiledRow, StoreError> {
+    row.withheld = Set(json!(contents.withheld).to_string());
+    let count = |counted: u32| contents.is_judged().then(|| i64::from(counted));
+    (row.ok, row.pending) = (Set(count(contents.ok)), Set(count(contents.pending)));
     let row = row.insert(&write.tx).await?;
     let counts = insert_findings(write, &row, contents.findings, contents.ok).await?;
     let mut details = json!({
@@ -305,6 +337,9 @@ async fn insert_findings(
         remedy_zh: Set(finding.remedy_zh),
         evidence: Set(finding.evidence.to_string()),
         fingerprint: Set(finding.fingerprint),
+        confidence: Set(Some(finding.confidence)),
+        fixes: Set((!finding.fixes.is_empty()).then(|| json!(finding.fixes).to_string())),
+        docs: Set(Some(finding.docs).filter(|docs| !docs.is_empty())),
         created_at: Set(write.now.0),
         ..Default::default()
     });
@@ -319,24 +354,35 @@ async fn assemble(db: &impl ConnectionTrait, row: report::Model) -> Result<Repor
     let of_report = finding::Entity::find().filter(finding::Column::ReportId.eq(row.id));
     let mut findings = of_report.order_by_asc(finding::Column::Id).all(db).await?;
     findings.sort_by_key(|finding| urgency(finding.severity));
+    let ticket = match row.ticket_id {
+        Some(id) => ticket::Entity::find_by_id(id).one(db).await?,
+        None => None,
+    };
     Ok(Report {
         id: StoredReportId(row.id),
         report_id: data_encoding::HEXLOWER.encode(&row.report_id),
         device: DeviceId(row.device_id),
         session: row.session_id.map(SessionId),
+        ticket: ticket.map(|ticket| TicketNumber::from_serial(ticket.serial)),
         sha256: data_encoding::HEXLOWER.encode(&row.sha256),
         size_bytes: row.size_bytes,
         received_at_ms: UnixMillis(row.received_at),
         withheld: serde_json::from_str(&row.withheld)
             .map_err(|_| StoreError::Unreadable(format!("report {}", row.id)))?,
         findings: findings.into_iter().map(finding_from).collect::<Result<_, _>>()?,
+        ok: row.ok,
+        pending: row.pending,
     })
 }
 
 fn finding_from(row: finding::Model) -> Result<Finding, StoreError> {
+    let unreadable = |_| StoreError::Unreadable(format!("finding {}", row.id));
+    let fixes: Vec<String> = row.fixes.as_deref().map_or(Ok(Vec::new()), serde_json::from_str).map_err(unreadable)?;
     Ok(Finding {
-        evidence: serde_json::from_str(&row.evidence)
-            .map_err(|_| StoreError::Unreadable(format!("finding {}", row.id)))?,
+        evidence: serde_json::from_str(&row.evidence).map_err(unreadable)?,
+        confidence: row.confidence,
+        fixes: fixes.into_iter().map(Fix::named).collect(),
+        docs: row.docs,
         rule_id: row.rule_id,
         subject: row.subject,
         severity: row.severity,

@@ -2,6 +2,7 @@ import { ErrorBoundary, Match, Show, Switch, createEffect, createMemo, createSig
 
 import { latest } from './live';
 import { onKeys } from './keys';
+import { DevicePage } from './pages/device';
 import { Devices } from './pages/devices';
 import { NotFound } from './pages/not-found';
 import { Queue } from './pages/queue';
@@ -13,7 +14,7 @@ import { Problem } from './parts/problem';
 import { Footer, Header } from './parts/shell';
 import { Shortcuts } from './parts/shortcuts';
 import { sentence } from './parts/log';
-import { navigate, route, token } from './router';
+import { type Route, navigate, route, token } from './router';
 import { findOut, mayWork, me } from './session';
 import { t, tag } from './text';
 
@@ -36,8 +37,7 @@ export function App() {
   });
   createEffect(() => {
     const at = route();
-    const place = at.page === 'ticket' ? at.number : at.page === 'devices' ? t().nav.devices : t().nav.queue;
-    document.title = me() ? `${place} · ${t().product}` : t().product;
+    document.title = me() ? `${placeName(at)} · ${t().product}` : t().product;
   });
   // Whoever is signed in has no business on the sign-in page.
   createEffect(() => {
@@ -53,6 +53,11 @@ export function App() {
   const number = createMemo(() => {
     const at = route();
     return at.page === 'ticket' ? at.number : undefined;
+  });
+
+  const device = createMemo(() => {
+    const at = route();
+    return at.page === 'device' ? at.id : undefined;
   });
 
   return (
@@ -89,6 +94,9 @@ export function App() {
           <Match when={number()} keyed>
             {(number) => <TicketPage number={number} />}
           </Match>
+          <Match when={device()} keyed>
+            {(id) => <DevicePage id={id} />}
+          </Match>
           <Match when={route().page === 'devices'}>
             <Devices />
           </Match>
@@ -109,6 +117,19 @@ export function App() {
       </Show>
     </ErrorBoundary>
   );
+}
+
+function placeName(at: Route): string {
+  switch (at.page) {
+    case 'ticket':
+      return at.number;
+    case 'device':
+      return t().device.title(at.id);
+    case 'devices':
+      return t().nav.devices;
+    default:
+      return t().nav.queue;
+  }
 }
 
 function Broken(props: { error: unknown }) {

@@ -1,6 +1,7 @@
 import './style/tokens.css';
 import './style/base.css';
 import './style/pages.css';
+import './style/device.css';
 
 import { render } from 'solid-js/web';
 

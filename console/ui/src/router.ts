@@ -5,6 +5,7 @@ export type Route =
   | { page: 'queue' }
   | { page: 'ticket'; number: string }
   | { page: 'devices' }
+  | { page: 'device'; id: number }
   | { page: 'sign-in' }
   | { page: 'set-up' }
   | { page: 'unknown' };
@@ -54,6 +55,7 @@ function parse(path: string): Route {
   const parts = path.split('/').filter(Boolean);
   if (parts.length === 0) return { page: 'queue' };
   if (parts.length === 1 && parts[0] === 'devices') return { page: 'devices' };
+  if (parts.length === 2 && parts[0] === 'devices' && /^\d{1,15}$/.test(parts[1] ?? '')) return { page: 'device', id: Number(parts[1]) };
   if (parts.length === 1 && parts[0] === 'sign-in') return { page: 'sign-in' };
   if (parts.length === 1 && parts[0] === 'setup') return { page: 'set-up' };
   if (parts.length === 2 && parts[0] === 'tickets') return { page: 'ticket', number: decode(parts[1] ?? '') };

@@ -197,6 +197,13 @@ impl Rule {
         &self.source
     }
 
+    /// The limit that the rule's figure of that name is compared with at a level, in the figure's own unit; nothing where
+    /// the rule shows none.
+    pub fn threshold(&self, figure: &str, level: Severity) -> Option<&str> {
+        let figure = self.evidence.iter().find(|known| known.name.as_str() == figure)?;
+        figure.threshold(level).map(Name::as_str)
+    }
+
     /// The rules whose outcome decides whether this one speaks.
     fn waits_for(&self) -> impl Iterator<Item = &Name> {
         self.silent_when.iter().chain(&self.unknown_with)
@@ -246,15 +253,18 @@ pub(super) struct Figure {
 
 impl Figure {
     pub(super) fn observed(&self, value: String, severity: Severity, source: &Text<512>) -> Evidence {
-        let threshold = self.thresholds.iter().find(|(level, _)| Severity::from(**level) == severity);
         Evidence {
             name: self.name.clone(),
             label: self.label.clone(),
             value: Name::truncating(value),
             unit: self.unit.clone(),
-            threshold: threshold.map(|(_, text)| text.clone()),
+            threshold: self.threshold(severity).cloned(),
             source: source.clone(),
         }
+    }
+
+    fn threshold(&self, severity: Severity) -> Option<&Name> {
+        self.thresholds.iter().find(|(level, _)| Severity::from(**level) == severity).map(|(_, text)| text)
     }
 
     /// The value as a sentence shows it: bytes in the largest unit that leaves a figure before the point, words of the

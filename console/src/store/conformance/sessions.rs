@@ -11,6 +11,8 @@ use crate::secret::sha256;
 
 conformance! {
     a_report_and_its_findings_are_filed_under_the_ticket
+    a_finding_comes_back_whole
+    reports_of_one_device_are_listed_apart
     a_report_filed_again_is_stored_once
     a_report_that_was_carried_here_is_filed_once_and_not_for_a_revoked_device
     a_report_that_was_cut_or_changed_is_refused
@@ -34,11 +36,14 @@ fn finding(severity: Severity) -> NewFinding {
         rule_id: "disk.space".into(),
         subject: "/var".into(),
         severity,
+        confidence: Confidence::Medium,
         title_en: "/var is 96 % full".into(),
         title_zh: "/var 已用 96 %".into(),
         remedy_en: "Delete old logs".into(),
         remedy_zh: "删除旧日志".into(),
         evidence: json!([{"name": "used", "value": 96, "unit": "%", "threshold": 95, "source": "statvfs"}]),
+        fixes: vec!["shorten-journal".into(), "of-a-newer-pack".into()],
+        docs: "space".into(),
         fingerprint: "disk.space:/var".into(),
     }
 }
@@ -52,7 +57,7 @@ async fn file(world: &World, session: SessionId, id: u8, bytes: &'static [u8]) -
             [id; 16],
             Bytes::from_static(bytes),
             sha256(bytes),
-            NewContents { findings, ok: 0, withheld: vec![] },
+            NewContents { findings, ok: 2, pending: 1, withheld: vec![] },
         )
         .await
 }
@@ -70,6 +75,45 @@ async fn a_report_and_its_findings_are_filed_under_the_ticket(world: World) {
     assert_eq!(world.store.report_bytes(filed.report).await.unwrap().unwrap(), "report");
 }
 
+async fn a_finding_comes_back_whole(mut world: World) {
+    let (ticket, session) = live_session(&world).await;
+    let filed = file(&world, session, 1, b"report").await.unwrap();
+    world.restart().await;
+    let report = world.store.report(filed.report).await.unwrap().unwrap();
+    assert_eq!((report.ok, report.pending, report.ticket), (Some(2), Some(1), Some(ticket.number)));
+    let found = &report.findings[0];
+    assert_eq!((found.confidence, found.docs.as_deref()), (Some(Confidence::Medium), Some("space")));
+    assert_eq!(found.fixes[0].title_zh.as_deref(), Some("删除较早的系统日志"));
+    assert_eq!(found.fixes[1], Fix { name: "of-a-newer-pack".into(), title_en: None, title_zh: None });
+
+    let withheld = vec![Withheld { section: "findings".into(), reason: "by_person".into() }];
+    let contents = NewContents { withheld, ..Default::default() };
+    let bytes = Bytes::from_static(b"other");
+    let filed = world.store.file_report(session, [2; 16], bytes, sha256(b"other"), contents).await.unwrap();
+    let report = world.store.report(filed.report).await.unwrap().unwrap();
+    assert_eq!((report.ok, report.pending), (None, None), "what was not judged is not fine");
+}
+
+async fn reports_of_one_device_are_listed_apart(world: World) {
+    let (ticket, session) = live_session(&world).await;
+    for (id, bytes) in [(1, b"one" as &[u8]), (2, b"two"), (3, b"three")] {
+        file(&world, session, id, bytes).await.unwrap();
+    }
+    let other = DeviceKey([2; 32]);
+    let bytes = Bytes::from_static(b"carried");
+    let carried = world.store.import_report(&Actor::Local, ticket.number, &other, bytes, NewContents::default()).await;
+    let carried = world.store.report(carried.unwrap().report).await.unwrap().unwrap();
+
+    let newest = world.store.list_reports_of_device(DeviceId(1), None, 2).await.unwrap();
+    let older = world.store.list_reports_of_device(DeviceId(1), Some(newest[1].id), 2).await.unwrap();
+    let ids: Vec<i64> = newest.iter().chain(&older).map(|report| report.id.0).collect();
+    assert_eq!(ids, [3, 2, 1]);
+    let heads = world.store.report_heads(DeviceId(1), 2).await.unwrap();
+    assert_eq!(heads.iter().map(|head| (head.id.0, head.from_file)).collect::<Vec<_>>(), [(3, false), (2, false)]);
+    let heads = world.store.report_heads(carried.device, 9).await.unwrap();
+    assert_eq!(heads.iter().map(|head| (head.id, head.from_file)).collect::<Vec<_>>(), [(carried.id, true)]);
+}
+
 async fn a_report_filed_again_is_stored_once(mut world: World) {
     let (ticket, session) = live_session(&world).await;
     let first = file(&world, session, 1, b"report").await.unwrap();
@@ -85,7 +129,7 @@ async fn a_report_filed_again_is_stored_once(mut world: World) {
 
 async fn a_report_that_was_carried_here_is_filed_once_and_not_for_a_revoked_device(mut world: World) {
     let ticket = world.ticket().await;
-    let contents = || NewContents { findings: vec![finding(Severity::Warn)], ok: 3, withheld: vec![] };
+    let contents = || NewContents { findings: vec![finding(Severity::Warn)], ok: 3, ..Default::default() };
     let import = async |world: &World, number, bytes: &'static [u8]| {
         world.store.import_report(&Actor::Local, number, &DEVICE, Bytes::from_static(bytes), contents()).await
     };

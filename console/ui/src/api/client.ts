@@ -1,7 +1,9 @@
 // The console's HTTP API as functions. Types come from its own description.
 import type {
   ChangeTicket,
+  Changes,
   Device,
+  DocsView,
   Event,
   Finding,
   Me,
@@ -9,6 +11,7 @@ import type {
   OpenTicket,
   Problem,
   Report,
+  Series,
   Session,
   Ticket,
   User,
@@ -115,6 +118,12 @@ export const api = {
   sessions: () => request<Page<Session>>(`sessions?limit=${PAGE_MAX}`),
   devices: (cursor?: string) =>
     request<Page<Device>>(`devices?limit=${PAGE_MAX}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`),
+  device: (id: number) => request<Device>(`devices/${id}`),
+  reportsOfDevice: (id: number, cursor?: string) =>
+    request<Page<Report>>(`devices/${id}/reports?limit=${REPORTS_SHOWN}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`),
+  seriesOfDevice: (id: number) => request<Series>(`devices/${id}/series`),
+  changes: (report: number, since: number) => request<Changes>(`reports/${report}/changes?since=${since}`),
+  ruleDocs: (name: string) => request<DocsView>(`rules/docs/${encodeURIComponent(name)}`),
   revokeDevice: (id: number, reason: string, key: string) =>
     post<Device>(`devices/${id}/revoke`, { reason }, { 'idempotency-key': key }),
   restoreDevice: (id: number) => post<Device>(`devices/${id}/restore`, undefined, { 'idempotency-key': onceKey() }),

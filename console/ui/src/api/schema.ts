@@ -43,8 +43,28 @@ export type ChangeTicket = {
   urgency?: Level | null;
 };
 
+/** What changed from one report to a later one. */
+export type Changes = {
+  /** Facts, by section and in the order of the report. */
+  facts: FactChange[];
+  findings?: FindingChanges | null;
+  /** Further changed facts that did not fit. */
+  left_out: number;
+  /** Sections that cannot be compared, because at least one of the two reports is without. */
+  not_compared: NotCompared[];
+  /** Differences that are not listed because they say nothing. */
+  passing: Passing[];
+  /** The report that is looked at. */
+  report: StoredReportId;
+  /** The report that it is compared with. */
+  since: StoredReportId;
+};
+
 /** How a ticket reached the desk. */
 export type Channel = "phone" | "web" | "api" | "agent" | "local";
+
+/** How sure a rule can be of a finding. */
+export type Confidence = "high" | "medium" | "low";
 
 /** A recorded answer. */
 export type Consent = {
@@ -98,6 +118,18 @@ export type Difference = {
 /** A report about which the rules would say something else. */
 export type DifferentReport = unknown;
 
+/** A section of the rules' documentation. */
+export type DocsView = {
+  /** What is behind the findings, how to see it, and what helps for good; in English. */
+  text_en: string;
+  /** The same in Chinese. */
+  text_zh: string;
+  /** Its heading in English. */
+  title_en: string;
+  /** Its heading in Chinese. */
+  title_zh: string;
+};
+
 /** One entry of a ticket's log. */
 export type Event = {
   /** Who did it. */
@@ -120,12 +152,31 @@ export type EventId = number;
 /** What an event on a ticket says. */
 export type EventKind = "ticket_opened" | "ticket_changed" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
 
+/** A fact that changed. */
+export type FactChange = {
+  /** What it is; missing when it is not there any more. */
+  after?: unknown;
+  /** What it was; missing when it was not there. */
+  before?: unknown;
+  /** Where it stands, as a JSON pointer (RFC 6901) into `/api/v1/reports/{id}/facts` of the later report; for what is gone, of the earlier one. */
+  path: string;
+  /** The section it belongs to. */
+  section: string;
+  /** The same below the section for people: fields, and what names an item of a list. */
+  steps: Step[];
+};
+
 /** A stored finding. */
 export type Finding = {
-  /** An array of `{name, value, unit, threshold, source}`. */
+  confidence?: Confidence | null;
+  /** An `https` link, or the name of a section at `/api/v1/rules/docs/{name}`. */
+  docs?: string | null;
+  /** An array of `{name, label, value, unit, threshold, source}`. */
   evidence: (Record<string, unknown>)[];
   /** The same for the same trouble on the same device. */
   fingerprint: string;
+  /** What a technician may ask for, best first. */
+  fixes: Fix[];
   /** What to do, in English. */
   remedy_en: string;
   /** What to do, in Chinese. */
@@ -140,6 +191,36 @@ export type Finding = {
   title_en: string;
   /** The judgement in Chinese. */
   title_zh: string;
+};
+
+/** One finding in both reports. */
+export type FindingChange = {
+  /** As it is. */
+  after: Finding;
+  /** As it was. */
+  before: Finding;
+};
+
+/** How findings changed, each list worst first. */
+export type FindingChanges = {
+  /** Only in the later report. */
+  appeared: Finding[];
+  /** In both, with another severity or another title. */
+  changed: FindingChange[];
+  /** Only in the earlier report. */
+  gone: Finding[];
+  /** How many are in both and the same. */
+  same: number;
+};
+
+/** A fix that a rule names. */
+export type Fix = {
+  /** Its name. */
+  name: string;
+  /** What it does, in English; missing for a fix that this console does not know. */
+  title_en?: string | null;
+  /** What it does, in Chinese. */
+  title_zh?: string | null;
 };
 
 /** Whether the console works. */
@@ -163,6 +244,23 @@ export type Me = {
   role: Role;
 };
 
+/** One metric over the reports of a series. */
+export type Metric = {
+  /** From where on a rule calls it critical. */
+  crit?: number | null;
+  /** What is measured. */
+  metric: MetricKind;
+  /** Of what; empty for the machine as a whole. */
+  subject: string;
+  /** A value for each report, oldest first; nothing where the report does not say. */
+  values: (number | null)[];
+  /** From where on a rule warns, or up to where for memory that is available. */
+  warn?: number | null;
+};
+
+/** What is measured. */
+export type MetricKind = "disk_used_percent" | "memory_available_percent" | "swap_used_percent" | "load_per_cpu" | "relay_rtt_ms" | "relay_loss_percent";
+
 /** A code for a customer. It is shown once. */
 export type MintedInvite = {
   /** The nine digits. */
@@ -177,6 +275,16 @@ export type MintedInvite = {
   spoken: string;
   /** The ticket. */
   ticket: string;
+};
+
+/** A section that one of the reports is without. */
+export type NotCompared = {
+  /** Whether the later report has it. */
+  is_sent: boolean;
+  /** Which. */
+  section: string;
+  /** Whether the earlier report has it. */
+  was_sent: boolean;
 };
 
 /** A one-time sign-in link's token. */
@@ -224,6 +332,19 @@ export type PackView = {
   version: number;
 };
 
+/** Differences of one kind of fact that say nothing. */
+export type Passing = {
+  /** How many differ. */
+  differing: number;
+  /** The fact: its section and fields with dots between. */
+  fact: string;
+  /** Why it is not listed. */
+  reason: PassingReason;
+};
+
+/** Why a difference says nothing. */
+export type PassingReason = "counts" | "moment" | "plotted";
+
 /** How pressing a ticket is, by impact and urgency. */
 export type Priority = "p1" | "p2" | "p3" | "p4";
 
@@ -265,6 +386,10 @@ export type Report = {
   findings: Finding[];
   /** Its id here. */
   id: StoredReportId;
+  /** How many subjects were in order; missing when nothing was judged or an older console has stored it. */
+  ok?: number | null;
+  /** How many are not in order, but not for as long as their rules ask. */
+  pending?: number | null;
   /** When it was stored. */
   received_at_ms: UnixMillis;
   /** The sender's id of it, in hexadecimal. */
@@ -274,6 +399,8 @@ export type Report = {
   sha256: string;
   /** Its size. */
   size_bytes: number;
+  /** The ticket it was filed under. */
+  ticket?: string | null;
   /** The sections that the customer left out or that could not be redacted. While `findings` is among them, an empty list of findings says nothing. */
   withheld: Withheld[];
 };
@@ -325,6 +452,30 @@ export type Role = "technician" | "supervisor" | "admin" | "auditor";
 
 export type SavedBody = string;
 
+/** A device's figures over its newest reports. */
+export type Series = {
+  /** The metrics; each has one value for each report. */
+  metrics: Metric[];
+  /** Whether there are older reports. */
+  more: boolean;
+  /** File systems that are not followed, because there are too many. */
+  mounts_left_out: number;
+  /** The reports, oldest first. */
+  reports: SeriesReport[];
+};
+
+/** One report of a series. */
+export type SeriesReport = {
+  /** When the device was looked at: when the report came, or, for one that was carried here in a file, what the device's clock said, and never later than when it came. */
+  at_ms: UnixMillis;
+  /** Whether it was carried here in a file. */
+  from_file: boolean;
+  /** Whether this version of the console can read it; if not, it says nothing. */
+  is_readable: boolean;
+  /** Its id. */
+  report: StoredReportId;
+};
+
 /** The use of a link for one ticket. */
 export type Session = {
   /** The customer's answers, oldest first. */
@@ -370,6 +521,15 @@ export type SpokenPhrase = {
   en: string;
   /** In Simplified Chinese. */
   zh: string;
+};
+
+/** One step of the way to a fact. */
+export type Step = {
+  /** A field. */
+  field: string;
+} | {
+  /** An item of a list, by what names it; text from the device. */
+  item: string;
 };
 
 /** A report as stored; the sender's own id of it is another. */

@@ -57,7 +57,7 @@ export function Devices() {
                 {(device) => (
                   <li class="card">
                     <h2>
-                      {t().devices.device} {device.id}
+                      <a href={`/devices/${device.id}`}>{t().device.title(device.id)}</a>
                     </h2>
                     <dl class="facts">
                       <div>

@@ -182,7 +182,7 @@ function short(name: string, value: Object_): string | undefined {
 }
 
 /** Any value as one line of text. */
-function line(name: string, value: unknown, length: Length = 'full'): string {
+export function line(name: string, value: unknown, length: Length = 'full'): string {
   const why = reason(value, length);
   if (why) return why;
   const known = unwrap(value);

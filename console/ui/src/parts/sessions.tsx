@@ -17,9 +17,7 @@ export function Sessions(props: { sessions: Session[] }) {
               <li>
                 <p class="marks">
                   <SessionMark state={session.state} />
-                  <span>
-                    {t().sessions.device} {session.device}
-                  </span>
+                  <a href={`/devices/${session.device}`}>{t().device.title(session.device)}</a>
                   <Time atMs={session.started_at_ms} />
                 </p>
                 <Show when={session.end_reason}>

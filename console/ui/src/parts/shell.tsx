@@ -17,7 +17,7 @@ export function Logo() {
 }
 
 export function Header(props: { openTicket: () => void }) {
-  const current = (page: string) => (route().page === page ? 'page' : undefined);
+  const current = (...pages: string[]) => (pages.includes(route().page) ? 'page' : undefined);
   return (
     <header class="top">
       <a class="brand" href="/" aria-label={t().product}>
@@ -26,7 +26,7 @@ export function Header(props: { openTicket: () => void }) {
       </a>
       <nav aria-label={t().nav.label}>
         <a href="/" aria-current={current('queue')}>{t().nav.queue}</a>
-        <a href="/devices" aria-current={current('devices')}>{t().nav.devices}</a>
+        <a href="/devices" aria-current={current('devices', 'device')}>{t().nav.devices}</a>
       </nav>
       <span class={`live live-${liveState()}`} role="status" title={t().live.hint}>
         {t().live[liveState()]}
