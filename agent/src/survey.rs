@@ -146,8 +146,7 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
         Some(path) => Root::captured(path).map_err(|source| NoSuchTree { path: path.clone(), source })?,
         None => Root::live(),
     };
-    let started = Instant::now();
-    let taken_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (started, begun) = (Instant::now(), Survey::begun(options.language));
     let watcher = Watcher { progress: &progress, done: Mutex::new(0) };
     let deadline = options.deadline;
     let log = kernel_log(root.clone(), deadline).boxed().shared();
@@ -159,17 +158,7 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
         watcher.finish(NETWORK, network::look(&root, options)),
         watcher.finish(SYSTEM, identity(&root, deadline)),
     );
-    Ok(Survey {
-        taken_at_unix_ms: i64::try_from(taken_at.as_millis()).unwrap_or(i64::MAX),
-        took_ms: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
-        language: options.language,
-        system,
-        disk,
-        memory,
-        drivers,
-        network,
-        identity,
-    })
+    Ok(Survey { took_ms: ms_since(started), system, disk, memory, drivers, network, identity, ..begun })
 }
 
 /// Looks at this machine's network alone.
@@ -180,31 +169,41 @@ pub async fn look_at_network(options: &Look) -> Network<Raw> {
 /// Looks at one section of this machine; the others are unknown. Who the machine's people are must be known for redaction
 /// and does not change: `identity` is from an earlier look.
 pub async fn look_at(section: SectionName, options: &Look, identity: Option<Identity>) -> Survey {
-    let (root, deadline) = (Root::live(), options.deadline);
-    let (started, why) = (Instant::now(), Why::new(WhyKind::NotApplicable, "watch"));
-    let taken_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (root, deadline, started) = (Root::live(), options.deadline, Instant::now());
     let log = kernel_log(root.clone(), deadline).boxed().shared();
-    let (mut system, mut disk, mut memory) = (System::unknown(&why), Disk::unknown(&why), Memory::unknown(&why));
-    let (mut drivers, mut network) = (Drivers::unknown(&why), Network::unknown(&why));
+    let mut survey = Survey { identity, ..Survey::begun(options.language) };
     match section {
-        SectionName::System => system = system::look(&root, options, log).await,
-        SectionName::Disk => disk = disk::look(&root, options).await,
-        SectionName::Memory => memory = memory::look(&root, deadline).await,
-        SectionName::Drivers => drivers = drivers::look(&root, deadline, log).await,
-        SectionName::Network => network = network::look(&root, options).await,
+        SectionName::System => survey.system = system::look(&root, options, log).await,
+        SectionName::Disk => survey.disk = disk::look(&root, options).await,
+        SectionName::Memory => survey.memory = memory::look(&root, deadline).await,
+        SectionName::Drivers => survey.drivers = drivers::look(&root, deadline, log).await,
+        SectionName::Network => survey.network = network::look(&root, options).await,
         SectionName::Findings => {}
     }
-    Survey {
-        taken_at_unix_ms: i64::try_from(taken_at.as_millis()).unwrap_or(i64::MAX),
-        took_ms: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
-        language: options.language,
-        system,
-        disk,
-        memory,
-        drivers,
-        network,
-        identity,
+    Survey { took_ms: ms_since(started), ..survey }
+}
+
+impl Survey {
+    /// One that begins now and knows nothing yet.
+    fn begun(language: Language) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let why = Why::new(WhyKind::NotApplicable, "survey");
+        Self {
+            taken_at_unix_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+            took_ms: 0,
+            language,
+            system: System::unknown(&why),
+            disk: Disk::unknown(&why),
+            memory: Memory::unknown(&why),
+            drivers: Drivers::unknown(&why),
+            network: Network::unknown(&why),
+            identity: None,
+        }
     }
+}
+
+fn ms_since(started: Instant) -> u32 {
+    u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Learns the names that this machine knows for its people and itself.

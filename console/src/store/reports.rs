@@ -88,8 +88,7 @@ impl Store {
         let actor = self.actor_of(session).await?;
         // The blob goes first and outside the turn: a blob without a row is a few wasted bytes, a row without a blob
         // would be a lost report.
-        let size_bytes = bytes.len() as i64;
-        let blob = self.put_blob(bytes, &hash).await?;
+        let blob = self.put_blob(bytes, hash).await?;
         let mut write = self.write(&actor).await?;
         let known = find_by_report_id(&write.tx, session, report_id).await?;
         if let Some(known) = known {
@@ -103,14 +102,9 @@ impl Store {
             device_id: Set(session.device_id),
             report_id: Set(report_id.to_vec()),
             session_id: Set(Some(session.id)),
-            ticket_id: Set(Some(ticket.id)),
-            sha256: Set(hash.to_vec()),
-            size_bytes: Set(size_bytes),
-            blob: Set(blob),
-            received_at: Set(write.now.0),
             ..Default::default()
         };
-        let filed = file_row(&mut write, row, &ticket, contents, json!({ "session": session.id })).await?;
+        let filed = file_row(&mut write, row, blob, &ticket, contents, json!({ "session": session.id })).await?;
         write.audit("report.file", tickets::subject(&ticket), filed.details).await?;
         write.commit().await?;
         Ok(Filed { new: true, report: filed.report })
@@ -127,11 +121,10 @@ impl Store {
         contents: NewContents,
     ) -> Result<Filed, ImportError> {
         let hash = sha256(&bytes);
-        let size_bytes = bytes.len() as i64;
         if tickets::find(self.reader(), number).await?.is_none() {
             return Err(ImportError::NoTicket);
         }
-        let blob = self.put_blob(bytes, &hash).await?;
+        let blob = self.put_blob(bytes, hash).await?;
         let mut write = self.write(actor).await?;
         let ticket = tickets::find(&write.tx, number).await?.ok_or(ImportError::NoTicket)?;
         let device = meet_device(&write, device, ticket.organization_id).await?;
@@ -148,27 +141,23 @@ impl Store {
             // Its sender gave it none; this one is the same each time it is imported.
             report_id: Set(hash[..16].to_vec()),
             session_id: Set(None),
-            ticket_id: Set(Some(ticket.id)),
-            sha256: Set(hash.to_vec()),
-            size_bytes: Set(size_bytes),
-            blob: Set(blob),
-            received_at: Set(write.now.0),
             ..Default::default()
         };
-        let filed = file_row(&mut write, row, &ticket, contents, json!({ "device": device.id })).await?;
+        let filed = file_row(&mut write, row, blob, &ticket, contents, json!({ "device": device.id })).await?;
         write.audit("report.import", tickets::subject(&ticket), filed.details).await?;
         write.commit().await?;
         Ok(Filed { new: true, report: filed.report })
     }
 
     /// Stores bytes under their hash: the same bytes twice are one blob, and no peer chooses a name.
-    async fn put_blob(&self, bytes: Bytes, hash: &[u8; 32]) -> Result<String, StoreError> {
-        let hex = data_encoding::HEXLOWER.encode(hash);
+    async fn put_blob(&self, bytes: Bytes, sha256: [u8; 32]) -> Result<Blob, StoreError> {
+        let hex = data_encoding::HEXLOWER.encode(&sha256);
+        let size_bytes = bytes.len() as i64;
         let name = format!("{}/{hex}", &hex[..2]);
         // Replaced as a whole by a rename, so that a blob left half-written by a crash is mended by filing it again.
         let options = PutOptions { mode: PutMode::Overwrite, ..Default::default() };
         self.inner.blobs.put_opts(&BlobPath::from(name.as_str()), bytes.into(), options).await?;
-        Ok(name)
+        Ok(Blob { name, sha256, size_bytes })
     }
 
     /// The bytes of a report, checked against their hash.
@@ -285,14 +274,24 @@ struct FiledRow {
     details: Value,
 }
 
-/// Stores the row and the findings and tells the ticket's log. `origin` says where the report is from.
+/// Bytes that are stored.
+struct Blob {
+    name: String,
+    sha256: [u8; 32],
+    size_bytes: i64,
+}
+
+/// Stores the row and the findings and tells the ticket's log. `row` and `origin` say where the report is from.
 async fn file_row(
     write: &mut Write,
     mut row: report::ActiveModel,
+    blob: Blob,
     ticket: &ticket::Model,
     contents: NewContents,
     origin: Value,
 ) -> Result<FiledRow, StoreError> {
+    (row.blob, row.sha256, row.size_bytes) = (Set(blob.name), Set(blob.sha256.to_vec()), Set(blob.size_bytes));
+    (row.ticket_id, row.received_at) = (Set(Some(ticket.id)), Set(write.now.0));
     row.withheld = Set(json!(contents.withheld).to_string());
     let count = |counted: u32| contents.is_judged().then(|| i64::from(counted));
     (row.ok, row.pending) = (Set(count(contents.ok)), Set(count(contents.pending)));
