@@ -17,7 +17,7 @@ use super::{Space, mortal};
 use crate::namespaces::{Host, Namespace};
 use crate::programs::Running;
 
-/// The internet's names, as far as tests ask for them: the root zone, [`PUBLIC_NAME`], and a desk.
+/// The internet's names, as far as tests ask for them: the root zone, one public name, and a desk.
 #[derive(Debug)]
 pub struct Names {
     delay_ms: Arc<AtomicU64>,
