@@ -165,18 +165,21 @@ impl ProgressLine {
 
     /// Shows a step in place of the one before.
     pub fn show(&self, step: Progress) {
+        let (done, total) = (step.done.to_string(), step.total.to_string());
+        let values = [("done", done.as_str()), ("total", &total), ("subject", step.subject.text(self.language))];
+        self.say(&LOOKING.fill(self.language, &values));
+    }
+
+    /// Shows any text in place of the one before.
+    fn say(&self, text: &str) {
         if self.watched {
-            let (done, total) = (step.done.to_string(), step.total.to_string());
-            let values = [("done", done.as_str()), ("total", &total), ("subject", step.subject.text(self.language))];
-            let _ = write!(io::stderr(), "\r\u{1b}[K{}", LOOKING.fill(self.language, &values));
+            let _ = write!(io::stderr(), "\r\u{1b}[K{text}");
         }
     }
 
     /// Takes the line away.
     pub fn clear(&self) {
-        if self.watched {
-            let _ = write!(io::stderr(), "\r\u{1b}[K");
-        }
+        self.say("");
     }
 }
 

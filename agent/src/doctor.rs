@@ -16,7 +16,7 @@ use belay_relay::net::Net;
 use serde::Serialize;
 
 use crate::desk::name_of;
-use crate::join::{JoinError, help_host};
+use crate::join::{JoinError, help_host, is_link};
 
 /// What is to be reached.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub enum Target {
 impl Target {
     /// Understands what a customer would give to `join`.
     pub fn parse(text: &str) -> Result<Self, JoinError> {
-        if text.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:")) {
+        if is_link(text) {
             return Ok(Self::Invite(Box::new(text.parse()?)));
         }
         help_host(text).map(Self::Help).ok_or(JoinError::NoInvite)

@@ -523,7 +523,7 @@ fn prepare(
 
 /// What an invite comes down to. A help address is asked for its desk here; a link carries everything.
 async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
-    if options.invite.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:")) {
+    if is_link(&options.invite) {
         let invite: Invite = options.invite.parse()?;
         return Ok(Invitation {
             relays: invite.relays().cloned().collect(),
@@ -562,6 +562,11 @@ fn desk_to_look_for(options: &JoinOptions) -> Option<Desk> {
 
 /// Three round trips by satellite. Meeting the desk takes as long, so that nobody waits for it.
 const DESK_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Whether what the customer gave is meant to be an invite link.
+pub(crate) fn is_link(text: &str) -> bool {
+    text.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:"))
+}
 
 /// A help address as typed, without a scheme or a trailing slash.
 pub(crate) fn help_host(text: &str) -> Option<String> {

@@ -161,13 +161,8 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
     Ok(Survey { took_ms: ms_since(started), system, disk, memory, drivers, network, identity, ..begun })
 }
 
-/// Looks at this machine's network alone.
-pub async fn look_at_network(options: &Look) -> Network<Raw> {
-    network::look(&Root::live(), options).await
-}
-
-/// Looks at one section of this machine; the others are unknown. Who the machine's people are must be known for redaction
-/// and does not change: `identity` is from an earlier look.
+/// Looks at one section of this machine; the others are unknown. Redaction must know who the machine's people are, which
+/// does not change: `identity` is from an earlier look, or nothing where nothing will be redacted.
 pub async fn look_at(section: SectionName, options: &Look, identity: Option<Identity>) -> Survey {
     let (root, deadline, started) = (Root::live(), options.deadline, Instant::now());
     let log = kernel_log(root.clone(), deadline).boxed().shared();

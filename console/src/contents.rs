@@ -21,7 +21,7 @@ pub fn of(device: &DeviceKey, report: &Report) -> NewContents {
 }
 
 /// The name of an enum's variant as it stands in JSON.
-fn word(value: &impl serde::Serialize) -> String {
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 

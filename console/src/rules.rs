@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::clock::UnixMillis;
+use crate::contents::word;
 use crate::secret::sha256;
 
 /// A key that may sign packs, with the organization's word for it.
@@ -93,16 +94,12 @@ impl Told {
         Self {
             rule: finding.rule.to_string(),
             subject: finding.subject.to_string(),
-            severity: word(finding.severity),
-            was: was.map(word),
+            severity: word(&finding.severity),
+            was: was.as_ref().map(word),
             title_en: finding.title.en.to_string(),
             title_zh: finding.title.zh.to_string(),
         }
     }
-}
-
-fn word(severity: Severity) -> String {
-    serde_json::to_value(severity).ok().and_then(|word| Some(word.as_str()?.to_owned())).unwrap_or_default()
 }
 
 impl Difference {

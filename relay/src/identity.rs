@@ -211,21 +211,12 @@ pub fn verify_delegation(
     Ok(())
 }
 
-#[cfg(unix)]
 fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), IdentityError> {
-    use std::os::unix::fs::PermissionsExt;
-
     const GROUP_AND_OTHERS: u32 = 0o077;
-    if metadata.permissions().mode() & GROUP_AND_OTHERS == 0 {
-        Ok(())
-    } else {
-        Err(IdentityError::Exposed { path: path.to_owned() })
+    match private_file::mode(metadata) {
+        Some(mode) if mode & GROUP_AND_OTHERS != 0 => Err(IdentityError::Exposed { path: path.to_owned() }),
+        _ => Ok(()),
     }
-}
-
-#[cfg(not(unix))]
-fn refuse_exposed(_: &Path, _: &fs::Metadata) -> Result<(), IdentityError> {
-    Ok(())
 }
 
 #[cfg(test)]

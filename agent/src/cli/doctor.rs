@@ -1,13 +1,13 @@
 //! `belay-agent doctor`: why a support desk can or cannot be reached.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use belay_protocol::{Language, Phrase};
 use belay_relay::client::Proxy;
 use belay_relay::net::SystemNet;
 
-use super::Exit;
+use super::{Exit, ProgressLine};
 use crate::doctor::{Check, Patient, Target, Verdict, examine};
 use crate::join::JoinError;
 use crate::terminal::{Colour, Style};
@@ -44,17 +44,9 @@ pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
     };
     let patient = Patient { target, proxy, insecure_http: args.insecure_http, language, net: Arc::new(SystemNet) };
     let colour = Colour::of(&io::stdout());
-    // Whoever waits sees each line when it is known; a machine has them all at once.
-    let waits = io::stderr().is_terminal();
-    let checks = examine(&patient, |step| {
-        if waits {
-            let _ = write!(io::stderr(), "\r\u{1b}[K{} …", step.text(language));
-        }
-    })
-    .await;
-    if waits {
-        let _ = write!(io::stderr(), "\r\u{1b}[K");
-    }
+    let progress = ProgressLine::new(language);
+    let checks = examine(&patient, |step| progress.say(&format!("{} …", step.text(language)))).await;
+    progress.clear();
     let is_reached = checks.iter().all(|check| check.verdict != Verdict::Bad);
     let mut out = io::stdout().lock();
     if args.json {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use belay_protocol::report::{DeskPath, Fact, Https, Network, PlainHttp, Raw};
+use belay_protocol::report::{DeskPath, Fact, Https, Network, PlainHttp, Raw, SectionName};
 use belay_protocol::{Language, Phrase};
 use tokio::time::timeout;
 
@@ -12,7 +12,7 @@ use super::{Check, Meeting, Patient, Target, Verdict};
 use crate::desk::{self, WellKnownError};
 use crate::join::JoinError;
 use crate::probe::desk_path::Desk;
-use crate::survey::{Look, look_at_network};
+use crate::survey::{Look, look_at};
 use crate::terminal::plain;
 
 /// What there is to see before anybody is asked for a desk.
@@ -30,7 +30,8 @@ pub(super) async fn network(patient: &Patient) -> Seen {
     let is_far = !patient.insecure_http && !desk::is_loopback(host);
     let desk = is_far.then(|| Desk::new(host.to_owned(), patient.proxy.clone()));
     let look = Look { language, desk, ..Look::default() };
-    let (network, name) = tokio::join!(look_at_network(&look), name(patient, host));
+    let (survey, name) = tokio::join!(look_at(SectionName::Network, &look, None), name(patient, host));
+    let network = survey.network;
     let mut checks = Vec::new();
     checks.extend(is_far.then(|| way_out(&network, language)));
     checks.extend(patient.proxy_for(host).map(|proxy| {

@@ -1,6 +1,5 @@
 //! The certificate that tunnels present: an ordinary one where networks look at it, else one made at the start.
 
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -9,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::version;
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls;
+use crate::{private_file, tls};
 
 /// Files of a certificate chain and its key, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +109,7 @@ impl CertificateFiles {
 
     /// Whether every account of this machine can read or change the key.
     pub fn is_key_exposed(&self) -> bool {
-        std::fs::metadata(&self.key).is_ok_and(|key| mode(&key).is_some_and(|mode| mode & OTHERS != 0))
+        std::fs::metadata(&self.key).is_ok_and(|key| private_file::mode(&key).is_some_and(|mode| mode & OTHERS != 0))
     }
 
     fn config(&self) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
@@ -142,16 +141,6 @@ fn wrong_with(error: &pem::Error) -> String {
 }
 
 const OTHERS: u32 = 0o007;
-
-#[cfg(unix)]
-fn mode(metadata: &Metadata) -> Option<u32> {
-    Some(std::os::unix::fs::MetadataExt::mode(metadata))
-}
-
-#[cfg(not(unix))]
-fn mode(_: &Metadata) -> Option<u32> {
-    None
-}
 
 fn wrong(path: &Path, kind: &'static str) -> impl FnOnce(pem::Error) -> CertificateError {
     let path = path.to_owned();

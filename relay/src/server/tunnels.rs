@@ -288,6 +288,10 @@ impl Drop for Slot {
 impl Slots {
     /// The source that must make room before one more from `source` can be taken, if one must.
     fn crowded(&self, caps: &TunnelCaps, source: [u8; 8]) -> Option<[u8; 8]> {
+        // Almost always; a count of all is for those who are many.
+        if self.unregistered.len() < caps.unregistered.min(caps.unregistered_per_source) {
+            return None;
+        }
         let mut by_source = HashMap::<[u8; 8], usize>::new();
         for waiting in self.unregistered.values() {
             *by_source.entry(waiting.source).or_default() += 1;

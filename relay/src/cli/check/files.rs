@@ -51,7 +51,7 @@ fn directory(data: &Path, metadata: &Metadata) -> Finding {
         let said = format!("This account may not write to {shown}, where the deny list is kept.");
         return Finding::bad("data", said, OTHER_ACCOUNT);
     }
-    if mode(metadata).is_some_and(|mode| mode & OTHERS_WRITE != 0) {
+    if private_file::mode(metadata).is_some_and(|mode| mode & OTHERS_WRITE != 0) {
         return Finding::bad(
             "data",
             format!("Others on this machine may write to {shown}, and so put another key there."),
@@ -183,11 +183,6 @@ const SOON_DAYS: i64 = 14;
 const OTHERS_WRITE: u32 = 0o002;
 
 #[cfg(unix)]
-fn mode(metadata: &Metadata) -> Option<u32> {
-    Some(std::os::unix::fs::MetadataExt::mode(metadata))
-}
-
-#[cfg(unix)]
 fn owner(metadata: &Metadata) -> Option<u32> {
     Some(std::os::unix::fs::MetadataExt::uid(metadata))
 }
@@ -197,11 +192,6 @@ fn is_writable(path: &Path) -> bool {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
 
     accessat(CWD, path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
-}
-
-#[cfg(not(unix))]
-fn mode(_: &Metadata) -> Option<u32> {
-    None
 }
 
 #[cfg(not(unix))]
