@@ -109,8 +109,8 @@ pub enum Receiver<'a> {
 pub enum Outlook {
     /// Nothing: it sleeps.
     Nothing,
-    /// More of a transfer that is under way: it lets everybody else work first and looks once more. What has come until
-    /// then comes in one go.
+    /// More of a transfer that is under way: it lets everybody else work before it looks. What has come until then comes
+    /// in one go.
     More,
     /// An answer to the little that has just been sent: it looks until a sleep would have cost as much.
     Answer,
@@ -141,6 +141,16 @@ pub struct Joined<'a> {
     pub segment_bytes: usize,
     /// The datagrams; each piece but the last holds whole ones.
     pub pieces: Vec<&'a [u8]>,
+}
+
+#[cfg(target_os = "linux")]
+impl<'a> Joined<'a> {
+    /// The first of several datagrams by itself.
+    fn first_alone(&self) -> Option<Joined<'a>> {
+        let first = self.pieces.first()?.get(..self.segment_bytes)?;
+        let is_several = self.pieces.len() > 1 || self.pieces[0].len() > first.len();
+        is_several.then(|| Joined { pieces: vec![first], ..*self })
+    }
 }
 
 /// One datagram on its way out.

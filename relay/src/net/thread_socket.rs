@@ -1,16 +1,16 @@
 //! A relay's socket on Linux, received from by a thread that waits for nothing else.
 
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use socket2::SockRef;
 
+use super::mmsg::{self, Wait};
 use super::system::Offload;
-use super::{Joined, Outgoing, Outlook, Receiver, RelaySocket, ThreadReceiver, mmsg};
+use super::{Joined, Outgoing, Outlook, Receiver, RelaySocket, ThreadReceiver};
 
 /// A UDP socket that no runtime watches.
 #[derive(Debug)]
@@ -19,8 +19,7 @@ pub(super) struct ThreadSocket {
     state: UdpSocketState,
     offload: Offload,
     lost_offload: AtomicBool,
-    /// Becomes readable when the wait is to end.
-    interrupt: OwnedFd,
+    is_interrupted: AtomicBool,
 }
 
 impl ThreadSocket {
@@ -29,41 +28,48 @@ impl ThreadSocket {
         if offload == Offload::Unused {
             mmsg::switch_off_receive_offload(&socket)?;
         }
-        let interrupt = eventfd(0, EventfdFlags::CLOEXEC)?;
-        Ok(Self { socket, state, offload, lost_offload: AtomicBool::new(false), interrupt })
+        if !socket.local_addr()?.ip().is_unspecified() {
+            // There is but one.
+            mmsg::switch_off_local_addresses(&socket)?;
+        }
+        // quinn has just taken that away; each call here says by itself whether it waits.
+        socket.set_nonblocking(false)?;
+        let (lost_offload, is_interrupted) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { socket, state, offload, lost_offload, is_interrupted })
     }
 }
 
 impl ThreadReceiver for ThreadSocket {
     fn receive(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta], outlook: Outlook) -> io::Result<usize> {
         let since = Instant::now();
-        let mut looks = outlook != Outlook::Nothing;
-        while looks {
+        if outlook != Outlook::Nothing {
             std::thread::yield_now();
-            match self.state.recv((&self.socket).into(), bufs, meta) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                received => return received,
-            }
-            looks = outlook == Outlook::Answer && since.elapsed() < LINGER;
         }
+        let mut wait = if outlook == Outlook::Answer { Wait::No } else { Wait::ForFirst };
         loop {
-            let mut waiting = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.interrupt, PollFlags::IN)];
-            match poll(&mut waiting, None) {
-                Ok(_) if !waiting[1].revents().is_empty() => return Ok(0),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+            let received = mmsg::receive(&self.socket, bufs, meta, wait);
+            if self.is_interrupted.load(Ordering::SeqCst) {
+                return Ok(0);
             }
-            match self.state.recv((&self.socket).into(), bufs, meta) {
-                // Another thread was faster, or the datagram's checksum was wrong.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Also a sleep ends like this when a datagram that had woken it turned out to be damaged.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if wait == Wait::No && since.elapsed() < LINGER {
+                        std::thread::yield_now();
+                    } else {
+                        wait = Wait::ForFirst;
+                    }
+                }
                 received => return received,
             }
         }
     }
 
     fn interrupt(&self) {
-        // Fails only when it has been written to 2^64 times.
-        let _ = rustix::io::write(&self.interrupt, &1_u64.to_ne_bytes());
+        self.is_interrupted.store(true, Ordering::SeqCst);
+        // Linux answers that the socket has no peer, and wakes who waits for it all the same; it says so in `inet_shutdown`.
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
     }
 }
 
@@ -96,7 +102,9 @@ impl RelaySocket for ThreadSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.state.send((&self.socket).into(), transmit)
+        let &Transmit { destination, ecn, contents, segment_size, src_ip } = transmit;
+        let segment_bytes = segment_size.unwrap_or(contents.len());
+        self.send_joined(&Joined { destination, src_ip, ecn, segment_bytes, pieces: vec![contents] })
     }
 
     fn send_each(&self, packets: &[Outgoing<'_>]) -> usize {
@@ -105,10 +113,13 @@ impl RelaySocket for ThreadSocket {
 
     fn send_joined(&self, joined: &Joined<'_>) -> io::Result<()> {
         let sent = mmsg::send_joined(&self.socket, joined);
-        // What the kernel answers where segmentation does not work, as quinn takes it.
-        if sent.as_ref().is_err_and(|error| matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))) {
+        // What the kernel answers where segmentation does not work, and also for some destinations.
+        if sent.as_ref().is_err_and(|error| matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL)))
+            && let Some(first) = joined.first_alone()
+            && mmsg::send_joined(&self.socket, &first).is_ok()
+            && !self.lost_offload.swap(true, Ordering::Relaxed)
+        {
             tracing::warn!("segmentation offload does not work any more: forwarding needs several times the CPU now");
-            self.lost_offload.store(true, Ordering::Relaxed);
         }
         sent
     }
@@ -133,5 +144,20 @@ mod tests {
             socket.interrupt();
             assert_eq!(waiting.join().unwrap(), 0);
         });
+        assert_eq!(socket.receive(&mut [IoSliceMut::new(&mut room)], &mut meta, Outlook::Nothing).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_destination_that_nobody_can_send_to_does_not_cost_the_offload() {
+        let socket = ThreadSocket::new(UdpSocket::bind("127.0.0.1:0").unwrap(), Offload::Used).unwrap();
+        let before = socket.max_transmit_segments();
+        assert!(before > 1, "this kernel takes no datagrams apart");
+        for contents in [vec![1; 500], vec![1; 5_000]] {
+            let destination = SocketAddr::from(([127, 0, 0, 1], 0));
+            let transmit =
+                Transmit { destination, ecn: None, contents: &contents, segment_size: Some(500), src_ip: None };
+            socket.try_send(&transmit).unwrap_err();
+        }
+        assert_eq!(socket.max_transmit_segments(), before);
     }
 }
