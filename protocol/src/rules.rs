@@ -78,14 +78,15 @@ impl Pack {
 
     fn judge_facts(&self, case: &Case<'_>) -> Judgement {
         let scope = case.facts.scope();
-        let (mut raised, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+        let (mut raised, mut unknown) = (Raised::new(), BTreeSet::new());
         let mut found: BTreeMap<Fingerprint, Finding> = BTreeMap::new();
         let (mut fine, mut waiting) = (BTreeSet::new(), BTreeSet::new());
         for rule in self.rules() {
-            if rule.silent_when.iter().any(|other| raised.contains(other.as_str())) {
-                continue;
-            }
+            let Some(silenced) = self.silenced(rule, &raised) else { continue };
             for outcome in rule.judge(case, &scope) {
+                if outcome.fingerprint().is_some_and(|fingerprint| silenced.contains(fingerprint)) {
+                    continue;
+                }
                 let finding = match outcome {
                     Outcome::Silent => continue,
                     Outcome::Fine(fingerprint) => {
@@ -102,8 +103,11 @@ impl Pack {
                 if is_unknown && rule.unknown_with.iter().any(|other| unknown.contains(other.as_str())) {
                     continue;
                 }
-                let rules = if is_unknown { &mut unknown } else { &mut raised };
-                rules.insert(rule.id.as_str());
+                if is_unknown {
+                    unknown.insert(rule.id.as_str());
+                } else {
+                    raised.entry(rule.id.as_str()).or_default().insert(finding.subject.to_string());
+                }
                 let worse = |known: &Finding| known.severity.rank() <= finding.severity.rank();
                 if !found.get(&finding.fingerprint).is_some_and(worse) {
                     found.insert(finding.fingerprint, finding);
@@ -126,6 +130,27 @@ impl Pack {
     }
 }
 
+impl Pack {
+    /// What `rule` does not speak of because of what others have raised; `None` when it does not speak at all. A rule
+    /// about items of the same list silences it about the same item, and any other silences it altogether: one full disk
+    /// says nothing about the others, and no network says everything about names.
+    fn silenced(&self, rule: &Rule, raised: &Raised<'_>) -> Option<BTreeSet<Fingerprint>> {
+        let mut silenced = BTreeSet::new();
+        for (other, subjects) in rule.silent_when.iter().filter_map(|id| raised.get_key_value(id.as_str())) {
+            let list_of = |rule: &Rule| rule.each.as_ref().map(|each| each.list.clone());
+            let other_list = self.rules().iter().find(|rule| rule.id.as_str() == *other).and_then(list_of);
+            if other_list.is_none() || other_list != list_of(rule) {
+                return None;
+            }
+            silenced.extend(subjects.iter().map(|subject| Fingerprint::derive(&rule.id, subject)));
+        }
+        Some(silenced)
+    }
+}
+
+/// Rules that have raised something, each with what about.
+type Raised<'a> = BTreeMap<&'a str, BTreeSet<String>>;
+
 /// What rules look at.
 struct Case<'a> {
     facts: &'a Facts,
@@ -143,6 +168,16 @@ enum Outcome {
     Waits(Fingerprint),
     /// A finding, which may be that the rule could not be applied.
     Found(Box<Finding>),
+}
+
+impl Outcome {
+    fn fingerprint(&self) -> Option<&Fingerprint> {
+        match self {
+            Self::Silent => None,
+            Self::Fine(fingerprint) | Self::Waits(fingerprint) => Some(fingerprint),
+            Self::Found(finding) => Some(&finding.fingerprint),
+        }
+    }
 }
 
 impl Rule {

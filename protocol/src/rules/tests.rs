@@ -187,6 +187,39 @@ fn a_rule_is_silent_when_its_cause_is_raised() {
 }
 
 #[test]
+fn a_cause_at_one_item_silences_a_rule_about_that_item_alone_and_one_about_the_machine_silences_it_altogether() {
+    let mut report = used(30);
+    let mut sections = report.sections.into_vec();
+    for section in &mut sections {
+        if let Section::Disk(disk) = section
+            && let Fact::Known(mounts) = &mut disk.mounts
+        {
+            let mut all = std::mem::take(mounts).into_vec();
+            all.push(crate::report::Mount {
+                mount_point: crate::report::Masked::redacted("/second"),
+                ..all[0].clone()
+            });
+            *mounts = all.try_into().unwrap();
+        }
+    }
+    report.sections = sections.try_into().unwrap();
+    let silent = RULE.replace("source = \"ours\"", "source = \"ours\"\nsilent_when = [\"cause\"]");
+    let cause = RULE[RULE.find("[[rule]]").unwrap()..].replace("\"full\"", "\"cause\"");
+    let about = |cause: String| {
+        let findings = Pack::parse(&(silent.clone() + &cause)).unwrap().judge(&report, &Standing::new()).findings;
+        let found = findings.found.iter().map(|f| (f.rule.to_string(), f.subject.to_string()));
+        (found.collect::<Vec<_>>(), findings.ok)
+    };
+    let of = |rule: &str, subject: &str| (rule.to_owned(), subject.to_owned());
+    let second_alone = cause.replace("mount.space.used_percent >= 20", "mount.mount_point == '/second'");
+    assert_eq!(about(second_alone), (vec![of("cause", "/second"), of("full", "/")], 1));
+    let machine = "[[rule]]\nid = \"cause\"\nraise.crit = \"true\"\nsource = \"ours\"\n".to_owned()
+        + "checks = { en = \"all\", zh = \"全部\" }\ntitle = { en = \"all\", zh = \"全部\" }\n"
+        + "remedy = { en = \"all\", zh = \"全部\" }\n";
+    assert_eq!(about(machine), (vec![of("cause", "")], 0));
+}
+
+#[test]
 fn rules_that_share_a_source_say_once_that_it_cannot_be_read() {
     let mut report = sample();
     let mut sections = report.sections.into_vec();
