@@ -3,7 +3,7 @@
 //! Every route is in a table: `PUBLIC` or `ROUTES`. The guard in front of them refuses what is in neither.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
+use belay_protocol::rules::Pack;
 
 use crate::policy::Action;
 use crate::secret::Token;
@@ -136,6 +137,8 @@ pub(crate) struct Api {
     pub(crate) shutdown: CancellationToken,
     pub(crate) description: Arc<OpenApi>,
     pub(crate) docs: Arc<str>,
+    /// The rules that were needed last.
+    pub(crate) last_pack: Arc<Mutex<Option<Arc<Pack>>>>,
 }
 
 /// One page of a list.
@@ -165,7 +168,8 @@ struct Description;
 pub fn router(store: Store, profile: Profile, assets: AssetSource, shutdown: CancellationToken) -> Router {
     let (routes, description) = described_routes().split_for_parts();
     let docs = docs::render(&description).into();
-    let api = Api { store, profile: Arc::new(profile), assets, shutdown, description: Arc::new(description), docs };
+    let (profile, description) = (Arc::new(profile), Arc::new(description));
+    let api = Api { store, profile, assets, shutdown, description, docs, last_pack: Arc::default() };
     routes
         .route("/api/v1/openapi.json", get(docs::openapi))
         .route("/api/docs", get(docs::page))

@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use belay_protocol::report::Report as Facts;
+use belay_protocol::signed_pack::PackId;
+use belay_relay::identity::Identity;
 
 use super::*;
 use crate::changes::tests::{mount, report, withheld};
 use crate::clock::{Clock, UnixMillis};
 use crate::policy::{Role, allows};
 use crate::secret::ServerKey;
-use crate::store::{Actor, DatabaseLocation, Line, StoreSettings};
+use crate::store::{Actor, DatabaseLocation, Line, NewPack, StoreSettings};
 use crate::ticket::TicketState;
 
 struct World {
@@ -527,6 +529,22 @@ async fn the_documentation_that_a_finding_names_is_shown() {
     let (status, docs) = world.ask(get("/api/v1/rules/docs/space", &cookie)).await;
     assert_eq!((status, docs["title_en"].as_str()), (200, Some("Room on disks")), "{docs}");
     assert_eq!(world.ask(get("/api/v1/rules/docs/nothing", &cookie)).await.0, 404);
+    // Newer rules bring their own, and rules that an upgrade of the console has overtaken bring none.
+    for (number, title) in [(1, "Room on disks"), (2, "Room, second"), (3, "Room, third")] {
+        let organization = Identity::generate().unwrap();
+        let text = crate::rules::tests::version(number).replacen(
+            "Room on disks",
+            if number == 1 { "Room, first" } else { title },
+            1,
+        );
+        let pack = PackId { version: number, ..Pack::base().pack_id() };
+        let proof = crate::rules::tests::signer(&organization).sign(&text);
+        world.store.publish_pack(&Actor::Local, NewPack { pack, text, proof }).await.unwrap();
+        for _ in 0..2 {
+            let (_, docs) = world.ask(get("/api/v1/rules/docs/space", &cookie)).await;
+            assert_eq!(docs["title_en"], json!(title), "{number}");
+        }
+    }
 }
 
 #[tokio::test]
