@@ -112,7 +112,8 @@ pub enum Outlook {
     /// More of a transfer that is under way: it lets everybody else work before it looks. What has come until then comes
     /// in one go.
     More,
-    /// An answer to the little that has just been sent: it looks until a sleep would have cost as much.
+    /// An answer to the little that has just been sent: where the last one came soon, it looks for a moment before it
+    /// sleeps.
     Answer,
 }
 

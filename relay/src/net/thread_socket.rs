@@ -20,6 +20,8 @@ pub(super) struct ThreadSocket {
     offload: Offload,
     lost_offload: AtomicBool,
     is_interrupted: AtomicBool,
+    /// Whether the last answer that was expected came within [`LINGER`].
+    was_answered_soon: AtomicBool,
 }
 
 impl ThreadSocket {
@@ -34,8 +36,14 @@ impl ThreadSocket {
         }
         // quinn has just taken that away; each call here says by itself whether it waits.
         socket.set_nonblocking(false)?;
-        let (lost_offload, is_interrupted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { socket, state, offload, lost_offload, is_interrupted })
+        Ok(Self {
+            socket,
+            state,
+            offload,
+            lost_offload: AtomicBool::new(false),
+            is_interrupted: AtomicBool::new(false),
+            was_answered_soon: AtomicBool::new(false),
+        })
     }
 }
 
@@ -45,7 +53,8 @@ impl ThreadReceiver for ThreadSocket {
         if outlook != Outlook::Nothing {
             std::thread::yield_now();
         }
-        let mut wait = if outlook == Outlook::Answer { Wait::No } else { Wait::ForFirst };
+        let lingers = outlook == Outlook::Answer && self.was_answered_soon.load(Ordering::Relaxed);
+        let mut wait = if lingers { Wait::No } else { Wait::ForFirst };
         loop {
             let received = mmsg::receive(&self.socket, bufs, meta, wait);
             if self.is_interrupted.load(Ordering::SeqCst) {
@@ -61,7 +70,12 @@ impl ThreadReceiver for ThreadSocket {
                         wait = Wait::ForFirst;
                     }
                 }
-                received => return received,
+                received => {
+                    if outlook == Outlook::Answer {
+                        self.was_answered_soon.store(since.elapsed() < LINGER, Ordering::Relaxed);
+                    }
+                    return received;
+                }
             }
         }
     }
@@ -73,10 +87,12 @@ impl ThreadReceiver for ThreadSocket {
     }
 }
 
-/// How long a thread looks for an answer before it sleeps: about as long as it takes to put a processor to sleep and to
-/// wake it. Whoever looks for that long and no longer loses at most as much again, and gains it whenever something comes;
-/// between two looks everybody else's work goes first.
-const LINGER: Duration = Duration::from_micros(30);
+/// How long a thread looks for an answer before it sleeps, and how soon the last one must have come for it to look at all.
+///
+/// A processor that has gone to sleep is awake again after some 35 us, at each hop of a round trip; an answer out of the
+/// same building is here before. Answers from farther away are slept for, and cost nothing. Between two looks everybody
+/// else's work goes first.
+const LINGER: Duration = Duration::from_micros(100);
 
 impl RelaySocket for ThreadSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
