@@ -176,12 +176,28 @@ impl Root {
 
     /// As [`Self::read_for`], with another bound.
     pub fn read_up_to(&self, max_bytes: u64, path: &str, source: &'static str) -> Result<String, Why> {
+        self.bytes_up_to(max_bytes, path, source).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The text of `path`, in which bytes that are not UTF-8 stand as `\ooo`: the form in which the kernel itself writes
+    /// blanks, so that names come back as they are.
+    pub fn read_octal(&self, path: &'static str) -> Result<String, Why> {
+        let bytes = self.bytes_up_to(FILE_MAX_BYTES, path, path)?;
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|byte| format!("\\{byte:03o}")));
+        }
+        Ok(text)
+    }
+
+    fn bytes_up_to(&self, max_bytes: u64, path: &str, source: &'static str) -> Result<Vec<u8>, Why> {
         let mut bytes = Vec::new();
         self.open(path, source)?.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|e| why(&e, source))?;
         if bytes.len() as u64 > max_bytes {
             return Err(Why::new(WhyKind::TooLarge, source));
         }
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(bytes)
     }
 
     /// A file or device, opened for reading without waiting for anybody.

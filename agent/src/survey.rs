@@ -179,6 +179,11 @@ pub async fn look_at(section: SectionName, options: &Look, identity: Option<Iden
 }
 
 impl Survey {
+    /// Whether nobody learnt in time which names would have to be replaced, so that nothing may leave this machine.
+    pub const fn is_nameless(&self) -> bool {
+        self.identity.is_none()
+    }
+
     /// One that begins now and knows nothing yet.
     fn begun(language: Language) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -211,6 +216,9 @@ const MEMORY: Phrase = Phrase { en: "memory", zh: "内存" };
 const DRIVERS: Phrase = Phrase { en: "drivers and devices", zh: "驱动与设备" };
 const NETWORK: Phrase = Phrase { en: "network", zh: "网络" };
 
+/// Deadlines that learning the names may take: without them nothing may leave this machine, however busy it is.
+const IDENTITY_DEADLINES: u32 = 5;
+
 /// Time between two samples: long enough for twenty ticks of the clock that processors are counted in. Disks, swap,
 /// processes and the network are watched in the same pause, each on its own thread.
 const CPU_PAUSE: Duration = Duration::from_millis(200);
@@ -224,7 +232,7 @@ async fn kernel_log(root: Root, deadline: Duration) -> Result<Told, Why> {
 }
 
 async fn identity(root: &Root, deadline: Duration) -> Option<Identity> {
-    one("identity", SYSTEM, deadline, root, Identity::learn).await.ok()
+    one("identity", SYSTEM, deadline * IDENTITY_DEADLINES, root, Identity::learn).await.ok()
 }
 
 /// Runs one probe over `root`.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_protocol::report::{Report as Facts, Section, SectionName};
+use belay_protocol::rules::Pack;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -46,6 +47,9 @@ pub struct FindingChanges {
     pub gone: Vec<Finding>,
     /// In both, with another severity or another title.
     pub changed: Vec<FindingChange>,
+    /// Only in one report, where nobody can say whether they are in the other: they are about a section that it is
+    /// without.
+    pub undecided: Vec<Finding>,
     /// How many are in both and the same.
     pub same: u32,
 }
@@ -229,12 +233,26 @@ impl Changes {
         Self {
             report: report.0.id,
             since: since.0.id,
-            findings: judged.then(|| FindingChanges::between(&since.0.findings, &report.0.findings)),
+            findings: judged.then(|| {
+                FindingChanges::between(&since.0.findings, &report.0.findings, |rule| {
+                    is_comparable(rule, &not_compared)
+                })
+            }),
             not_compared,
             facts: comparison.facts,
             left_out: comparison.left_out,
             passing: comparison.passing.into_values().collect(),
         }
+    }
+}
+
+/// Whether a rule could judge both reports, or neither. Of a rule that this program does not know, that is certain only
+/// where both have the same sections.
+fn is_comparable(rule: &str, not_compared: &[NotCompared]) -> bool {
+    let mut one_sided = not_compared.iter().filter(|missing| missing.was_sent != missing.is_sent);
+    match Pack::base().rules().iter().find(|known| known.id() == rule) {
+        Some(known) => !one_sided.any(|missing| known.looks_at(&missing.section)),
+        None => one_sided.next().is_none(),
     }
 }
 
@@ -249,13 +267,14 @@ fn sections_of(facts: &Facts) -> BTreeMap<SectionName, (usize, Value)> {
 }
 
 impl FindingChanges {
-    fn between(earlier: &[Finding], later: &[Finding]) -> Self {
+    fn between(earlier: &[Finding], later: &[Finding], is_comparable: impl Fn(&str) -> bool) -> Self {
         let find = |among: &[Finding], finding: &Finding| {
             among.iter().find(|other| other.fingerprint == finding.fingerprint).cloned()
         };
         let mut changes = Self::default();
         for after in later {
             match find(earlier, after) {
+                None if !is_comparable(&after.rule_id) => changes.undecided.push(after.clone()),
                 None => changes.appeared.push(after.clone()),
                 Some(before) if (before.severity, &before.title_en) != (after.severity, &after.title_en) => {
                     changes.changed.push(FindingChange { before, after: after.clone() });
@@ -263,7 +282,10 @@ impl FindingChanges {
                 Some(_) => changes.same += 1,
             }
         }
-        changes.gone = earlier.iter().filter(|finding| find(later, finding).is_none()).cloned().collect();
+        let gone = earlier.iter().filter(|finding| find(later, finding).is_none()).cloned();
+        let (gone, undecided): (Vec<_>, Vec<_>) = gone.partition(|finding| is_comparable(&finding.rule_id));
+        changes.gone = gone;
+        changes.undecided.extend(undecided);
         changes
     }
 }
@@ -584,6 +606,21 @@ pub(crate) mod tests {
         assert!(changes.facts.iter().all(|fact| fact.section != "disk"));
         assert!(changes.findings.is_some());
         assert_eq!(between(&before, &withheld(2, "findings")).findings, None);
+    }
+
+    #[test]
+    fn a_finding_about_a_section_that_is_kept_back_is_neither_gone_nor_new() {
+        let (whole, without) = (report(1, 0.5, vec![mount("/", 97)]), withheld(2, "disk"));
+        let found = ["disk-space", "memory-low", "ours"].map(|rule| finding(rule, "crit", rule)).to_vec();
+        let rules = |findings: &[Finding]| findings.iter().map(|one| one.rule_id.clone()).collect::<Vec<_>>();
+        let (full, empty) = (stored(1, &whole, found.clone()), stored(2, &without, vec![]));
+        let changes = Changes::between((&full, &whole), (&empty, &without)).findings.unwrap();
+        assert_eq!(
+            (rules(&changes.gone), rules(&changes.undecided)),
+            (rules(&found[1..2]), rules(&[found[0].clone(), found[2].clone()]))
+        );
+        let changes = Changes::between((&empty, &without), (&full, &whole)).findings.unwrap();
+        assert_eq!((rules(&changes.appeared), changes.undecided.len()), (rules(&found[1..2]), 2));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use belay_protocol::finding::Severity;
-use belay_protocol::report::SectionName;
+use belay_protocol::report::{Section, SectionName, Withholding};
 use belay_protocol::saved::{SavedReport, signed_bytes};
 use belay_protocol::{Language, Phrase};
 use belay_relay::client::Proxy;
@@ -16,15 +16,16 @@ use belay_relay::identity::Identity;
 
 use super::{Exit, ProgressLine, section, shown, watch};
 use crate::consent::contents::Contents;
+use crate::page;
 use crate::paths::{DEVICE_KEY, default_data_dir};
 use crate::probe::desk_path::Desk;
-use crate::redact::{Redacted, redact, redact_keeping};
+use crate::redact::{Redacted, SeenHere, redact, redact_keeping, see_here};
 use crate::rulebook::Rulebook;
 use crate::survey::{Look, Smart, look};
 use crate::terminal::Colour;
 
 /// Shown below the help of the command.
-pub const EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n  belay-agent survey --save report.belay\n  belay-agent survey --watch memory\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist; nothing about you is in them.";
+pub const EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n  belay-agent survey --save report.belay\n  belay-agent survey --watch memory\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist, and the system for a root server's address; nothing about you is in them.";
 
 /// Options of `survey`.
 #[derive(Debug, Default, clap::Args)]
@@ -91,12 +92,14 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     let progress = ProgressLine::new(language);
     let survey = look(&watch, |step| progress.show(step)).await;
     progress.clear();
+    let survey = survey?;
+    let seen_here = if survey.is_nameless() { Some(see_here(&survey, Arc::clone(&rulebook))?) } else { None };
     let redacted = match &watch.data_dir {
-        Some(data_dir) => redact_keeping(survey?, Arc::clone(&rulebook), data_dir)?,
-        None => redact(survey?, Arc::clone(&rulebook))?,
+        Some(data_dir) => redact_keeping(survey, Arc::clone(&rulebook), data_dir)?,
+        None => redact(survey, Arc::clone(&rulebook))?,
     };
-    rulebook.keep(redacted.standing());
-    let report = redacted.report()?;
+    rulebook.keep(seen_here.as_ref().map_or(redacted.standing(), SeenHere::standing));
+    let report = seen_here.as_ref().map_or_else(|| redacted.report(), SeenHere::report)?;
     let redacted = if options.without.is_empty() { redacted } else { redacted.without(&options.without)? };
     let mut out = io::stdout().lock();
     if options.json {
@@ -111,10 +114,17 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     } else if options.show {
         let (contents, colour) = (Contents::new(&redacted)?, Colour::of(&io::stdout()));
         write!(out, "{}\n{}", contents.everything(language, colour), contents.list(language, colour))?;
+    } else if let Some(seen) = &seen_here {
+        let page = page::survey(&report, language, Colour::of(&io::stdout()), &|text: &str| seen.reveal(text));
+        write!(out, "{page}\n{}\n", NAMELESS.text(language))?;
     } else {
         write!(out, "{}", shown(&redacted, language, Colour::of(&io::stdout()))?)?;
     }
     out.flush()?;
+    let is_unjudged = |section: &Section| matches!(section, Section::Withheld(withheld) if withheld.reason == Withholding::RedactionFailed);
+    if options.check && report.sections.iter().any(is_unjudged) {
+        anyhow::bail!(UNJUDGED.text(language));
+    }
     let critical = report.findings().is_some_and(|findings| findings.count(Severity::Crit) > 0);
     Ok(if options.check && critical { Exit::Critical } else { Exit::Done })
 }
@@ -142,6 +152,14 @@ fn save(redacted: &Redacted, data_dir: &Path, file: &Path, language: Language) -
     })
 }
 
+const NAMELESS: Phrase = Phrase {
+    en: "The names that this machine has for its people could not be learnt in time. Until they can, nothing of this would be sent to support: try again when the machine has less to do.",
+    zh: "未能及时得知本机所用的人名等名称。在此之前，以上内容都不会发送给客服：请在机器空闲时重试。",
+};
+const UNJUDGED: Phrase = Phrase {
+    en: "a section could not be judged, so that nobody can say whether something in it is critical",
+    zh: "有一部分内容无法判断，因此无法确定其中是否存在严重问题",
+};
 const SAVED: Phrase = Phrase {
     en: "Saved to {file}. Nothing was sent: give that file to support, by mail or on a stick. This is in it:",
     zh: "已保存到 {file}。未发送任何内容：请通过邮件或U盘将该文件交给客服。其中包含：",

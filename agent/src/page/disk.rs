@@ -20,6 +20,9 @@ impl Page<'_> {
             }
             self.row(&label, &value);
         }
+        if disk.left_out > 0 {
+            self.row(MORE_MOUNTS.text(self.language), &disk.left_out.to_string());
+        }
         self.devices(disk);
     }
 

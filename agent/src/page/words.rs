@@ -28,6 +28,7 @@ pub(super) const UNSYNCHRONISED: Phrase = Phrase { en: "not kept right automatic
 pub(super) const PROCESSES: Phrase = Phrase { en: "programs running", zh: "运行的进程" };
 pub(super) const LARGEST: Phrase = Phrase { en: "largest in memory", zh: "占用内存最多" };
 pub(super) const MOUNTS: Phrase = Phrase { en: "disks", zh: "磁盘" };
+pub(super) const MORE_MOUNTS: Phrase = Phrase { en: "more, not looked at", zh: "其余未查看" };
 pub(super) const READ_ONLY: Phrase = Phrase { en: "read-only", zh: "只读" };
 pub(super) const STOPPED: Phrase = Phrase { en: "STOPPED WRITING", zh: "已停止写入" };
 pub(super) const SPACE: Phrase = Phrase { en: "{used} % of {size} used", zh: "已用 {used} %（共 {size}）" };

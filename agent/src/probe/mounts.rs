@@ -1,6 +1,7 @@
 //! Mounted file systems, counted as `df` counts them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -16,8 +17,10 @@ use super::{Cost, Probe, Root, native, or_native};
 pub struct MountLine {
     /// What is mounted.
     pub device: String,
-    /// Where.
+    /// Where, as text; bytes that are not UTF-8 are replaced.
     pub mount_point: String,
+    /// Where, as the system calls it.
+    pub path: PathBuf,
     /// Where its data is, as far as that shows without asking.
     pub device_kind: DeviceKind,
     /// The file system; empty where that shows only when it is asked.
@@ -26,8 +29,17 @@ pub struct MountLine {
     pub options: Vec<String>,
 }
 
-/// Which directory of its file system is mounted at a place; what is not told is the whole.
-type Parts = BTreeMap<String, String>;
+/// What is mounted at a place, beyond what `/proc/mounts` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The number of the file system.
+    device_id: String,
+    /// Which of its directories; what is not told is the whole.
+    directory: String,
+}
+
+/// Parts by place.
+type Parts = BTreeMap<String, Part>;
 
 /// The file systems of `root` and how many did not fit. On this machine they are asked for their space, and `growth`,
 /// where there is one, for how they grew.
@@ -40,7 +52,7 @@ pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -
         Ok(Ok(lines)) => lines,
         Ok(Err(why)) | Err(why) => return (Fact::Unknown(why), 0),
     };
-    let (lines, left_out) = BoundedVec::<_, 512>::truncating(lines);
+    let (lines, left_out) = most_important(lines);
     let mut asked = JoinSet::new();
     for (place, line) in lines.into_iter().enumerate() {
         asked.spawn(async move {
@@ -63,6 +75,19 @@ pub async fn look(root: Root, deadline: Duration, growth: Option<&mut Growth>) -
         follow(&mut mounts, growth);
     }
     (Fact::Known(BoundedVec::truncating(mounts).0), u32::try_from(left_out).unwrap_or(u32::MAX))
+}
+
+/// As many as a report holds, in their order, and how many are left out: a full disk is not to hide behind containers.
+fn most_important(mut lines: Vec<MountLine>) -> (Vec<MountLine>, usize) {
+    lines.sort_by_key(|line| match line.device_kind {
+        DeviceKind::Local => 0,
+        DeviceKind::Network | DeviceKind::Fuse => 1,
+        DeviceKind::Overlay | DeviceKind::Image | DeviceKind::Memory => 2,
+    });
+    let (lines, left_out) = BoundedVec::<_, 512>::truncating(lines);
+    let mut lines = lines.into_vec();
+    lines.sort_by(|a, b| a.mount_point.cmp(&b.mount_point));
+    (lines, left_out)
 }
 
 /// The file systems, and how many did not fit.
@@ -91,8 +116,8 @@ fn follow(mounts: &mut [Mount<Raw>], growth: &mut Growth) {
 pub const SUBJECT: Phrase = Phrase { en: "disks", zh: "磁盘" };
 
 fn read_mounts(root: &Root) -> Result<(String, Parts), Why> {
-    let text = root.read("/proc/self/mounts").or_else(|_| root.read("/proc/mounts"))?;
-    let parts = root.read("/proc/self/mountinfo").map(|text| parse_parts(&text)).unwrap_or_default();
+    let text = root.read_octal("/proc/self/mounts").or_else(|_| root.read_octal("/proc/mounts"))?;
+    let parts = root.read_octal("/proc/self/mountinfo").map(|text| parse_parts(&text)).unwrap_or_default();
     Ok((text, parts))
 }
 
@@ -100,9 +125,9 @@ fn read_mounts(root: &Root) -> Result<(String, Parts), Why> {
 /// are left out, and of several at one place the last counts.
 pub fn parse_parts(text: &str) -> Parts {
     let line = |line: &str| {
-        let mut fields = line.split(' ').skip(3).map(unescape);
-        let (part, place) = (fields.next()?, fields.next()?);
-        Some((place, part))
+        let mut fields = line.split(' ').skip(2).map(|field| text_of(&unescape(field)));
+        let (device_id, directory, place) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((place, Part { device_id, directory }))
     };
     text.lines().filter_map(line).collect()
 }
@@ -111,9 +136,11 @@ pub fn parse_parts(text: &str) -> Parts {
 pub fn parse_mounts(text: &str) -> Vec<MountLine> {
     let line = |line: &str| {
         let mut fields = line.split(' ').map(unescape);
-        let (device, mount_point, fs_type, options) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let (device, place, fs_type, options) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let [device, mount_point, fs_type, options] = [&device, &place, &fs_type, &options].map(|field| text_of(field));
         mount_point.starts_with('/').then(|| MountLine {
             device,
+            path: path_of(place),
             mount_point,
             device_kind: device_kind(&fs_type),
             fs_type,
@@ -123,8 +150,24 @@ pub fn parse_mounts(text: &str) -> Vec<MountLine> {
     text.lines().filter_map(line).collect()
 }
 
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(unix)]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    text_of(&bytes).into()
+}
+
 /// Undoes the `\040` form in which the kernel writes blanks.
-fn unescape(field: &str) -> String {
+fn unescape(field: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -141,13 +184,15 @@ fn unescape(field: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 /// The lines that `df` would show: no kernel interfaces, of several mounts at one place the last, of several mounts of
-/// one device the one that shows most of it, at the shortest path.
+/// one file system the one that shows most of it, at the shortest path. File systems are told apart by their
+/// numbers, as far as these are known: a name such as `/dev/fuse` is of many.
 fn counted(lines: Vec<MountLine>, parts: &Parts) -> Vec<MountLine> {
-    let rank = |line: &MountLine| (parts.get(&line.mount_point).map_or(1, String::len), line.mount_point.len());
+    let directory = |line: &MountLine| parts.get(&line.mount_point).map_or(1, |part| part.directory.len());
+    let rank = |line: &MountLine| (directory(line), line.mount_point.len());
     let mut by_place: BTreeMap<String, MountLine> = BTreeMap::new();
     for line in lines {
         by_place.insert(line.mount_point.clone(), line);
@@ -159,8 +204,9 @@ fn counted(lines: Vec<MountLine>, parts: &Parts) -> Vec<MountLine> {
             counted.push(line);
             continue;
         }
-        if by_device.get(&line.device).is_none_or(|known| rank(&line) < rank(known)) {
-            by_device.insert(line.device.clone(), line);
+        let device = parts.get(&line.mount_point).map_or(&line.device, |part| &part.device_id).clone();
+        if by_device.get(&device).is_none_or(|known| rank(&line) < rank(known)) {
+            by_device.insert(device, line);
         }
     }
     counted.extend(by_device.into_values());
@@ -311,14 +357,14 @@ impl Asked {
 
 /// Mount points that were asked and have not answered yet, perhaps never: they are not asked again meanwhile, so that
 /// repeated surveys leave one waiting thread for each dead server and not one for each survey.
-static WAITING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static WAITING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-fn waiting() -> std::sync::MutexGuard<'static, BTreeSet<String>> {
+fn waiting() -> std::sync::MutexGuard<'static, BTreeSet<PathBuf>> {
     WAITING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 async fn ask(line: &MountLine, deadline: Duration) -> Asked {
-    let place = line.mount_point.clone();
+    let place = line.path.clone();
     if !waiting().insert(place.clone()) {
         return Asked::failed(Response::Hung, Why::new(WhyKind::TimedOut, STATVFS));
     }
@@ -339,7 +385,7 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
 }
 
 #[cfg(target_os = "linux")]
-fn read_space(mount_point: &str) -> Result<Answer, Why> {
+fn read_space(mount_point: &Path) -> Result<Answer, Why> {
     let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), STATVFS))?;
     let blocks = [stat.f_blocks, stat.f_bfree, stat.f_bavail];
     let (space, inodes) = parse_space(stat.f_frsize, blocks, [stat.f_files, stat.f_ffree]);
@@ -393,10 +439,14 @@ mod tests {
         let mounts = parse_mounts("/dev/sdb1 /srv ext4 rw 0 0\n/dev/sdb1 /mnt/the\\040disk ext4 rw 0 0\n");
         let parts =
             parse_parts("40 1 8:17 /srv /srv rw - ext4 /dev/sdb1 rw\n41 1 8:17 / /mnt/the\\040disk rw - ext4 x rw\n");
-        let places =
-            |parts| counted(mounts.clone(), parts).into_iter().map(|line| line.mount_point).collect::<Vec<_>>();
+        let places = |parts: &Parts| -> Vec<String> {
+            counted(mounts.clone(), parts).into_iter().map(|line| line.mount_point).collect()
+        };
         assert_eq!(places(&parts), ["/mnt/the disk"]);
         assert_eq!(places(&Parts::new()), ["/srv"]);
+        // Two file systems of one name are two.
+        let parts = parse_parts("40 1 0:50 / /srv rw - fuse x rw\n41 1 0:51 / /mnt/the\\040disk rw - fuse x rw\n");
+        assert_eq!(places(&parts), ["/mnt/the disk", "/srv"]);
     }
 
     #[tokio::test]
@@ -417,6 +467,7 @@ mod tests {
         let line = |device: &str, place: &str, fs_type: &str| MountLine {
             device: device.to_owned(),
             mount_point: place.to_owned(),
+            path: place.into(),
             fs_type: fs_type.to_owned(),
             device_kind: device_kind(fs_type),
             options: vec![],
@@ -454,22 +505,47 @@ mod tests {
         let line = MountLine {
             device: "nas:/x".into(),
             mount_point: "/a test's mount".into(),
+            path: "/a test's mount".into(),
             device_kind: DeviceKind::Network,
             fs_type: "nfs".into(),
             options: vec![],
         };
-        waiting().insert(line.mount_point.clone());
+        waiting().insert(line.path.clone());
         let asked = ask(&line, Duration::from_secs(5)).await;
         assert_eq!((asked.response, asked.space.why().unwrap().kind), (Response::Hung, WhyKind::TimedOut));
-        waiting().remove(&line.mount_point);
+        waiting().remove(&line.path);
     }
 
     #[test]
     fn octal_escapes_are_undone() {
         for (field, plain) in [("a\\040b", "a b"), ("\\134", "\\"), ("\\04", "\\04"), ("\\999", "\\999"), ("\\", "\\")]
         {
-            assert_eq!(unescape(field), plain);
+            assert_eq!(unescape(field), plain.as_bytes());
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_not_utf8_is_asked_for_as_it_is() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let (dir, root) = tree(&[]);
+        std::fs::create_dir_all(dir.path().join("proc/self")).unwrap();
+        std::fs::write(dir.path().join("proc/self/mounts"), b"/dev/sdb1 /mnt/\xd6\xd0\\040x ext4 rw 0 0\n").unwrap();
+        let (text, _) = read_mounts(&root).unwrap();
+        let line = &parse_mounts(&text)[0];
+        assert_eq!(line.path.as_os_str().as_bytes(), b"/mnt/\xd6\xd0 x");
+        assert_eq!(line.mount_point, "/mnt/\u{fffd}\u{fffd} x");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_what_matters_least() {
+        let mounts: String = (0..600).map(|n| format!("tmpfs /a/{n} tmpfs rw 0 0\n")).collect();
+        let lines = parse_mounts(&(mounts + "/dev/sdb1 /zz ext4 rw 0 0\nnas:/x /zy nfs4 rw 0 0\n"));
+        let (kept, left_out) = most_important(lines);
+        assert_eq!((kept.len(), left_out), (512, 90));
+        assert_eq!(kept[510].mount_point, "/zy");
+        assert_eq!(kept[511].mount_point, "/zz");
     }
 
     proptest::proptest! {

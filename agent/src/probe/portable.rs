@@ -107,7 +107,7 @@ pub(crate) fn drives() -> Result<Vec<MountLine>, Why> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn space(_: &str) -> Result<super::mounts::Answer, Why> {
+pub(crate) fn space(_: &std::path::Path) -> Result<super::mounts::Answer, Why> {
     not_yet("statvfs")
 }
 

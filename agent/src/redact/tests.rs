@@ -1,3 +1,4 @@
+use belay_protocol::finding::Severity;
 use belay_protocol::report::WhyKind;
 
 use super::*;
@@ -84,9 +85,13 @@ async fn a_redactor_that_panics_withholds_its_section_and_no_other() {
 }
 
 #[tokio::test]
-async fn without_the_names_nothing_is_sent() {
+async fn without_the_names_nothing_is_sent_and_the_person_here_is_told_all_the_same() {
     let survey = Survey { identity: None, ..survey().await };
+    let seen = see_here(&survey, Default::default()).unwrap();
+    let critical = |report: &Report| report.findings().map_or(0, |findings| findings.count(Severity::Crit));
+    assert!(critical(&seen.report().unwrap()) > 0 && !seen.standing().is_empty());
     let report = redact(survey, Default::default()).unwrap().report().unwrap();
+    assert_eq!(critical(&report), 0);
     let facts = report.sections.iter().filter(|section| section.name() != SectionName::Findings);
     assert!(facts.clone().count() == 5 && facts.into_iter().all(|section| matches!(section, Section::Withheld(_))));
 }

@@ -3,12 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr};
 use cel::{Context, Env, Program, Value};
 
 use super::facts::Tree;
 
 /// Bytes of one condition. Long ones are better told as two rules.
 pub const EXPRESSION_MAX_BYTES: usize = 512;
+
+/// Loops (`all`, `exists`, `filter` and the like) inside each other. Nothing ends an evaluation that takes too long, and
+/// each level multiplies it by the length of a list.
+pub(crate) const NESTED_LOOPS_MAX: usize = 2;
 
 /// Why a condition cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +24,9 @@ pub enum ExpressionError {
     /// It is not CEL.
     #[error("the condition {0:?} is not CEL: {1}")]
     Unparsable(String, String),
+    /// Its loops are nested more deeply than [`NESTED_LOOPS_MAX`].
+    #[error("the condition {0:?} has loops inside loops inside loops, and at most {NESTED_LOOPS_MAX} may be nested")]
+    TooDeep(String),
     /// It did not come to true or false on these facts.
     #[error("the condition {0:?} has no outcome: {1}")]
     NoOutcome(String, String),
@@ -39,6 +47,9 @@ impl Expression {
         let program = ENVIRONMENT
             .compile(source)
             .map_err(|errors| ExpressionError::Unparsable(source.to_owned(), errors.to_string()))?;
+        if nested_loops(program.expression()) > NESTED_LOOPS_MAX {
+            return Err(ExpressionError::TooDeep(source.to_owned()));
+        }
         Ok(Self { source: source.to_owned(), program })
     }
 
@@ -61,6 +72,26 @@ impl Expression {
     /// The value as text, or nothing when it has none.
     pub(crate) fn text(&self, scope: &Scope<'_>) -> Option<String> {
         self.program.execute(&scope.0).ok().map(|value| Tree::of(&value).to_text())
+    }
+}
+
+fn nested_loops(expression: &IdedExpr) -> usize {
+    let deepest = |inner: &mut dyn Iterator<Item = &IdedExpr>| inner.map(nested_loops).max().unwrap_or(0);
+    let entry = |entry: &IdedEntryExpr| match &entry.expr {
+        EntryExpr::StructField(field) => nested_loops(&field.value),
+        EntryExpr::MapEntry(pair) => nested_loops(&pair.key).max(nested_loops(&pair.value)),
+    };
+    match &expression.expr {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
+        Expr::Call(call) => deepest(&mut call.args.iter().chain(call.target.as_deref())),
+        Expr::List(list) => deepest(&mut list.elements.iter()),
+        Expr::Select(select) => nested_loops(&select.operand),
+        Expr::Map(map) => map.entries.iter().map(entry).max().unwrap_or(0),
+        Expr::Struct(fields) => fields.entries.iter().map(entry).max().unwrap_or(0),
+        Expr::Comprehension(of) => {
+            let each = [&of.accu_init, &of.loop_cond, &of.loop_step, &of.result];
+            (1 + deepest(&mut each.into_iter())).max(nested_loops(&of.iter_range))
+        }
     }
 }
 

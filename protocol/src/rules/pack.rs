@@ -204,6 +204,13 @@ impl Rule {
         figure.threshold(level).map(Name::as_str)
     }
 
+    /// Says whether the rule cannot judge a report without `section`, by its name.
+    pub fn looks_at(&self, section: &str) -> bool {
+        let lists = self.each.iter().map(|each| each.list.as_str());
+        let paths = self.needs.iter().map(String::as_str).chain(lists);
+        paths.filter_map(|path| path.split('.').next()).any(|first| first == section)
+    }
+
     /// The rules whose outcome decides whether this one speaks.
     fn waits_for(&self) -> impl Iterator<Item = &Name> {
         self.silent_when.iter().chain(&self.unknown_with)

@@ -247,6 +247,13 @@ fn mistaken_packs_are_refused_by_name() {
     check("mount.space.used_percent >= 20", "mount.space.used_percent >=", "not CEL");
     check("mount.space.used_percent >= 20", &"1 + ".repeat(200), "at most 512");
     check("mount.space.used_percent >= 20", &"(".repeat(500), "not CEL");
+    let nested = |depth: usize| {
+        let loops: String = (0..depth).map(|n| format!("[1, 2].all(x{n}, ")).collect();
+        format!("{loops}mount.space.used_percent >= 20{}", ")".repeat(depth))
+    };
+    check("mount.space.used_percent >= 20", &nested(3), "loops inside loops");
+    let twice = RULE.replace("mount.space.used_percent >= 20", &nested(2));
+    assert_eq!(Pack::parse(&twice).unwrap().judge(&used(30), &Standing::new()).findings.found.len(), 1);
     check("source = \"ours\"", "source = \"ours\"\nsilent_when = [\"none\"]", "does not exist");
     check("source = \"ours\"", "source = \"ours\"\nsilent_when = [\"full\"]", "circle");
     check("source = \"ours\"", "source = \"ours\"\nsorce = 1", "unknown field");

@@ -17,6 +17,7 @@ pub fn line(letter: char, target: String) -> MountLine {
         device_kind: kind_of(&target),
         device: target,
         mount_point: format!("{letter}:\\"),
+        path: format!("{letter}:\\").into(),
         fs_type: String::new(),
         options: Vec::new(),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use belay_protocol::BoundedVec;
@@ -161,8 +162,8 @@ pub(crate) fn drives() -> Result<Vec<MountLine>, Why> {
 }
 
 /// Asks one drive, which may wait for a server for ever.
-pub(crate) fn space(drive: &str) -> Result<Answer, Why> {
-    Ok(drives::parse(&from(sys::disk::ask(drive), "GetDiskFreeSpaceEx")?))
+pub(crate) fn space(drive: &Path) -> Result<Answer, Why> {
+    Ok(drives::parse(&from(sys::disk::ask(&drive.to_string_lossy()), "GetDiskFreeSpaceEx")?))
 }
 
 fn all_adapters() -> Result<Vec<adapters::Adapter>, Why> {

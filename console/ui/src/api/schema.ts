@@ -211,6 +211,8 @@ export type FindingChanges = {
   gone: Finding[];
   /** How many are in both and the same. */
   same: number;
+  /** Only in one report, where nobody can say whether they are in the other: they are about a section that it is without. */
+  undecided: Finding[];
 };
 
 /** A fix that a rule names. */

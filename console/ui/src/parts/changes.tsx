@@ -86,7 +86,7 @@ function ChangesView(props: { changes: Changes }) {
   const sections = () => [...new Set(props.changes.facts.map((fact) => fact.section))];
   const isQuiet = () => {
     const found = findings();
-    const same = !found || found.appeared.length + found.gone.length + found.changed.length === 0;
+    const same = !found || found.appeared.length + found.gone.length + found.changed.length + found.undecided.length === 0;
     return same && props.changes.facts.length === 0 && props.changes.not_compared.length === 0;
   };
   return (
@@ -102,6 +102,7 @@ function ChangesView(props: { changes: Changes }) {
               findings={found().changed.map((change) => change.after)}
               before={found().changed.map((change) => change.before)}
             />
+            <FindingList title={t().changes.undecided} sign="?" findings={found().undecided} />
             <p class="quiet">{t().changes.findingsSame(found().same)}</p>
           </>
         )}

@@ -309,6 +309,7 @@ export const en = {
     findingsSame: (n: number) => (n === 0 ? 'No finding appeared or went.' : n === 1 ? 'One finding is in both, unchanged.' : `${n} findings are in both, unchanged.`),
     appeared: 'New findings',
     gone: 'Gone',
+    undecided: 'Not comparable: one of the two reports is without the section',
     changed: 'Changed findings',
     was: (severity: string, title: string) => `was: ${severity}, ${title}`,
     fact: 'Fact',

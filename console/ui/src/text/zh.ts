@@ -305,6 +305,7 @@ export const zh: typeof en = {
     findingsSame: (n) => (n === 0 ? '没有新增或消失的检查结果。' : `${n} 项检查结果两份报告中相同。`),
     appeared: '新增的检查结果',
     gone: '已消失',
+    undecided: '无法比较：其中一份报告缺少相应部分',
     changed: '有变化的检查结果',
     was: (severity, title) => `之前：${severity}，${title}`,
     fact: '内容',
