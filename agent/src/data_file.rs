@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// The bytes of a file; nothing when there is none, and an error when it is larger than `max_bytes`.
 pub fn read(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
@@ -23,14 +24,38 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    let beside = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&beside)?.write_all(bytes)?;
-    fs::rename(&beside, path)
+    put(path, |beside| {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(beside)?.write_all(bytes)
+    })
 }
+
+/// Puts what `write` writes beside `path` in its place, or leaves nothing behind.
+pub fn put(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    write(&beside).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+        // What a full disk has left of it is of no use to anybody.
+        let _ = fs::remove_file(&beside);
+    })
+}
+
+/// Whether whoever keeps `dir` answers: one on a dead server would hold up whatever touches it, for ever.
+pub fn answers(dir: &Path) -> bool {
+    let (told, heard) = std::sync::mpsc::channel();
+    let dir = dir.to_owned();
+    // The thread stays behind where nobody answers; nothing can call it back.
+    std::thread::spawn(move || {
+        let _ = fs::metadata(dir);
+        let _ = told.send(());
+    });
+    heard.recv_timeout(ANSWER_WAIT).is_ok()
+}
+
+/// A disk that has gone to sleep takes this long to start.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -45,6 +70,13 @@ mod tests {
         replace(&path, b"two").unwrap();
         assert_eq!(read(&path, 3).unwrap().unwrap(), b"two");
         assert_eq!(read(&path, 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        let full = put(&path, |beside| {
+            fs::write(beside, b"thr")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(read(&path, 3).unwrap().unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert!(answers(dir.path()) && answers(&dir.path().join("nothing there")));
     }
 }

@@ -16,6 +16,7 @@ use belay_relay::identity::Identity;
 
 use super::{Exit, ProgressLine, section, shown, watch};
 use crate::consent::contents::Contents;
+use crate::data_file;
 use crate::page;
 use crate::paths::{DEVICE_KEY, default_data_dir};
 use crate::probe::desk_path::Desk;
@@ -77,7 +78,10 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
         None => None,
     };
     // A captured tree is another machine: what was seen here says nothing about it.
-    let data_dir = options.data.or_else(|| default_data_dir().ok()).filter(|_| options.root.is_none());
+    let mut data_dir = options.data.or_else(|| default_data_dir().ok()).filter(|_| options.root.is_none());
+    if let Some(dir) = data_dir.take_if(|dir| !data_file::answers(dir)) {
+        writeln!(io::stderr(), "{}", SILENT_DATA.fill(language, &[("dir", &dir.display().to_string())]))?;
+    }
     let rulebook =
         Arc::new(data_dir.as_deref().map(|dir| Rulebook::in_data_dir(dir).of_only_desk(dir)).unwrap_or_default());
     let watch = Look {
@@ -152,6 +156,10 @@ fn save(redacted: &Redacted, data_dir: &Path, file: &Path, language: Language) -
     })
 }
 
+const SILENT_DATA: Phrase = Phrase {
+    en: "{dir} does not answer: the survey goes on without what is kept there. --data names another directory.",
+    zh: "{dir} 没有响应：检查将在不使用其中数据的情况下继续。可用 --data 指定其他目录。",
+};
 const NAMELESS: Phrase = Phrase {
     en: "The names that this machine has for its people could not be learnt in time. Until they can, nothing of this would be sent to support: try again when the machine has less to do.",
     zh: "未能及时得知本机所用的人名等名称。在此之前，以上内容都不会发送给客服：请在机器空闲时重试。",

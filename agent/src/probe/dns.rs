@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use belay_protocol::Phrase;
-use belay_protocol::report::{DnsOutcome, DnsProbe, Why, WhyKind};
+use belay_protocol::report::{DnsOutcome, DnsProbe, Fact, Why, WhyKind};
 use tokio::net::UdpSocket;
 
 use super::{Probe, Root, native, or_native};
@@ -155,6 +155,20 @@ pub async fn ask_system(deadline: Duration) -> DnsProbe {
     DnsProbe { outcome, took_us: micros(started.elapsed()) }
 }
 
+/// What the system's resolver came to, seen beside what the name servers did: it calls it a failure of the same kind when
+/// a server refuses and when none has answered. Servers that nobody asked say nothing.
+pub fn beside_servers<'a>(system: DnsProbe, servers: impl IntoIterator<Item = &'a Fact<DnsProbe>>) -> DnsProbe {
+    let outcomes: Option<Vec<_>> = servers.into_iter().map(|probe| probe.known().map(|probe| probe.outcome)).collect();
+    let is_all = |wanted: &[DnsOutcome]| outcomes.iter().flatten().all(|outcome| wanted.contains(outcome));
+    let outcome = match system.outcome {
+        DnsOutcome::Refused if outcomes.is_none() => DnsOutcome::Refused,
+        DnsOutcome::Refused if is_all(&[DnsOutcome::Unreachable]) => DnsOutcome::Unreachable,
+        DnsOutcome::Refused if is_all(&[DnsOutcome::Unreachable, DnsOutcome::Silent]) => DnsOutcome::Silent,
+        outcome => outcome,
+    };
+    DnsProbe { outcome, ..system }
+}
+
 /// What the person who waits reads.
 pub const SUBJECT: Phrase = Phrase { en: "name servers", zh: "域名服务器" };
 
@@ -175,6 +189,24 @@ mod tests {
         ]);
         let servers: Vec<_> = read_servers(&root).unwrap().iter().map(IpAddr::to_string).collect();
         assert_eq!(servers, ["127.0.0.53", "fe80::1", "10.0.0.1"]);
+    }
+
+    #[test]
+    fn nobody_refuses_where_nobody_answers() {
+        use DnsOutcome::{Refused, Resolved, Silent, Unreachable};
+        let probe = |outcome| DnsProbe { outcome, took_us: 1 };
+        let check = |system, servers: &[DnsOutcome], expected| {
+            let servers: Vec<_> = servers.iter().map(|outcome| Fact::Known(probe(*outcome))).collect();
+            assert_eq!(beside_servers(probe(system), &servers).outcome, expected, "{system:?} {servers:?}");
+        };
+        check(Refused, &[], Unreachable);
+        check(Refused, &[Unreachable, Unreachable], Unreachable);
+        check(Refused, &[Unreachable, Silent], Silent);
+        check(Refused, &[Silent, Refused], Refused);
+        check(Refused, &[Resolved], Refused);
+        check(Resolved, &[Silent], Resolved);
+        let unasked = [Fact::Unknown(Why::new(WhyKind::Failed, "socket")), Fact::Known(probe(Silent))];
+        assert_eq!(beside_servers(probe(Refused), &unasked).outcome, Refused);
     }
 
     #[test]

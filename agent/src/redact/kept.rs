@@ -2,12 +2,15 @@
 //! one called them. Nothing here is ever sent.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use belay_protocol::report::PrivateKind;
 use serde::{Deserialize, Serialize};
+
+use crate::data_file;
 
 /// What later reports need to use the same aliases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,11 +53,25 @@ pub(super) struct MapFile {
 }
 
 impl MapFile {
-    /// Opens the map in the data directory, which is made when it is not there yet, and waits while another agent uses it.
+    /// Opens the map in the data directory, which is made when it is not there yet, and waits a moment while another agent
+    /// uses it.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        Self::open_within(LOCK_PATIENCE, dir)
+    }
+
+    fn open_within(patience: Duration, dir: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let lock = private().create(true).truncate(false).open(dir.join(LOCK_NAME))?;
-        lock.lock()?;
+        let since = Instant::now();
+        while let Err(refused) = lock.try_lock() {
+            match refused {
+                TryLockError::WouldBlock if since.elapsed() < patience => std::thread::sleep(LOCK_PAUSE),
+                TryLockError::WouldBlock => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "another agent has held them for too long"));
+                }
+                TryLockError::Error(error) => return Err(error),
+            }
+        }
         Ok(Self { path: dir.join(FILE_NAME), _lock: lock })
     }
 
@@ -73,16 +90,21 @@ impl MapFile {
     pub(super) fn store(&self, mut kept: Kept) -> io::Result<()> {
         kept.entries.sort_by_key(|entry| std::cmp::Reverse(entry.used_unix_s));
         kept.entries.truncate(MAX_KEPT);
-        let fresh = self.path.with_extension("new");
-        let mut file = private().create(true).truncate(true).open(&fresh)?;
-        file.write_all(&serde_json::to_vec(&kept)?)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, &self.path)
+        let bytes = serde_json::to_vec(&kept)?;
+        data_file::put(&self.path, |fresh| {
+            let mut file = private().create(true).truncate(true).open(fresh)?;
+            file.write_all(&bytes)?;
+            file.sync_all()
+        })
     }
 }
 
 const FILE_NAME: &str = "aliases.json";
 const LOCK_NAME: &str = "aliases.lock";
+
+/// How long another agent may hold the map: it takes milliseconds, unless its disk hangs.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Entries that are kept: as many as one report may bring.
 const MAX_KEPT: usize = super::aliases::MAX_ALIASES;
@@ -122,6 +144,16 @@ mod tests {
             let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
+    }
+
+    #[test]
+    fn another_agent_is_waited_for_and_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = MapFile::open(dir.path()).unwrap();
+        let refused = MapFile::open_within(Duration::from_millis(30), dir.path()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        drop(held);
+        MapFile::open_within(Duration::ZERO, dir.path()).unwrap();
     }
 
     #[test]

@@ -35,6 +35,12 @@ pub(super) async fn look(root: &Root, options: &Look) -> Network<Raw> {
         one("conntrack", NETWORK, deadline, root, sockets::conntrack),
         desk(root, options),
     );
+    let system_resolver = match (system_resolver, &dns_servers) {
+        (Fact::Known(system), Fact::Known(servers)) => {
+            Fact::Known(dns::beside_servers(system, servers.iter().map(|server| &server.probe)))
+        }
+        (system, _) => system,
+    };
     let (rates, tcp, softnet) = match traffic {
         Ok(traffic) => (traffic.rates, traffic.tcp, traffic.softnet),
         Err(why) => (Err(why.clone()), Err(why.clone()), Err(why)),
