@@ -18,6 +18,8 @@ pub(super) enum Label {
     Pass,
     /// `pwd`, which is a directory as well.
     Pwd,
+    /// `pw`, which ends many words and is secret only by itself or behind a dash.
+    Short,
     /// `key`, which is secret in company only: `api_key`, `private-key`.
     Key,
     /// A secret if the value looks like one.
@@ -45,6 +47,9 @@ pub(super) const LABELS: &[(&str, Label)] = &[
     ("password", Label::Secret),
     ("passwd", Label::Secret),
     ("passcode", Label::Secret),
+    ("passwort", Label::Secret),
+    ("kennwort", Label::Secret),
+    ("pw", Label::Short),
     ("passphrase", Label::Phrase),
     ("mnemonic", Label::Phrase),
     ("secret", Label::Secret),
@@ -92,6 +97,11 @@ pub(super) const LABELS: &[(&str, Label)] = &[
     ("asset tag", Label::Serial),
     ("imei", Label::Serial),
     ("序列号", Label::Serial),
+    ("身份证", Label::Serial),
+    ("身份证号", Label::Serial),
+    ("身份证号码", Label::Serial),
+    ("银行卡号", Label::Serial),
+    ("微信号", Label::Serial),
     ("phone", Label::Phone),
     ("telephone", Label::Phone),
     ("mobile", Label::Phone),
@@ -117,6 +127,8 @@ pub(super) const LABELS: &[(&str, Label)] = &[
     ("publickey for ", Label::UserInSentence),
     ("用户 ", Label::UserInSentence),
     ("用户名", Label::User),
+    ("姓名", Label::User),
+    ("联系人", Label::User),
     ("/home/", Label::Home),
     ("/users/", Label::Home),
     ("\\users\\", Label::Home),
@@ -132,6 +144,7 @@ impl Label {
             | Self::Phrase
             | Self::Pass
             | Self::Pwd
+            | Self::Short
             | Self::Key
             | Self::Likely
             | Self::Header
@@ -186,6 +199,7 @@ impl Label {
                 let counted = value.bytes().all(|byte| byte.is_ascii_digit()) && sign.kind != SignKind::Equals;
                 label.is_last_part(&["by", "com", "tres", "sur", "under", "over"]) && !counted
             }
+            Self::Short => label.front.is_empty() || label.front.ends_with(['_', '-', '.']),
             Self::Pwd => !value.starts_with(['/', '~', '\\']) && value.get(1..2) != Some(":"),
             Self::Key => {
                 let company = label.company.trim_end_matches(['_', '-', '.', ' ']).to_ascii_lowercase();
@@ -212,7 +226,9 @@ impl Label {
             matches!(c, '"' | '\'' | '“' | '\\') || (may_be_blank && matches!(c, ':' | '：' | '=' | ' ' | '/'))
         };
         let skipped = rest.len() - rest.trim_start_matches(is_between).len();
-        if skipped > MOST_BETWEEN {
+        // `用户名不存在` is a sentence.
+        let is_sentence = skipped == 0 && !text.get(range.clone())?.is_ascii() && self == Self::User;
+        if skipped > MOST_BETWEEN || is_sentence {
             return None;
         }
         let value = rest.get(skipped..)?;
