@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use belay_protocol::report::{DeskPath, Fact, Https, Network, PlainHttp, Raw, SectionName};
 use belay_protocol::{Language, Phrase};
+use belay_relay::net::Net;
 use tokio::time::timeout;
 
 use super::words::*;
@@ -34,10 +35,9 @@ pub(super) async fn network(patient: &Patient) -> Seen {
     let network = survey.network;
     let mut checks = Vec::new();
     checks.extend(is_far.then(|| way_out(&network, language)));
-    checks.extend(patient.proxy_for(host).map(|proxy| {
-        let said = THROUGH_PROXY.fill(language, &[("proxy", &plain(&proxy.host_port()))]);
-        Check::new("proxy", PROXY.text(language), Verdict::Good, said)
-    }));
+    if let Some(proxy) = patient.proxy_for(host) {
+        checks.push(through(&*patient.net, &proxy.host_port(), language).await);
+    }
     checks.extend(name);
     let path = network.desk.known();
     Seen {
@@ -46,6 +46,28 @@ pub(super) async fn network(patient: &Patient) -> Seen {
         clock: path.and_then(|path| clock(path, language)),
     }
 }
+
+/// Whether somebody listens where the proxy is said to be.
+async fn through(net: &dyn Net, proxy: &str, language: Language) -> Check {
+    let (id, step, values) = ("proxy", PROXY.text(language), [("proxy", &*plain(proxy))]);
+    let reach = async {
+        let (host, port) = proxy.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        for address in net.resolve(host, port.parse().ok()?).await.ok()? {
+            if net.connect(address).await.is_ok() {
+                return Some(());
+            }
+        }
+        None
+    };
+    match timeout(PROXY_DEADLINE, reach).await {
+        Ok(Some(())) => Check::new(id, step, Verdict::Good, THROUGH_PROXY.fill(language, &values)),
+        Ok(None) | Err(_) => Check::bad(id, step, PROXY_SILENT.fill(language, &values), PROXY_ADDRESS.text(language)),
+    }
+}
+
+/// A proxy stands in the same network.
+const PROXY_DEADLINE: Duration = Duration::from_secs(3);
 
 fn way_out(network: &Network<Raw>, language: Language) -> Check {
     let (id, step) = ("network", NETWORK.text(language));
@@ -163,4 +185,25 @@ fn not_fetched(patient: &Patient, host: &str, error: WellKnownError) -> Check {
     // Who has a link needs the host only to be sure whose it is.
     let verdict = if matches!(patient.target, Target::Help(_)) { Verdict::Bad } else { Verdict::Warning };
     Check { verdict, ..Check::bad("desk", DESK.text(language), said, remedy.text(language)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_relay::net::SystemNet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_proxy_is_good_only_where_somebody_listens() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let check = async |proxy: &str| through(&SystemNet, proxy, Language::English).await;
+        assert_eq!(check(&address).await.verdict, Verdict::Good);
+        drop(listener);
+        for proxy in [address.as_str(), "garbage", "127.0.0.1:99999"] {
+            let silent = check(proxy).await;
+            assert_eq!(silent.verdict, Verdict::Bad, "{proxy}");
+            assert!(silent.said.contains(proxy) && silent.remedy.is_some());
+        }
+    }
 }

@@ -33,6 +33,14 @@ pub(super) const CHECK_NAME: Phrase = Phrase {
 
 pub(super) const THROUGH_PROXY: Phrase =
     Phrase { en: "HTTPS_PROXY leads through {proxy}", zh: "HTTPS_PROXY 指定经由 {proxy}" };
+pub(super) const PROXY_SILENT: Phrase = Phrase {
+    en: "nobody answers at {proxy}, where HTTPS_PROXY leads",
+    zh: "HTTPS_PROXY 指定的 {proxy} 没有响应",
+};
+pub(super) const PROXY_ADDRESS: Phrase = Phrase {
+    en: "Correct HTTPS_PROXY, or take it away where the internet is reached without a proxy.",
+    zh: "请更正 HTTPS_PROXY；若无需代理即可上网，请将其删除。",
+};
 pub(super) const PROXY_NAME: Phrase = Phrase {
     en: "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, or ask whoever runs your network.",
     zh: "请将 HTTPS_PROXY 设置为 http://用户名:密码@主机:端口，或咨询网络管理员。",

@@ -360,7 +360,11 @@ impl Keeper {
     }
 
     fn tunnels_after(&self, after: Duration) -> Option<Duration> {
-        (self.client.ends.options.ways != Ways::Udp).then_some(after)
+        match self.client.ends.options.ways {
+            Ways::Udp => None,
+            Ways::All => Some(after),
+            Ways::Tunnel => Some(Duration::ZERO),
+        }
     }
 
     /// Uses a registered connection, and those that take its place, until none is left; the reason.
