@@ -4,6 +4,7 @@ use std::fs::{Metadata, OpenOptions};
 
 /// Options with which a file that is made gets mode 0600.
 pub(crate) fn options() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "only here is there a mode to set"))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

@@ -1,7 +1,7 @@
 //! Mounted file systems, counted as `df` counts them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -385,7 +385,7 @@ async fn ask(line: &MountLine, deadline: Duration) -> Asked {
 }
 
 #[cfg(target_os = "linux")]
-fn read_space(mount_point: &Path) -> Result<Answer, Why> {
+fn read_space(mount_point: &std::path::Path) -> Result<Answer, Why> {
     let stat = rustix::fs::statvfs(mount_point).map_err(|e| super::why(&e.into(), STATVFS))?;
     let blocks = [stat.f_blocks, stat.f_bfree, stat.f_bavail];
     let (space, inodes) = parse_space(stat.f_frsize, blocks, [stat.f_files, stat.f_ffree]);

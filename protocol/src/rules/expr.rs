@@ -24,7 +24,7 @@ pub enum ExpressionError {
     /// It is not CEL.
     #[error("the condition {0:?} is not CEL: {1}")]
     Unparsable(String, String),
-    /// Its loops are nested more deeply than [`NESTED_LOOPS_MAX`].
+    /// Its loops are nested more deeply than two.
     #[error("the condition {0:?} has loops inside loops inside loops, and at most {NESTED_LOOPS_MAX} may be nested")]
     TooDeep(String),
     /// It did not come to true or false on these facts.
