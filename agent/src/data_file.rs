@@ -24,13 +24,16 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    put(path, |beside| {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(beside)?.write_all(bytes)
-    })
+    put(path, |beside| private().create(true).truncate(true).open(beside)?.write_all(bytes))
+}
+
+/// For writing files that only their owner may read.
+pub fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Puts what `write` writes beside `path` in its place, or leaves nothing behind.

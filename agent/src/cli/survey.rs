@@ -125,12 +125,18 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
         write!(out, "{}", shown(&redacted, language, Colour::of(&io::stdout()))?)?;
     }
     out.flush()?;
-    let is_unjudged = |section: &Section| matches!(section, Section::Withheld(withheld) if withheld.reason == Withholding::RedactionFailed);
-    if options.check && report.sections.iter().any(is_unjudged) {
-        anyhow::bail!(UNJUDGED.text(language));
+    if !options.check {
+        return Ok(Exit::Done);
     }
-    let critical = report.findings().is_some_and(|findings| findings.count(Severity::Crit) > 0);
-    Ok(if options.check && critical { Exit::Critical } else { Exit::Done })
+    if report.findings().is_some_and(|findings| findings.count(Severity::Crit) > 0) {
+        return Ok(Exit::Critical);
+    }
+    let unjudged = |section: &Section| match section {
+        Section::Withheld(withheld) => withheld.reason == Withholding::RedactionFailed,
+        _ => false,
+    };
+    anyhow::ensure!(!report.sections.iter().any(unjudged), UNJUDGED.text(language));
+    Ok(Exit::Done)
 }
 
 /// Writes the report with this device's signature to a file that is not there yet.

@@ -1,6 +1,6 @@
 //! What the customer agreed to, kept on the customer's machine: one JSON object a line, only ever appended.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,8 @@ use belay_protocol::OrganizationKey;
 use belay_protocol::consent::Grant;
 use belay_protocol::id::hex;
 use serde::{Deserialize, Serialize};
+
+use crate::data_file;
 
 /// The ledger could not be kept. Nothing may be sent that is not written down first.
 #[derive(Debug, thiserror::Error)]
@@ -127,11 +129,7 @@ const FILE_NAME: &str = "consent.jsonl";
 const FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    data_file::private().read(true).append(true).create(true).open(path)
 }
 
 fn ends_with_line_break(file: &mut File) -> io::Result<bool> {

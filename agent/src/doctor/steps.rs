@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use belay_protocol::report::{DeskPath, Fact, Https, Network, PlainHttp, Raw, SectionName};
 use belay_protocol::{Language, Phrase};
+use belay_relay::client::Proxy;
 use belay_relay::net::Net;
 use tokio::time::timeout;
 
@@ -36,7 +37,7 @@ pub(super) async fn network(patient: &Patient) -> Seen {
     let mut checks = Vec::new();
     checks.extend(is_far.then(|| way_out(&network, language)));
     if let Some(proxy) = patient.proxy_for(host) {
-        checks.push(through(&*patient.net, &proxy.host_port(), language).await);
+        checks.push(through(&*patient.net, proxy, language).await);
     }
     checks.extend(name);
     let path = network.desk.known();
@@ -48,12 +49,10 @@ pub(super) async fn network(patient: &Patient) -> Seen {
 }
 
 /// Whether somebody listens where the proxy is said to be.
-async fn through(net: &dyn Net, proxy: &str, language: Language) -> Check {
-    let (id, step, values) = ("proxy", PROXY.text(language), [("proxy", &*plain(proxy))]);
+async fn through(net: &dyn Net, proxy: &Proxy, language: Language) -> Check {
+    let (id, step, values) = ("proxy", PROXY.text(language), [("proxy", &*plain(&proxy.host_port()))]);
     let reach = async {
-        let (host, port) = proxy.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        for address in net.resolve(host, port.parse().ok()?).await.ok()? {
+        for address in net.resolve(&proxy.host, proxy.port).await.ok()? {
             if net.connect(address).await.is_ok() {
                 return Some(());
             }
@@ -197,10 +196,11 @@ mod tests {
     async fn a_proxy_is_good_only_where_somebody_listens() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let check = async |proxy: &str| through(&SystemNet, proxy, Language::English).await;
+        let check = async |proxy: &str| through(&SystemNet, &Proxy::parse(proxy).unwrap(), Language::English).await;
         assert_eq!(check(&address).await.verdict, Verdict::Good);
         drop(listener);
-        for proxy in [address.as_str(), "garbage", "127.0.0.1:99999"] {
+        assert!(Proxy::parse("127.0.0.1:99999").is_err());
+        for proxy in [address.as_str(), "garbage"] {
             let silent = check(proxy).await;
             assert_eq!(silent.verdict, Verdict::Bad, "{proxy}");
             assert!(silent.said.contains(proxy) && silent.remedy.is_some());

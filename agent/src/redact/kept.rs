@@ -2,7 +2,7 @@
 //! one called them. Nothing here is ever sent.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use belay_protocol::report::PrivateKind;
 use serde::{Deserialize, Serialize};
 
-use crate::data_file;
+use crate::data_file::{self, private};
 
 /// What later reports need to use the same aliases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,15 +111,6 @@ const MAX_KEPT: usize = super::aliases::MAX_ALIASES;
 
 /// [`MAX_KEPT`] entries of half a kilobyte.
 const FILE_MAX_BYTES: u64 = 8 * 1024 * 1024;
-
-/// Files that only their owner may read.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
 
 #[cfg(test)]
 mod tests {

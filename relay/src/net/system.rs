@@ -1,5 +1,7 @@
 //! The operating system's network.
 
+#[cfg(not(target_os = "linux"))]
+use std::borrow::Cow;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -234,7 +236,10 @@ impl RelaySocket for RuntimeSocket {
     }
 
     fn send_joined(&self, joined: &super::Joined<'_>) -> io::Result<()> {
-        let contents = joined.pieces.concat();
+        let contents = match joined.pieces.as_slice() {
+            [whole] => Cow::Borrowed(*whole),
+            pieces => Cow::Owned(pieces.concat()),
+        };
         let &super::Joined { destination, src_ip, ecn, segment_bytes, .. } = joined;
         let segment_size = Some(segment_bytes);
         self.quinn.try_send(&Transmit { destination, ecn, contents: &contents, segment_size, src_ip })
