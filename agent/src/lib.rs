@@ -8,6 +8,7 @@ pub mod consent;
 pub mod data_file;
 pub mod desk;
 pub mod doctor;
+pub mod heap;
 pub mod join;
 pub mod page;
 pub mod paths;
