@@ -7,10 +7,15 @@ use std::time::Duration;
 
 /// The bytes of a file; nothing when there is none, and an error when it is larger than `max_bytes`.
 pub fn read(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
     };
+    if !found.is_file() {
+        // To open a pipe is to wait for whoever writes into it.
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a file"));
+    }
+    let file = File::open(path)?;
     let mut bytes = Vec::new();
     file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
@@ -80,6 +85,7 @@ mod tests {
         assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(read(&path, 3).unwrap().unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(read(dir.path(), 3).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert!(answers(dir.path()) && answers(&dir.path().join("nothing there")));
     }
 }

@@ -461,6 +461,8 @@ impl Report {
         let Self::Import { place, file, ticket, json: as_json } = self;
         // Read no further than a report can be: what is not one may be as large as a disk.
         let mut bytes = Vec::new();
+        // To open a pipe is to wait for whoever writes into it.
+        anyhow::ensure!(fs_err::metadata(&file)?.is_file(), "{} is not a file", file.display());
         fs_err::File::open(&file)?.take(SAVED_MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         SavedReport::decode(&bytes).with_context(|| file.display().to_string())?;
         let report = place.ask(&[LocalRequest::import(ticket, bytes.into())]).await?.remove(0);

@@ -151,6 +151,11 @@ impl Bilingual {
             Language::Chinese => &self.zh,
         }
     }
+
+    /// Says whether there is something to read in every language.
+    pub fn is_whole(&self) -> bool {
+        [&self.en, &self.zh].iter().all(|text| !text.trim().is_empty())
+    }
 }
 
 /// One figure that a finding stands on.

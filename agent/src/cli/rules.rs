@@ -11,10 +11,10 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::Exit;
 use crate::data_file;
-use crate::page::{PAGE_COLUMNS, wrap};
+use crate::page::wrap;
 use crate::paths::default_data_dir;
 use crate::rulebook::Rulebook;
-use crate::terminal::{Colour, Style, plain};
+use crate::terminal::{Screen, Style, plain};
 
 /// The help text's example.
 pub const EXAMPLE: &str =
@@ -46,6 +46,9 @@ pub enum RulesCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print the rule pack that comes with this program, to begin another with
+    #[command(after_help = "Example:\n  belay-agent rules export > my-pack.toml")]
+    Export,
     /// Run the test rows of a rule pack
     #[command(
         after_help = "Example:\n  belay-agent rules test my-pack.toml\n\nExit codes: 0 all rows hold, 1 some do not, 2 the file is no rule pack"
@@ -60,19 +63,35 @@ pub enum RulesCommand {
     },
 }
 
-/// A pack could not be had from a file.
+/// What was asked for cannot be had.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.sentence(Language::English))]
 enum Unusable {
-    #[error("there is no file {path}", path = .0.display())]
     NoFile(PathBuf),
-    #[error("{path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("{path}: the rule pack is not UTF-8 text", path = path.display())]
     NotText { path: PathBuf },
-    #[error("{path}: {source}", path = path.display())]
     Pack { path: PathBuf, source: PackError },
-    #[error("there is no rule {0:?}; `belay-agent rules list` names them all")]
     NoRule(String),
+}
+
+impl Unusable {
+    /// What is wrong with the pack itself is told in English only: whoever writes one reads this program's names anyway.
+    fn sentence(&self, language: Language) -> String {
+        let path = match self {
+            Self::NoFile(path) | Self::File { path, .. } | Self::NotText { path } | Self::Pack { path, .. } => {
+                plain(&path.display().to_string())
+            }
+            Self::NoRule(id) => id.clone(),
+        };
+        let (phrase, why) = match self {
+            Self::NoFile(_) => (NO_FILE, String::new()),
+            Self::File { source, .. } => (NOT_READ, source.to_string()),
+            Self::NotText { .. } => (NOT_TEXT, String::new()),
+            Self::Pack { source, .. } => (NO_PACK, source.to_string()),
+            Self::NoRule(_) => (NO_RULE, String::new()),
+        };
+        phrase.fill(language, &[("name", &path), ("why", why.trim_end())])
+    }
 }
 
 /// Runs `rules`.
@@ -83,13 +102,20 @@ pub fn run(command: RulesCommand, language: Language) -> anyhow::Result<Exit> {
             Some(rule) => show(pack, rule, json, language),
             None => Err(Unusable::NoRule(plain(&id)).into()),
         }),
+        RulesCommand::Export => {
+            io::stdout().lock().write_all(Pack::base_text().as_bytes())?;
+            Ok(Exit::Done)
+        }
         RulesCommand::Test { file, json } => with_pack(Some(&file), |pack| test(pack, json, language)),
     };
     match done {
-        Err(error) if error.is::<Unusable>() => {
-            writeln!(io::stderr(), "belay-agent: {error}")?;
-            Ok(Exit::Usage)
-        }
+        Err(error) => match error.downcast::<Unusable>() {
+            Ok(unusable) => {
+                writeln!(io::stderr(), "belay-agent: {}", unusable.sentence(language))?;
+                Ok(Exit::Usage)
+            }
+            Err(error) => Err(error),
+        },
         done => done,
     }
 }
@@ -152,13 +178,13 @@ fn show(pack: &Pack, rule: &Rule, json: bool, language: Language) -> anyhow::Res
     if json {
         return print(&serde_json::json!({ "pack": pack.pack_id(), "rule": sheet, "docs": docs }));
     }
-    let colour = Colour::of(&io::stdout());
+    let Screen { colour, columns } = Screen::of(&io::stdout());
     let mut text = String::new();
     let mut row = |label: &Phrase, value: &str| {
         if !value.is_empty() {
             let label = label.text(language);
             let padding = LABEL_COLUMNS.saturating_sub(label.width()).max(1);
-            let mut lines = wrap(&plain(value), PAGE_COLUMNS - LABEL_COLUMNS - 2).into_iter();
+            let mut lines = wrap(&plain(value), columns - LABEL_COLUMNS - 2).into_iter();
             let first = lines.next().unwrap_or_default();
             let _ = writeln!(text, "  {}{:padding$}{first}", colour.paint(Style::Dim, label), "");
             for line in lines {
@@ -192,7 +218,7 @@ fn show(pack: &Pack, rule: &Rule, json: bool, language: Language) -> anyhow::Res
     match docs {
         Some(docs) => {
             let _ = writeln!(text, "\n{}", colour.paint(Style::Bold, plain(docs.title.text(language))));
-            for line in wrap(&plain(docs.text.text(language)), PAGE_COLUMNS - 2) {
+            for line in wrap(&plain(docs.text.text(language)), columns - 2) {
                 let _ = writeln!(text, "  {line}");
             }
         }
@@ -232,6 +258,15 @@ fn print(value: &serde_json::Value) -> anyhow::Result<Exit> {
 
 const LABEL_COLUMNS: usize = 18;
 
+const NO_FILE: Phrase = Phrase { en: "there is no file {name}", zh: "没有文件 {name}" };
+const NOT_READ: Phrase = Phrase { en: "{name} cannot be read: {why}", zh: "无法读取 {name}：{why}" };
+const NOT_TEXT: Phrase =
+    Phrase { en: "{name} is no rule pack: it is not UTF-8 text", zh: "{name} 不是规则包：不是 UTF-8 文本" };
+const NO_PACK: Phrase = Phrase { en: "{name} cannot be used: {why}", zh: "{name} 无法使用：{why}" };
+const NO_RULE: Phrase = Phrase {
+    en: "there is no rule {name}; `belay-agent rules list` names them all",
+    zh: "没有规则 {name}；`belay-agent rules list` 可列出全部规则",
+};
 const PACK: Phrase =
     Phrase { en: "{id}, version {version}: {count} rules", zh: "{id}，版本 {version}：{count} 条规则" };
 const RULE: Phrase = Phrase { en: "rule", zh: "规则" };
@@ -291,6 +326,8 @@ mod tests {
         check(base.as_bytes(), Exit::Done);
         check(base.replacen("expect = \"crit\"", "expect = \"info\"", 1).as_bytes(), Exit::Failed);
         check(base.replacen("raise.warn = \"", "raise.warn = \"(", 1).as_bytes(), Exit::Usage);
+        check(base.replacen("zh = \"已用\"", "zh = \" \"", 1).as_bytes(), Exit::Usage);
+        check(base.replacen("source = \"", "source = \"\" # \"", 1).as_bytes(), Exit::Usage);
         check(b"not = [toml", Exit::Usage);
         check(&[0xff, 0xfe], Exit::Usage);
         check(&vec![b' '; PACK_MAX_BYTES + 1], Exit::Usage);

@@ -23,6 +23,7 @@ const PACK_MAX_RULES: usize = 512;
 /// Sections of one pack's documentation.
 const PACK_MAX_DOCS: usize = 128;
 
+const NOT_WHOLE: &str = "a sentence is empty in English or in Chinese";
 const NOT_PLAIN: &str = "the id may hold lower-case letters, digits, - and _ only";
 
 /// Why a pack is refused as a whole.
@@ -111,6 +112,9 @@ impl Pack {
             let id = section.id.clone();
             if !is_plain(&id) {
                 return Err(PackError::Docs { id, mistake: NOT_PLAIN });
+            }
+            if !(section.title.is_whole() && section.text.is_whole()) {
+                return Err(PackError::Docs { id, mistake: NOT_WHOLE });
             }
             if docs.insert(id.clone(), section).is_some() {
                 return Err(PackError::Docs { id, mistake: "another section has the same id" });
@@ -367,6 +371,13 @@ impl RuleFile {
         // A rule waits for the worst of its levels too, so that a long wait would hide what hurts now.
         if self.hold.reports > HOLD_MAX_REPORTS || self.hold.seconds > HOLD_MAX_SECONDS {
             return Err(format!("it may hold over {HOLD_MAX_REPORTS} reports and {HOLD_MAX_SECONDS} seconds at most"));
+        }
+        let labels = self.evidence.iter().map(|figure| &figure.label);
+        if ![&self.checks, &self.title, &self.remedy].into_iter().chain(labels).all(Bilingual::is_whole) {
+            return Err(NOT_WHOLE.to_owned());
+        }
+        if self.source.trim().is_empty() {
+            return Err("`source` does not say where its thresholds come from".to_owned());
         }
         if self.raise.is_empty() {
             return Err("it raises nothing".to_owned());
