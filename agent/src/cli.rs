@@ -1,6 +1,6 @@
 //! The command line of the agent.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use belay_protocol::report::SectionName;
@@ -12,7 +12,7 @@ use crate::page;
 use crate::redact::Redacted;
 use crate::redact::log::RedactedLog;
 use crate::survey::Progress;
-use crate::terminal::Colour;
+use crate::terminal::{Screen, obeys};
 
 pub mod doctor;
 pub mod join;
@@ -52,7 +52,7 @@ impl From<Exit> for ExitCode {
 pub struct Cli {
     /// Language: en or zh; the system's when not given
     #[arg(long, global = true, value_name = "LANGUAGE")]
-    pub lang: Option<String>,
+    pub lang: Option<Language>,
     /// The log.
     #[command(flatten)]
     pub log: LogOptions,
@@ -86,6 +86,7 @@ pub enum Command {
 
 /// Reads the command line, the environment and the configuration file, and runs.
 pub fn main() -> ExitCode {
+    crate::heap::keep_small();
     let cli = match settings::parse::<Cli>(std::env::args_os(), Some("/etc/belay/agent.toml".as_ref())) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -106,7 +107,7 @@ pub fn main() -> ExitCode {
 
 /// Runs a command and says how it ended; mistakes are told on standard error.
 pub async fn run(cli: Cli) -> Exit {
-    let language = language(cli.lang.as_deref());
+    let language = language(cli.lang);
     let names = RedactedLog::of_this_machine();
     let log = cli.log.init_to(DEFAULT_LOG, move || names.to(io::stderr()));
     let outcome = match (log, cli.command) {
@@ -130,9 +131,9 @@ pub async fn run(cli: Cli) -> Exit {
 }
 
 /// The language that was asked for, or the system's.
-pub fn language(asked: Option<&str>) -> Language {
+pub fn language(asked: Option<Language>) -> Language {
     if let Some(asked) = asked {
-        return Language::from_locale(asked);
+        return asked;
     }
     let variables = ["LC_ALL", "LC_MESSAGES", "LANG"];
     let locale = variables.into_iter().filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty());
@@ -146,8 +147,8 @@ fn section(name: &str) -> Result<SectionName, String> {
 }
 
 /// The page about `redacted` with the real names, for the person at this machine.
-pub fn shown(redacted: &Redacted, language: Language, colour: Colour) -> anyhow::Result<String> {
-    Ok(page::survey(&redacted.report()?, language, colour, &|text: &str| redacted.reveal(text)))
+pub fn shown(redacted: &Redacted, language: Language, screen: impl Into<Screen>) -> anyhow::Result<String> {
+    Ok(page::survey(&redacted.report()?, language, screen, &|text: &str| redacted.reveal(text)))
 }
 
 /// One line on standard error that says how far the survey is; nothing where nobody watches.
@@ -160,7 +161,7 @@ pub struct ProgressLine {
 impl ProgressLine {
     /// A line for whoever watches standard error.
     pub fn new(language: Language) -> Self {
-        Self { language, watched: io::stderr().is_terminal() }
+        Self { language, watched: obeys(&io::stderr()) }
     }
 
     /// Shows a step in place of the one before.
@@ -202,8 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn a_language_is_asked_for_by_tag_or_locale() {
-        assert_eq!(language(Some("zh")), Language::Chinese);
-        assert_eq!(language(Some("en")), Language::English);
+    fn a_language_is_asked_for_by_name() {
+        use clap::Parser as _;
+        let asked = |name| Cli::try_parse_from(["belay-agent", "--lang", name, "survey"]);
+        assert_eq!(asked("zh").unwrap().lang, Some(Language::Chinese));
+        assert_eq!(language(asked("en_GB.UTF-8").unwrap().lang), Language::English);
+        let told = asked("fr").unwrap_err().to_string();
+        assert!(told.contains("the languages are en and zh"), "{told}");
     }
 }

@@ -5,7 +5,7 @@ use belay_protocol::report::{Fact, Report, Section, SectionName, WhyKind};
 use belay_protocol::{Language, Phrase};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::terminal::{Colour, Style, plain};
+use crate::terminal::{Screen, Style, plain};
 use words::*;
 
 mod disk;
@@ -19,8 +19,8 @@ mod words;
 pub type Reveal<'a> = &'a dyn Fn(&str) -> String;
 
 /// The whole page for the person at this machine.
-pub fn survey(report: &Report, language: Language, colour: Colour, reveal: Reveal<'_>) -> String {
-    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new(), heading: None };
+pub fn survey(report: &Report, language: Language, screen: impl Into<Screen>, reveal: Reveal<'_>) -> String {
+    let mut page = Page::new(language, screen.into(), reveal);
     page.facts(report);
     let facts = std::mem::take(&mut page.text);
     page.judgement(report);
@@ -30,8 +30,8 @@ pub fn survey(report: &Report, language: Language, colour: Colour, reveal: Revea
 }
 
 /// The facts alone.
-pub fn facts(report: &Report, language: Language, colour: Colour, reveal: Reveal<'_>) -> String {
-    let mut page = Page { language, colour, reveal, text: String::new(), unseen: Vec::new(), heading: None };
+pub fn facts(report: &Report, language: Language, screen: impl Into<Screen>, reveal: Reveal<'_>) -> String {
+    let mut page = Page::new(language, screen.into(), reveal);
     page.facts(report);
     page.unseen();
     page.text
@@ -39,13 +39,19 @@ pub fn facts(report: &Report, language: Language, colour: Colour, reveal: Reveal
 
 struct Page<'a> {
     language: Language,
-    colour: Colour,
+    screen: Screen,
     reveal: Reveal<'a>,
     text: String,
     /// What could not be looked at, with the reason.
     unseen: Vec<(String, WhyKind)>,
     /// The heading of the section at hand, until its first row needs it.
     heading: Option<&'static str>,
+}
+
+impl<'a> Page<'a> {
+    fn new(language: Language, screen: Screen, reveal: Reveal<'a>) -> Self {
+        Self { language, screen, reveal, text: String::new(), unseen: Vec::new(), heading: None }
+    }
 }
 
 impl Page<'_> {
@@ -72,7 +78,7 @@ impl Page<'_> {
         } else {
             format!("{}{}", SEMICOLON.text(self.language), MORE.text(self.language))
         };
-        self.line(&self.colour.paint(Style::Dim, format!("{fine}{more}")));
+        self.paragraph(0, Some(Style::Dim), &format!("{fine}{more}"));
     }
 
     fn finding(&mut self, finding: &Finding) {
@@ -83,13 +89,28 @@ impl Page<'_> {
         };
         let severity = finding.severity.phrase().text(self.language);
         let title = self.own(finding.title.text(self.language));
-        let mark = self.colour.paint(style, format!("[{severity}]"));
-        let rule = self.colour.paint(Style::Dim, IN_BRACKETS.fill(self.language, &[("text", &finding.rule)]));
-        self.line(&format!("  {mark} {}{rule}", self.colour.paint(Style::Bold, title)));
-        let remedy = self.own(finding.remedy.text(self.language));
-        for line in wrap(&remedy, PAGE_COLUMNS - INDENT) {
-            self.line(&format!("{:INDENT$}{line}", ""));
+        let mark = format!("[{severity}]");
+        let rule = IN_BRACKETS.fill(self.language, &[("text", &finding.rule)]);
+        let colour = self.screen.colour;
+        let lines = wrap(&format!("{mark} {title}"), self.screen.columns - INDENT);
+        let has_room = lines.last().is_some_and(|last| last.width() + rule.width() + INDENT <= self.screen.columns);
+        let mut titles: Vec<String> = lines.iter().map(|line| colour.paint(Style::Bold, line)).collect();
+        if let (Some(first), Some(words)) =
+            (titles.first_mut(), lines.first().and_then(|line| line.strip_prefix(&*mark)))
+        {
+            *first = format!("{}{}", colour.paint(style, &mark), colour.paint(Style::Bold, words));
         }
+        let rule = colour.paint(Style::Dim, rule.trim_start());
+        match titles.last_mut() {
+            Some(last) if has_room => *last = format!("{last} {rule}"),
+            _ => titles.push(rule),
+        }
+        for (number, title) in titles.iter().enumerate() {
+            let indent = if number == 0 { 2 } else { INDENT };
+            self.line(&format!("{:indent$}{title}", ""));
+        }
+        let remedy = self.own(finding.remedy.text(self.language));
+        self.paragraph(INDENT, None, &remedy);
         let figures: Vec<String> = finding
             .evidence
             .iter()
@@ -108,8 +129,7 @@ impl Page<'_> {
             })
             .collect();
         if !figures.is_empty() {
-            let figures = plain(&figures.join(" · "));
-            self.line(&format!("{:INDENT$}{}", "", self.colour.paint(Style::Dim, figures)));
+            self.paragraph(INDENT, Some(Style::Dim), &plain(&figures.join(" · ")));
         }
     }
 
@@ -141,15 +161,14 @@ impl Page<'_> {
             let subjects: Vec<&str> =
                 unseen.iter().filter(|(_, why)| *why == kind).map(|(subject, _)| subject.as_str()).collect();
             if !subjects.is_empty() {
-                let separator = if self.language == Language::Chinese { "、" } else { ", " };
                 let mut reason = kind.phrase().text(self.language).to_owned();
                 if let Some(lifted_by) = kind.lifted_by() {
                     reason += SEMICOLON.text(self.language);
                     reason += lifted_by.text(self.language);
                 }
                 let reason = IN_BRACKETS.fill(self.language, &[("text", &reason)]);
-                let line = format!("{}{reason}", subjects.join(separator));
-                for (number, line) in wrap(&line, PAGE_COLUMNS - 4).into_iter().enumerate() {
+                let line = format!("{}{reason}", subjects.join(COMMA.text(self.language)));
+                for (number, line) in wrap(&line, self.screen.columns - 4).into_iter().enumerate() {
                     self.line(&format!("  {} {line}", if number == 0 { "-" } else { " " }));
                 }
             }
@@ -161,7 +180,7 @@ impl Page<'_> {
     }
 
     fn heading(&mut self, phrase: &Phrase, style: Style, values: &[(&str, &str)]) {
-        self.line(&self.colour.paint(style, phrase.fill(self.language, values)));
+        self.line(&self.screen.colour.paint(style, phrase.fill(self.language, values)));
     }
 
     /// A known fact as a row; an unknown one is kept for the end of the page, unless the question does not arise.
@@ -180,11 +199,31 @@ impl Page<'_> {
     fn row(&mut self, label: &str, value: &str) {
         if let Some(heading) = self.heading.take() {
             self.line("");
-            self.line(&self.colour.paint(Style::Bold, heading));
+            self.line(&self.screen.colour.paint(Style::Bold, heading));
         }
+        let (label, value) = (plain(label), plain(value));
+        let columns = self.screen.columns;
         let padding = LABEL_COLUMNS.saturating_sub(label.width()).max(2);
-        let label = self.colour.paint(Style::Dim, plain(label));
-        self.line(&format!("  {label}{:padding$}{}", "", plain(value)));
+        let before = 2 + label.width() + padding;
+        let label = self.screen.colour.paint(Style::Dim, label);
+        if before + value.width().min(VALUE_COLUMNS_MIN) > columns {
+            self.line(&format!("  {label}"));
+            return self.paragraph(INDENT, None, &value);
+        }
+        let mut lines = wrap(&value, columns - before).into_iter();
+        let first = lines.next().unwrap_or_default();
+        self.line(&format!("  {label}{:padding$}{first}", ""));
+        for line in lines {
+            self.line(&format!("{:before$}{line}", ""));
+        }
+    }
+
+    /// Text broken into lines.
+    fn paragraph(&mut self, indent: usize, style: Option<Style>, text: &str) {
+        for line in wrap(text, self.screen.columns - indent) {
+            let line = style.map_or_else(|| line.clone(), |style| self.screen.colour.paint(style, &line));
+            self.line(&format!("{:indent$}{line}", ""));
+        }
     }
 
     fn own(&self, text: &str) -> String {
@@ -197,9 +236,9 @@ impl Page<'_> {
     }
 }
 
-/// Columns of the page, of its labels, and of what stands under a finding.
-pub(crate) const PAGE_COLUMNS: usize = 100;
+/// Columns of labels, of the narrowest value beside one, and before what stands under something.
 const LABEL_COLUMNS: usize = 26;
+const VALUE_COLUMNS_MIN: usize = 30;
 const INDENT: usize = 4;
 
 /// Breaks a text into lines of at most `columns`: between words, and after any wide character, because Chinese has no
@@ -235,7 +274,7 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
 /// Words one after the other, or that there is none.
 fn listed(words: impl Iterator<Item = String>, language: Language) -> String {
     let words: Vec<_> = words.collect();
-    if words.is_empty() { NONE.text(language).to_owned() } else { words.join(", ") }
+    if words.is_empty() { NONE.text(language).to_owned() } else { words.join(COMMA.text(language)) }
 }
 
 fn micros_for_people(micros: u64) -> String {
@@ -250,6 +289,7 @@ fn micros_for_people(micros: u64) -> String {
 mod tests {
     use super::*;
     use crate::redact::{redact, tests::survey as sample};
+    use crate::terminal::Colour;
 
     #[tokio::test]
     async fn the_page_says_what_is_wrong_what_to_do_and_what_was_not_seen() {
@@ -273,6 +313,27 @@ mod tests {
         assert!(!page.contains('\u{1b}') && page.lines().all(|line| line.width() <= 120), "{page}");
         let page = survey(&report, Language::Chinese, Colour::Ansi, &|text: &str| redacted.reveal(text));
         assert!(page.contains("已不可写入") && page.contains("未能查看") && page.contains("\u{1b}[1;31m"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn the_page_fits_the_screen_and_says_the_same_on_each() {
+        let redacted = redact(sample().await, Default::default()).unwrap();
+        let report = redacted.report().unwrap();
+        let page = |language, columns| {
+            let page =
+                survey(&report, language, Screen { colour: Colour::None, columns }, &|text: &str| text.to_owned());
+            let longest = |line: &str| line.split_whitespace().map(|word| word.width()).max().unwrap_or_default();
+            for line in page.lines() {
+                // What has no place to break at may stand out, and so may a mark of punctuation.
+                assert!(line.width() <= columns + 2 || longest(line) + INDENT + 2 > columns, "{columns}: {line}");
+            }
+            page.split_whitespace().collect::<String>()
+        };
+        for language in [Language::English, Language::Chinese] {
+            let wide = page(language, Screen::COLUMNS_MAX);
+            assert_eq!(page(language, 80), wide);
+            assert_eq!(page(language, Screen::COLUMNS_MIN), wide);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What may be written to a person's terminal, and how.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Stdout};
 
 /// Text from a peer, a file or the system without anything that a terminal would obey: escape sequences and control
 /// characters are dropped, line breaks and tabs become blanks, and so do characters that reorder or hide text.
@@ -72,10 +72,10 @@ pub enum Colour {
 }
 
 impl Colour {
-    /// Colour on a terminal that has not been asked to do without (<https://no-color.org>).
+    /// Colour on a terminal that obeys, and has not been asked to do without (<https://no-color.org>).
     pub fn of(stream: &impl IsTerminal) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if stream.is_terminal() && !refused { Self::Ansi } else { Self::None }
+        if obeys(stream) && !refused { Self::Ansi } else { Self::None }
     }
 
     /// `text` in `style`.
@@ -95,15 +95,55 @@ impl Colour {
     }
 }
 
-/// Lines that the terminal behind `stream` shows at once; nothing where there is none, or where that is not known.
-#[cfg(unix)]
-pub fn rows(stream: &impl std::os::fd::AsFd) -> Option<usize> {
-    rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0)
+/// Says whether `stream` is a terminal that understands control sequences (terminfo(5): one named `dumb` does not).
+pub fn obeys(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
-/// Lines that the terminal behind `stream` shows at once; not known here.
+/// Where a page is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// Whether it may be coloured.
+    pub colour: Colour,
+    /// How wide lines may be, from [`Screen::COLUMNS_MIN`] to [`Screen::COLUMNS_MAX`].
+    pub columns: usize,
+}
+
+impl Screen {
+    /// The widest page that is still read with ease; also that of a pipe.
+    pub const COLUMNS_MAX: usize = 100;
+    /// The narrowest page: on anything narrower the terminal itself breaks lines.
+    pub const COLUMNS_MIN: usize = 40;
+
+    /// Where standard output leads to.
+    pub fn of(out: &Stdout) -> Self {
+        let columns = size(out).map_or(Self::COLUMNS_MAX, |(_, columns)| columns);
+        Self { colour: Colour::of(out), columns: columns.clamp(Self::COLUMNS_MIN, Self::COLUMNS_MAX) }
+    }
+}
+
+impl From<Colour> for Screen {
+    fn from(colour: Colour) -> Self {
+        Self { colour, columns: Self::COLUMNS_MAX }
+    }
+}
+
+/// Lines that the terminal behind `out` shows at once; nothing where there is none, or where that is not known.
+pub fn rows(out: &Stdout) -> Option<usize> {
+    size(out).map(|(rows, _)| rows)
+}
+
+/// Rows and columns of the terminal behind `out`.
+#[cfg(unix)]
+fn size(out: &Stdout) -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(out).ok()?;
+    let (rows, columns) = (usize::from(size.ws_row), usize::from(size.ws_col));
+    (rows > 0 && columns > 0).then_some((rows, columns))
+}
+
+/// Not known here.
 #[cfg(not(unix))]
-pub fn rows<T>(_: &T) -> Option<usize> {
+fn size(_: &Stdout) -> Option<(usize, usize)> {
     None
 }
 

@@ -21,8 +21,7 @@ impl Language {
     /// Reads a POSIX locale (`zh_CN.UTF-8`), a BCP 47 tag (`zh-Hans`) or a bare language; anything that does not start
     /// with `zh` is English.
     pub fn from_locale(locale: &str) -> Self {
-        let primary = locale.split(['_', '-', '.', '@']).next().unwrap_or_default();
-        if primary.eq_ignore_ascii_case("zh") { Self::Chinese } else { Self::English }
+        locale.parse().unwrap_or_default()
     }
 
     /// The BCP 47 tag: `en` or `zh-Hans`.
@@ -34,11 +33,21 @@ impl Language {
     }
 }
 
-impl FromStr for Language {
-    type Err = std::convert::Infallible;
+/// The text is no language that Belay speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the languages are en and zh")]
+pub struct NotSpoken;
 
-    fn from_str(locale: &str) -> Result<Self, Self::Err> {
-        Ok(Self::from_locale(locale))
+/// For who asks for a language by name; [`Language::from_locale`] is for what a system is set to.
+impl FromStr for Language {
+    type Err = NotSpoken;
+
+    fn from_str(locale: &str) -> Result<Self, NotSpoken> {
+        match locale.split(['_', '-', '.', '@']).next().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "zh" => Ok(Self::Chinese),
+            "en" => Ok(Self::English),
+            _ => Err(NotSpoken),
+        }
     }
 }
 
@@ -115,6 +124,11 @@ mod tests {
             ("zhx", Language::English),
         ] {
             assert_eq!(Language::from_locale(locale), language, "{locale}");
+        }
+        assert_eq!("zh-Hans".parse(), Ok(Language::Chinese));
+        assert_eq!("EN".parse(), Ok(Language::English));
+        for unknown in ["fr", "zz", "", "C", "中文"] {
+            assert_eq!(unknown.parse::<Language>(), Err(NotSpoken), "{unknown}");
         }
     }
 

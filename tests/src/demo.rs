@@ -48,7 +48,7 @@ pub struct Demo {
     exit: bool,
     /// Language: en or zh; the system's when not given
     #[arg(long, value_name = "LANGUAGE")]
-    lang: Option<String>,
+    lang: Option<Language>,
     /// Which log lines appear on standard error
     #[arg(long, default_value = "error")]
     log: String,
@@ -79,7 +79,7 @@ pub fn main() -> ExitCode {
 impl Demo {
     async fn run(self) -> anyhow::Result<ExitCode> {
         logging::init(LogFormat::Text, &self.log).map_err(anyhow::Error::msg)?;
-        let language = belay_agent::cli::language(self.lang.as_deref());
+        let language = belay_agent::cli::language(self.lang);
         let stop = CancellationToken::new();
         // The agent is cut first; relay and desk run on until it has said goodbye.
         let asked = CancellationToken::new();

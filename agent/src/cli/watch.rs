@@ -62,7 +62,7 @@ fn show(
             let footer = colour.paint(Style::Dim, AGAIN.fill(language, &[("seconds", &seconds)]));
             // To the top, the page over the last one, and away with what that had more; without a flicker. What does not
             // fit the screen is left out, and lines are not wrapped, because both would push the top away.
-            let fits = rows(&out).map_or(usize::MAX, |rows| rows.saturating_sub(FOOTER_ROWS));
+            let fits = rows(&io::stdout()).map_or(usize::MAX, |rows| rows.saturating_sub(FOOTER_ROWS));
             let page: String = page.lines().take(fits).map(|line| format!("{line}\u{1b}[K\n")).collect();
             write!(out, "\u{1b}[?7l\u{1b}[H{page}\u{1b}[K\n{footer}\u{1b}[K\u{1b}[J\u{1b}[?7h")?;
         } else {

@@ -30,7 +30,7 @@ impl Page<'_> {
         self.fact(&LARGEST, &system.largest_processes, |processes| {
             let shown = processes.iter().take(SHOWN_PROCESSES);
             let shown = shown.map(|process| format!("{} {}", process.name, bytes_for_people(process.resident_bytes)));
-            shown.collect::<Vec<_>>().join(", ")
+            shown.collect::<Vec<_>>().join(COMMA.text(language))
         });
         self.upkeep(system);
     }

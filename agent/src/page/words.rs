@@ -12,6 +12,7 @@ pub(super) const ONE_WRONG: Phrase = Phrase { en: "One thing needs attention:", 
 pub(super) const SOME_WRONG: Phrase =
     Phrase { en: "{count} things need attention:", zh: "有 {count} 项需要处理：" };
 pub(super) const COLON: Phrase = Phrase { en: ": ", zh: "：" };
+pub(super) const COMMA: Phrase = Phrase { en: ", ", zh: "、" };
 pub(super) const SEMICOLON: Phrase = Phrase { en: "; ", zh: "；" };
 pub(super) const IN_BRACKETS: Phrase = Phrase { en: " ({text})", zh: "（{text}）" };
 pub(super) const UNSEEN: Phrase = Phrase { en: "Could not look at", zh: "未能查看" };
