@@ -1,9 +1,11 @@
 //! Who a desk is: what its domain says about it, and whether that agrees with the invite.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use belay_protocol::OrganizationKey;
+use belay_protocol::report::Https;
 use belay_protocol::well_known::{MAX_BYTES, PATH, WellKnown};
 use belay_relay::client::Proxy;
 
@@ -39,6 +41,36 @@ pub enum WellKnownError {
     /// The answer is not the document.
     #[error("the answer is not a Belay desk's")]
     NotADesk,
+}
+
+impl WellKnownError {
+    /// Whose fault it is that there is no document.
+    pub fn outcome(&self) -> Https {
+        use rustls::{CertificateError as Bad, Error as Tls};
+        match self {
+            Self::Certificate(Tls::InvalidCertificate(bad)) => match bad {
+                Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                    Https::WrongTime
+                }
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Https::WrongName,
+                _ => Https::Untrusted,
+            },
+            Self::ProxyPassword | Self::WrongProxyPassword => Https::ProxyPassword,
+            Self::NotADesk => Https::WrongAnswer,
+            Self::Request(request) => match request.as_ref() {
+                ureq::Error::HostNotFound => Https::NoName,
+                ureq::Error::Timeout(_) => Https::TimedOut,
+                ureq::Error::StatusCode(_) => Https::WrongAnswer,
+                ureq::Error::Io(io) => match io.kind() {
+                    io::ErrorKind::ConnectionRefused => Https::ConnectionRefused,
+                    io::ErrorKind::TimedOut => Https::TimedOut,
+                    _ => Https::Failed,
+                },
+                _ => Https::Failed,
+            },
+            Self::Certificate(_) | Self::InsecureHost => Https::Failed,
+        }
+    }
 }
 
 impl From<ureq::Error> for WellKnownError {
@@ -167,7 +199,11 @@ pub fn verify(host: &str, organization: &OrganizationKey, insecure_http: bool, p
 
 /// Says whether `host`, with or without a port, names this machine and nothing else.
 pub fn is_loopback(host: &str) -> bool {
-    let name = name_of(host);
+    is_here(name_of(host))
+}
+
+/// As [`is_loopback`], for a name or an address without a port and without brackets.
+pub fn is_here(name: &str) -> bool {
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
@@ -222,6 +258,16 @@ mod tests {
             assert_eq!((through.username(), through.password()), (Some(name), Some(password)), "{address}");
             assert_eq!(through.port(), proxy.port);
         }
+    }
+
+    #[test]
+    fn certificates_say_whose_fault_it_is() {
+        use rustls::{CertificateError as Bad, Error as Tls};
+        let check = |bad| WellKnownError::Certificate(Tls::InvalidCertificate(bad)).outcome();
+        assert_eq!(check(Bad::UnknownIssuer), Https::Untrusted);
+        assert_eq!(check(Bad::NotValidYet), Https::WrongTime);
+        assert_eq!(check(Bad::NotValidForName), Https::WrongName);
+        assert_eq!(WellKnownError::from(ureq::Error::HostNotFound).outcome(), Https::NoName);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Target {
         if is_link(text) {
             return Ok(Self::Invite(Box::new(text.parse()?)));
         }
-        help_host(text).map(Self::Help).ok_or(JoinError::NoInvite)
+        help_host(text).map(Self::Help)
     }
 
     fn host(&self) -> &str {

@@ -534,7 +534,7 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
         });
     }
     let code: Code = options.code.as_deref().ok_or(JoinError::NoInvite)?.parse()?;
-    let host = help_host(&options.invite).ok_or(JoinError::NoInvite)?;
+    let host = help_host(&options.invite)?;
     let (asked, insecure_http, proxy) = (host.clone(), options.insecure_http, options.proxy.clone());
     let document = tokio::task::spawn_blocking(move || desk::fetch(&asked, insecure_http, proxy.as_ref()))
         .await
@@ -554,7 +554,7 @@ async fn invitation(options: &JoinOptions) -> Result<Invitation, JoinError> {
 fn desk_to_look_for(options: &JoinOptions) -> Option<Desk> {
     let host = match options.invite.parse::<Invite>() {
         Ok(invite) => invite.desk,
-        Err(_) => help_host(&options.invite)?,
+        Err(_) => help_host(&options.invite).ok()?,
     };
     let is_far = !options.insecure_http && !desk::is_loopback(&host);
     is_far.then(|| Desk { host, proxy: options.proxy.clone(), deadline: DESK_DEADLINE })
@@ -568,13 +568,22 @@ pub(crate) fn is_link(text: &str) -> bool {
     text.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("belay:"))
 }
 
-/// A help address as typed, without a scheme or a trailing slash.
-pub(crate) fn help_host(text: &str) -> Option<String> {
-    let text = text.trim();
-    let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
-    let host = text.trim_end_matches('/');
-    is_host_and_port(host).then(|| host.to_owned())
+/// The host of a help address as typed, or of a page of that host as copied.
+pub(crate) fn help_host(text: &str) -> Result<String, JoinError> {
+    let address = text.trim();
+    let address = address.split_once("://").map_or(address, |(scheme, rest)| {
+        if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) { rest } else { address }
+    });
+    let host = address.split(['/', '?', '#']).next().unwrap_or_default();
+    match is_host_and_port(host) {
+        true => Ok(host.to_owned()),
+        false if text.trim().is_empty() => Err(JoinError::NoInvite),
+        false => Err(JoinError::NotAHost(plain(text.trim()).chars().take(SHOWN_CHARS).collect())),
+    }
 }
+
+/// What is repeated of something that was typed.
+const SHOWN_CHARS: usize = 64;
 
 /// A link's host is asked while the relay is being reached. In the other form the host has been asked already.
 fn verify_in_background(invitation: &Invitation, options: &JoinOptions) -> JoinHandle<Verification> {
@@ -674,11 +683,15 @@ mod tests {
             ("[::1]:8080", Some("[::1]:8080")),
             ("", None),
             ("https://", None),
-            ("help.example.com/path", None),
+            ("help.example.com/path", Some("help.example.com")),
+            ("HTTPS://help.example.com:8443/join?code=1#x", Some("help.example.com:8443")),
+            ("ftp://help.example.com", None),
+            ("help.example.com:99999", None),
+            ("help example com", None),
             ("user@help.example.com", None),
             ("帮助.example.com", None),
         ] {
-            assert_eq!(help_host(typed).as_deref(), host, "{typed}");
+            assert_eq!(help_host(typed).ok().as_deref(), host, "{typed}");
         }
     }
 }

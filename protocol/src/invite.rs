@@ -1,6 +1,7 @@
 //! Invites: what a customer types or opens to reach a desk.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
@@ -280,21 +281,35 @@ fn split_host_port(text: &str) -> Result<(String, u16), InviteError> {
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let port: u16 = port.parse().map_err(|_| wrong())?;
-    if host.is_empty() || port == 0 || !is_host_and_port(host) {
+    if port == 0 || !is_host(host) {
         return Err(wrong());
     }
     Ok((host.to_owned(), port))
 }
 
-/// Says whether `text` can be a host with or without a port: it has the characters and the length of one.
-pub fn is_host_and_port(text: &str) -> bool {
+/// Says whether `text` can be a name or an address without a port and without brackets: it has the characters and the
+/// length of one.
+pub fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= HOST_MAX_BYTES
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte))
 }
 
-/// A DNS name has at most 253 bytes (RFC 1035, section 2.3.4); a port adds six.
-const HOST_MAX_BYTES: usize = 259;
+/// Says whether `text` can be a host with or without a port, IPv6 addresses in brackets.
+pub fn is_host_and_port(text: &str) -> bool {
+    let (is_host, rest) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => (address.parse::<Ipv6Addr>().is_ok(), rest),
+        None => {
+            let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (is_host(name), rest)
+        }
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    is_host && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+/// A DNS name has at most 253 bytes (RFC 1035, section 2.3.4).
+const HOST_MAX_BYTES: usize = 253;
 
 struct JoinedAddress<'a>(&'a str, u16);
 
@@ -380,6 +395,32 @@ mod tests {
                 assert!(link[..end].parse::<Invite>().is_err(), "{}", &link[..end]);
             }
         }
+    }
+
+    #[test]
+    fn a_host_may_have_a_port_and_nothing_else() {
+        for text in ["help.example.com", "help.example.com:443", "10.0.0.1:1", "[::1]", "[2001:db8::1]:8443", "a_b-c"] {
+            assert!(is_host_and_port(text), "{text}");
+        }
+        for text in [
+            "",
+            ":443",
+            "help:",
+            "help:0",
+            "help:99999",
+            "help:1:2",
+            "::1",
+            "[]",
+            "[help]:1",
+            "[::1",
+            "[::1]x",
+            "a b",
+            "a/b",
+        ] {
+            assert!(!is_host_and_port(text), "{text}");
+        }
+        let longest = "a".repeat(HOST_MAX_BYTES);
+        assert!(is_host_and_port(&format!("{longest}:65535")) && !is_host_and_port(&format!("{longest}a")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::words::*;
 use super::{Check, Patient, Verdict};
+use crate::desk;
 use crate::join::JoinError;
 use crate::terminal::plain;
 
@@ -62,8 +63,8 @@ fn judge(relay: &RelayAddress, udp: Outcome, tcp: Outcome, lost: Verdict, langua
     match (udp, tcp) {
         (Ok(udp), Ok(tcp)) => [by_udp(Verdict::Good, answers(udp)), by_tcp(Verdict::Good, answers(tcp))],
         (Ok(udp), Err(error)) => {
-            let said = fill(TCP_NOT_NEEDED, &plain(&error.to_string()));
-            [by_udp(Verdict::Good, answers(udp)), by_tcp(Verdict::Unknown, said)]
+            tracing::info!(%error, "no tunnel");
+            [by_udp(Verdict::Good, answers(udp)), by_tcp(Verdict::Unknown, fill(TCP_NOT_NEEDED, ""))]
         }
         (Err(_), Ok(tcp)) => {
             let blocked = by_udp(Verdict::Warning, fill(UDP_BLOCKED, ""));
@@ -71,7 +72,7 @@ fn judge(relay: &RelayAddress, udp: Outcome, tcp: Outcome, lost: Verdict, langua
         }
         (Err(udp), Err(tcp)) => {
             let [udp, tcp] = [udp, tcp].map(|error| {
-                let remedy = fill(remedy(&error), "");
+                let remedy = fill(remedy(&error, &relay.host), "");
                 (JoinError::Relay { relay: shown.clone(), source: error }.sentence(language), Some(remedy))
             });
             [Check { remedy: udp.1, ..by_udp(lost, udp.0) }, Check { remedy: tcp.1, ..by_tcp(lost, tcp.0) }]
@@ -79,11 +80,12 @@ fn judge(relay: &RelayAddress, udp: Outcome, tcp: Outcome, lost: Verdict, langua
     }
 }
 
-fn remedy(error: &RelayError) -> Phrase {
+fn remedy(error: &RelayError, host: &str) -> Phrase {
     match error {
         RelayError::WrongKey => NEW_LINK,
         RelayError::Proxy(ProxyError::NoCredentials | ProxyError::WrongCredentials) => PROXY_NAME,
         RelayError::Resolve(_) => CHECK_NAME,
+        _ if desk::is_here(host) => START_HERE,
         _ => LET_RELAY,
     }
 }

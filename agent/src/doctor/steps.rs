@@ -97,7 +97,8 @@ async fn name(patient: &Patient, host: &str) -> Option<Check> {
             return Some(Check::new("name", step, Verdict::Good, said));
         }
         Ok(Ok(_)) => Https::NoName.phrase().text(language).to_owned(),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) if error.to_string().contains(NO_NAME_SERVER) => NAME_SERVERS_SILENT.text(language).to_owned(),
+        Ok(Err(_)) => Https::NoName.phrase().text(language).to_owned(),
         Err(_) => Https::TimedOut.phrase().text(language).to_owned(),
     };
     let said = NOT_RESOLVED.fill(language, &[("host", &shown), ("why", &plain(&why))]);
@@ -105,6 +106,9 @@ async fn name(patient: &Patient, host: &str) -> Option<Check> {
 }
 
 const HTTPS_PORT: u16 = 443;
+
+/// How glibc says that no name server has answered (`EAI_AGAIN`); it has no error kind of its own.
+const NO_NAME_SERVER: &str = "Temporary failure";
 
 /// The resolver asks each server for 5 s, and twice (resolv.conf(5)); most people have left by then.
 const NAME_DEADLINE: Duration = Duration::from_secs(10);
@@ -175,6 +179,7 @@ fn not_fetched(patient: &Patient, host: &str, error: WellKnownError) -> Check {
         WellKnownError::NotADesk | WellKnownError::InsecureHost => CHECK_ADDRESS,
         WellKnownError::ProxyPassword | WellKnownError::WrongProxyPassword => PROXY_NAME,
         WellKnownError::Certificate(_) => SET_CLOCK,
+        WellKnownError::Request(_) if desk::is_loopback(patient.target.host()) => START_HERE,
         WellKnownError::Request(_) => ASK_NETWORK,
     };
     let said = match error {

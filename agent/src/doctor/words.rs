@@ -25,6 +25,7 @@ pub(super) const NOT_SEEN: Phrase =
 pub(super) const RESOLVED: Phrase =
     Phrase { en: "{host} has an address ({ms} ms)", zh: "{host} 已解析（{ms} 毫秒）" };
 pub(super) const NOT_RESOLVED: Phrase = Phrase { en: "{host} is not found ({why})", zh: "找不到 {host}（{why}）" };
+pub(super) const NAME_SERVERS_SILENT: Phrase = Phrase { en: "no name server answers", zh: "DNS 服务器没有响应" };
 pub(super) const CHECK_NAME: Phrase = Phrase {
     en: "Compare the address with the one from support. If other sites do not open either, restart the router, or set \
          another name server.",
@@ -83,10 +84,8 @@ pub(super) const CLOCK_WRONG: Phrase = Phrase { en: "wrong by {seconds} seconds"
 pub(super) const RELAY_ANSWERS: Phrase = Phrase { en: "answers ({ms} ms)", zh: "已应答（{ms} 毫秒）" };
 pub(super) const UDP_BLOCKED: Phrase =
     Phrase { en: "does not get through; TCP does, which is slower", zh: "不通；TCP 可用，但较慢" };
-pub(super) const TCP_NOT_NEEDED: Phrase = Phrase {
-    en: "does not get through ({why}); UDP does, which is better",
-    zh: "不通（{why}）；UDP 可用，且更好",
-};
+pub(super) const TCP_NOT_NEEDED: Phrase =
+    Phrase { en: "does not get through; UDP does, which is better", zh: "不通；UDP 可用，且更好" };
 pub(super) const LET_UDP: Phrase = Phrase {
     en: "It works like this. Whoever runs your network can make it faster by letting UDP port {port} out.",
     zh: "可以正常使用。网络管理员放行 UDP 端口 {port} 后会更快。",
@@ -94,6 +93,10 @@ pub(super) const LET_UDP: Phrase = Phrase {
 pub(super) const LET_RELAY: Phrase = Phrase {
     en: "Ask whoever runs your network to let UDP and TCP port {port} out to {host}, or try another network.",
     zh: "请网络管理员放行到 {host} 的 UDP 和 TCP 端口 {port}，或换用其他网络。",
+};
+pub(super) const START_HERE: Phrase = Phrase {
+    en: "It is expected on this very machine: start it here, or ask support for an address that others can reach.",
+    zh: "该地址指向本机：请在本机启动相应程序，或向客服索取可从外部访问的地址。",
 };
 pub(super) const NEW_LINK: Phrase = Phrase {
     en: "Ask support for a new invite; tell them this line.",

@@ -22,6 +22,9 @@ pub enum JoinError {
     /// Neither a link nor a help address with a code.
     #[error("neither a link nor a help address with a code")]
     NoInvite,
+    /// What was given as a desk's host is none.
+    #[error("{0} is not a host")]
+    NotAHost(String),
     /// The environment names a proxy that is none.
     #[error(transparent)]
     Proxy(#[from] NotAProxy),
@@ -118,17 +121,27 @@ impl JoinError {
     pub fn sentence(&self, language: Language) -> String {
         let fill = |phrase: &Phrase, values: &[(&str, &str)]| phrase.fill(language, values);
         match self {
-            Self::Invite(error) => fill(&INVITE, &[("why", &error.to_string())]),
+            Self::Invite(error) => {
+                let why = match error {
+                    InviteError::NotALink => LINK_START,
+                    InviteError::Key => LINK_KEYS,
+                    InviteError::Address(_) => LINK_ADDRESS,
+                    InviteError::Code(_) => LINK_CODE,
+                };
+                fill(&INVITE, &[("why", why.text(language))])
+            }
+            Self::NotAHost(text) => fill(&NOT_A_HOST, &[("host", text)]),
             Self::Code(NotACode::Check) => fill(&CODE_TYPO, &[]),
             Self::Code(NotACode::Length) => fill(&CODE_LENGTH, &[]),
             Self::NoInvite => fill(&NO_INVITE, &[]),
             Self::Proxy(NotAProxy) => fill(&NOT_A_PROXY, &[]),
             Self::HelpHost { source: WellKnownError::ProxyPassword, .. } => fill(&PROXY_PASSWORD, &[]),
             Self::HelpHost { source: WellKnownError::WrongProxyPassword, .. } => fill(&PROXY_WRONG_PASSWORD, &[]),
-            Self::HelpHost { host, source: WellKnownError::Certificate(why) } => {
-                fill(&CERTIFICATE, &[("host", host), ("why", &why.to_string())])
+            Self::HelpHost { source: WellKnownError::InsecureHost, .. } => fill(&INSECURE_HOST, &[]),
+            Self::HelpHost { host, source } => {
+                let said = if matches!(source, WellKnownError::Certificate(_)) { &CERTIFICATE } else { &HELP_HOST };
+                fill(said, &[("host", host), ("why", source.outcome().phrase().text(language))])
             }
-            Self::HelpHost { host, source } => fill(&HELP_HOST, &[("host", host), ("why", &source.to_string())]),
             Self::NoRelay(host) => fill(&NO_RELAY, &[("host", host)]),
             Self::Impostor(host) => fill(&IMPOSTOR, &[("host", host)]),
             Self::Relay { relay, source: RelayError::WrongKey } => fill(&RELAY_KEY, &[("relay", relay)]),
@@ -180,6 +193,20 @@ const CODE_LENGTH: Phrase = Phrase {
 const NO_INVITE: Phrase = Phrase {
     en: "Please give the invite link (belay://...), or the help address and the nine-digit code.",
     zh: "请提供邀请链接（belay://...），或帮助地址加九位验证码。",
+};
+const LINK_START: Phrase =
+    Phrase { en: "it does not begin with belay:// and a relay", zh: "开头不是 belay:// 和中继服务器地址" };
+const LINK_KEYS: Phrase =
+    Phrase { en: "the keys after # are missing or cut off", zh: "# 后面的密钥缺失或被截断" };
+const LINK_ADDRESS: Phrase = Phrase { en: "an address in it is damaged", zh: "其中的地址已损坏" };
+const LINK_CODE: Phrase = Phrase { en: "the code in it is damaged", zh: "其中的验证码已损坏" };
+const NOT_A_HOST: Phrase = Phrase {
+    en: "{host} is not the address of a support desk. It looks like help.example.com, or help.example.com:8443.",
+    zh: "{host} 不是支持台的地址。地址形如 help.example.com 或 help.example.com:8443。",
+};
+const INSECURE_HOST: Phrase = Phrase {
+    en: "--insecure-http is for a desk on this very machine only. Please leave it out.",
+    zh: "--insecure-http 仅可用于本机上的支持台。请去掉该选项。",
 };
 const NOT_A_PROXY: Phrase = Phrase {
     en: "HTTPS_PROXY is not the address of an HTTP proxy. Please set it to http://HOST:PORT or \

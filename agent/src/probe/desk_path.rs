@@ -12,7 +12,7 @@ use belay_relay::client::Proxy;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::desk::{self, Answer, WellKnownError};
+use crate::desk::{self, Answer};
 
 /// The desk to look for.
 #[derive(Clone, Debug)]
@@ -107,36 +107,9 @@ async fn https(desk: Desk) -> (Https, Duration, Option<Answer>) {
             let outcome = if answer.is_document { Https::Answered } else { Https::WrongAnswer };
             (outcome, started.elapsed(), Some(answer))
         }
-        Ok(Ok(Err(error))) => (classify(&error), started.elapsed(), None),
+        Ok(Ok(Err(error))) => (error.outcome(), started.elapsed(), None),
         Ok(Err(_)) => (Https::Failed, started.elapsed(), None),
         Err(_) => (Https::TimedOut, started.elapsed(), None),
-    }
-}
-
-/// Whose fault it is that there is no answer.
-fn classify(error: &WellKnownError) -> Https {
-    use rustls::{CertificateError as Bad, Error as Tls};
-    match error {
-        WellKnownError::Certificate(Tls::InvalidCertificate(bad)) => match bad {
-            Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-                Https::WrongTime
-            }
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Https::WrongName,
-            _ => Https::Untrusted,
-        },
-        WellKnownError::ProxyPassword | WellKnownError::WrongProxyPassword => Https::ProxyPassword,
-        WellKnownError::NotADesk => Https::WrongAnswer,
-        WellKnownError::Request(request) => match request.as_ref() {
-            ureq::Error::HostNotFound => Https::NoName,
-            ureq::Error::Timeout(_) => Https::TimedOut,
-            ureq::Error::Io(io) => match io.kind() {
-                io::ErrorKind::ConnectionRefused => Https::ConnectionRefused,
-                io::ErrorKind::TimedOut => Https::TimedOut,
-                _ => Https::Failed,
-            },
-            _ => Https::Failed,
-        },
-        WellKnownError::Certificate(_) | WellKnownError::InsecureHost => Https::Failed,
     }
 }
 
@@ -208,16 +181,6 @@ mod tests {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 + 90);
         assert_eq!(ahead("Sun, 06 Nov 1994 08:49:37 GMT", at), Some(90));
         assert_eq!(ahead("yesterday", at), None);
-    }
-
-    #[test]
-    fn certificates_say_whose_fault_it_is() {
-        use rustls::{CertificateError as Bad, Error as Tls};
-        let check = |bad| classify(&WellKnownError::Certificate(Tls::InvalidCertificate(bad)));
-        assert_eq!(check(Bad::UnknownIssuer), Https::Untrusted);
-        assert_eq!(check(Bad::NotValidYet), Https::WrongTime);
-        assert_eq!(check(Bad::NotValidForName), Https::WrongName);
-        assert_eq!(classify(&WellKnownError::from(ureq::Error::HostNotFound)), Https::NoName);
     }
 
     #[tokio::test]

@@ -92,7 +92,7 @@ impl Proxy {
             _ => (place, DEFAULT_PORT),
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        if !belay_protocol::invite::is_host_and_port(host) || port == 0 {
+        if !belay_protocol::invite::is_host(host) || port == 0 {
             return Err(NotAProxy);
         }
         let authorization = user.map(|user| {
