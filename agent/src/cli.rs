@@ -125,7 +125,12 @@ pub async fn run(cli: Cli) -> Exit {
         if error.chain().any(closed) {
             return Exit::Done;
         }
-        let _ = writeln!(io::stderr(), "belay-agent: {}", told(error.as_ref()));
+        let told = match error.downcast_ref::<io::Error>().filter(|error| error.get_ref().is_none()) {
+            // Errors of files bring their path along, so that this is one of standard output.
+            Some(error) => NOT_PRINTED.fill(language, &[("why", &error.to_string())]),
+            None => told(error.as_ref()),
+        };
+        let _ = writeln!(io::stderr(), "belay-agent: {told}");
         Exit::Failed
     })
 }
@@ -184,6 +189,7 @@ impl ProgressLine {
     }
 }
 
+const NOT_PRINTED: Phrase = Phrase { en: "the output cannot be written: {why}", zh: "无法写出结果：{why}" };
 const LOOKING: Phrase = Phrase {
     en: "Looking at this machine ({done} of {total}): {subject}",
     zh: "正在查看本机（{done}/{total}）：{subject}",

@@ -64,6 +64,8 @@ impl WellKnownError {
                 ureq::Error::Io(io) => match io.kind() {
                     io::ErrorKind::ConnectionRefused => Https::ConnectionRefused,
                     io::ErrorKind::TimedOut => Https::TimedOut,
+                    // The standard library has no kind for it.
+                    _ if io.to_string().contains("lookup address") => Https::NoName,
                     _ => Https::Failed,
                 },
                 _ => Https::Failed,

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::consent::ledger::{Answered, Entry, Ledger};
 use crate::consent::prompt::{self, Manner};
 use crate::consent::{Answer, Approved, DeskStanding, Request};
+use crate::data_file;
 use crate::desk::{self, Verification};
 use crate::paths::DEVICE_KEY;
 use crate::probe::desk_path::Desk;
@@ -599,7 +600,11 @@ fn verify_in_background(invitation: &Invitation, options: &JoinOptions) -> JoinH
 }
 
 fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
-    std::fs::create_dir_all(&options.data).map_err(|error| JoinError::local(&error))?;
+    let unusable = |source| JoinError::Data { dir: options.data.clone(), source };
+    if !data_file::answers(&options.data) {
+        return Err(unusable(None));
+    }
+    std::fs::create_dir_all(&options.data).map_err(|error| unusable(Some(error)))?;
     let identity =
         Identity::load_or_create(&options.data.join(DEVICE_KEY)).map_err(|error| JoinError::local(&error))?;
     let client = ClientOptions {

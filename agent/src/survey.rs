@@ -156,7 +156,7 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
         watcher.finish(MEMORY, memory::look(&root, deadline)),
         watcher.finish(DRIVERS, drivers::look(&root, deadline, log)),
         watcher.finish(NETWORK, network::look(&root, options)),
-        watcher.finish(SYSTEM, identity(&root, deadline)),
+        watcher.finish(NAMES, identity(&root, deadline)),
     );
     Ok(Survey { took_ms: ms_since(started), system, disk, memory, drivers, network, identity, ..begun })
 }
@@ -212,6 +212,7 @@ pub async fn learn_identity(deadline: Duration) -> Option<Identity> {
 }
 
 const SYSTEM: Phrase = Phrase { en: "system", zh: "系统" };
+const NAMES: Phrase = Phrase { en: "names of people and machines", zh: "人名与主机名" };
 const MEMORY: Phrase = Phrase { en: "memory", zh: "内存" };
 const DRIVERS: Phrase = Phrase { en: "drivers and devices", zh: "驱动与设备" };
 const NETWORK: Phrase = Phrase { en: "network", zh: "网络" };
@@ -232,7 +233,7 @@ async fn kernel_log(root: Root, deadline: Duration) -> Result<Told, Why> {
 }
 
 async fn identity(root: &Root, deadline: Duration) -> Option<Identity> {
-    one("identity", SYSTEM, deadline * IDENTITY_DEADLINES, root, Identity::learn).await.ok()
+    one("identity", NAMES, deadline * IDENTITY_DEADLINES, root, Identity::learn).await.ok()
 }
 
 /// Runs one probe over `root`.

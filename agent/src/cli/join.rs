@@ -108,7 +108,11 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
             tracing::debug!(%error, "joining failed");
             writeln!(io::stderr(), "{}", error.sentence(language))?;
             Ok(match error {
-                JoinError::Invite(_) | JoinError::Code(_) | JoinError::NoInvite | JoinError::Proxy(_) => Exit::Usage,
+                JoinError::Invite(_)
+                | JoinError::Code(_)
+                | JoinError::NoInvite
+                | JoinError::NotAHost(_)
+                | JoinError::Proxy(_) => Exit::Usage,
                 JoinError::Cut => Exit::Refused,
                 _ => Exit::Failed,
             })

@@ -1,5 +1,8 @@
 //! What can go wrong on the way to a desk, each as one sentence that says what happened and what to do.
 
+use std::io;
+use std::path::PathBuf;
+
 use belay_protocol::Language;
 use belay_protocol::invite::{InviteError, NotACode};
 use belay_protocol::lang::Phrase;
@@ -86,6 +89,14 @@ pub enum JoinError {
     /// The customer cut the session.
     #[error("cut by the customer")]
     Cut,
+    /// The directory of the device's key cannot be used, or does not answer.
+    #[error("the data directory {dir} cannot be used", dir = dir.display())]
+    Data {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said; nothing where it said nothing.
+        source: Option<io::Error>,
+    },
     /// Something on this machine.
     #[error("{0}")]
     Local(String),
@@ -173,6 +184,13 @@ impl JoinError {
             Self::Ended(EndReason::Violation) | Self::Protocol(_) => fill(&PROTOCOL, &[]),
             Self::NotConfirmed => fill(&NOT_CONFIRMED, &[]),
             Self::Cut => fill(&CUT, &[]),
+            Self::Data { dir, source } => {
+                let dir = dir.display().to_string();
+                match source {
+                    Some(source) => fill(&DATA_UNUSABLE, &[("dir", &dir), ("why", &source.to_string())]),
+                    None => fill(&DATA_SILENT, &[("dir", &dir)]),
+                }
+            }
             Self::Local(why) => why.clone(),
         }
     }
@@ -326,6 +344,14 @@ const LOST: Phrase = Phrase {
 const PROTOCOL: Phrase = Phrase {
     en: "The support desk does not speak as expected. Please update the agent, or tell support.",
     zh: "支持台的响应不符合预期。请更新本程序，或告知客服。",
+};
+const DATA_UNUSABLE: Phrase = Phrase {
+    en: "{dir}, where this program keeps its key, cannot be used: {why}. --data names another directory.",
+    zh: "无法使用保存本程序密钥的目录 {dir}：{why}。可用 --data 指定其他目录。",
+};
+const DATA_SILENT: Phrase = Phrase {
+    en: "{dir}, where this program keeps its key, does not answer. --data names another directory.",
+    zh: "保存本程序密钥的目录 {dir} 没有响应。可用 --data 指定其他目录。",
 };
 const CUT: Phrase =
     Phrase { en: "You ended the session. The connection is cut.", zh: "您已结束会话，连接已断开。" };

@@ -56,8 +56,9 @@ impl Page<'_> {
         };
         match &mount.space {
             Fact::Known(space) => {
-                let (used, size) = (space.used_percent.to_string(), bytes_for_people(space.size_bytes));
-                let space = SPACE.fill(self.language, &[("used", &used), ("size", &size)]);
+                let used = space.used_percent.to_string();
+                let [left, size] = [space.available_bytes, space.size_bytes].map(bytes_for_people);
+                let space = SPACE.fill(self.language, &[("used", &used), ("left", &left), ("size", &size)]);
                 format!("{space} · {}{access}", mount.fs_type)
             }
             Fact::Unknown(why) => format!("{} · {}{access}", why.kind.phrase().text(self.language), mount.fs_type),

@@ -1,7 +1,7 @@
 //! The machine as a whole on the page, and how it is kept up.
 
 use belay_protocol::finding::{bytes_for_people, word_for_people};
-use belay_protocol::report::{SectionName, Shared, Synchronisation, System, TroubleKind};
+use belay_protocol::report::{SectionName, Shared, Synchronisation, System, Trouble, TroubleKind};
 use belay_protocol::{Language, Phrase};
 
 use super::{Page, listed, words::*};
@@ -52,12 +52,16 @@ impl Page<'_> {
         self.fact(&UPDATES, &upkeep.updates, |updates| updates.pending.to_string());
         self.fact(&KERNEL_LOG, &upkeep.kernel_log, |log| {
             let word = |kind: TroubleKind| word_for_people(kind.as_str()).map(|word| word.text(language).to_owned());
-            listed(log.troubles.iter().filter_map(|trouble| word(trouble.kind)), language)
+            let told = |trouble: &Trouble| Some(format!("{} × {}", word(trouble.kind)?, trouble.times));
+            listed(log.troubles.iter().filter_map(told), language)
         });
         self.fact(&FIREWALL, &upkeep.firewall, |firewall| {
             listed(firewall.signs.iter().map(|sign| sign.as_str().to_owned()), language)
         });
-        self.fact(&CERTIFICATES, &upkeep.certificates, |certificates| certificates.len().to_string());
+        self.fact(&CERTIFICATES, &upkeep.certificates, |certificates| match certificates.len() {
+            0 => NONE.text(language).to_owned(),
+            count => count.to_string(),
+        });
     }
 }
 

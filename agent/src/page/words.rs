@@ -32,7 +32,8 @@ pub(super) const MOUNTS: Phrase = Phrase { en: "disks", zh: "磁盘" };
 pub(super) const MORE_MOUNTS: Phrase = Phrase { en: "more, not looked at", zh: "其余未查看" };
 pub(super) const READ_ONLY: Phrase = Phrase { en: "read-only", zh: "只读" };
 pub(super) const STOPPED: Phrase = Phrase { en: "STOPPED WRITING", zh: "已停止写入" };
-pub(super) const SPACE: Phrase = Phrase { en: "{used} % of {size} used", zh: "已用 {used} %（共 {size}）" };
+pub(super) const SPACE: Phrase =
+    Phrase { en: "{used} % used, {left} left of {size}", zh: "已用 {used} %，剩余 {left}（共 {size}）" };
 pub(super) const RAM: Phrase = Phrase { en: "memory", zh: "内存" };
 pub(super) const FREE_OF: Phrase = Phrase { en: "{free} of {all} available", zh: "可用 {free}（共 {all}）" };
 pub(super) const SWAP: Phrase = Phrase { en: "swap", zh: "交换空间" };
@@ -46,7 +47,7 @@ pub(super) const SERVICES: Phrase = Phrase { en: "services", zh: "服务" };
 pub(super) const RUNNING_OF: Phrase =
     Phrase { en: "{running} of {all} running", zh: "共 {all} 个，其中 {running} 个正在运行" };
 pub(super) const UPDATES: Phrase = Phrase { en: "updates that wait", zh: "待装更新" };
-pub(super) const KERNEL_LOG: Phrase = Phrase { en: "trouble in the log", zh: "日志中的故障" };
+pub(super) const KERNEL_LOG: Phrase = Phrase { en: "in the log since start", zh: "启动以来的日志" };
 pub(super) const FIREWALL: Phrase = Phrase { en: "firewall", zh: "防火墙" };
 pub(super) const CERTIFICATES: Phrase = Phrase { en: "server certificates", zh: "服务器证书" };
 pub(super) const HEALTH: Phrase = Phrase { en: "health of", zh: "健康状况" };
