@@ -134,6 +134,21 @@ fn a_mount_that_never_answers_is_found_and_costs_its_own_deadline_and_nothing_el
     assert_eq!(late, Vec::<String>::new(), "other sources were late as well");
 }
 
+#[test]
+fn a_data_directory_that_never_answers_is_named_and_holds_nothing_up() {
+    if !can_run(&[]) {
+        return;
+    }
+    let (_alone, space) = (alone().unwrap(), Space::new().unwrap());
+    let silent = SilentMount::new(&space, "silent").unwrap();
+    let patient = Patient::new().unwrap().keeping(&silent.place).within(&space);
+    assert!(patient.survey().unwrap().section("findings")["found"].is_array());
+    let link = "belay://127.0.0.1:1/418205975?desk=localhost#aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.\
+                aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let refused = patient.join(link).unwrap_err().to_string();
+    assert!(refused.contains("/mnt/silent, where this program keeps its key, does not answer"), "{refused}");
+}
+
 /// The sources in a report that did not answer in time.
 fn timed_out(report: &Value) -> Vec<String> {
     match report {
