@@ -1,5 +1,6 @@
 //! The command line of the agent.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use crate::redact::log::RedactedLog;
 use crate::survey::Progress;
 use crate::terminal::{Screen, obeys};
 
+mod chinese;
 pub mod doctor;
 pub mod join;
 pub mod rules;
@@ -87,7 +89,12 @@ pub enum Command {
 /// Reads the command line, the environment and the configuration file, and runs.
 pub fn main() -> ExitCode {
     crate::heap::keep_small();
-    let cli = match settings::parse::<Cli>(std::env::args_os(), Some("/etc/belay/agent.toml".as_ref())) {
+    let args: Vec<_> = std::env::args_os().collect();
+    let shown = match language(asked_language(&args)) {
+        Language::English => |command| command,
+        Language::Chinese => chinese::worded,
+    };
+    let cli = match settings::parse_as::<Cli>(args, Some("/etc/belay/agent.toml".as_ref()), shown) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
@@ -133,6 +140,24 @@ pub async fn run(cli: Cli) -> Exit {
         let _ = writeln!(io::stderr(), "belay-agent: {told}");
         Exit::Failed
     })
+}
+
+/// The language that the command line or the environment asks for, as far as it can be told before the rest is read: help
+/// is shown in it, also where something else on the command line is wrong.
+fn asked_language(args: &[OsString]) -> Option<Language> {
+    let mut words = args.iter().filter_map(|word| word.to_str());
+    let asked = loop {
+        match words.next() {
+            Some("--lang") => break words.next().map(str::to_owned),
+            Some(word) => {
+                if let Some(asked) = word.strip_prefix("--lang=") {
+                    break Some(asked.to_owned());
+                }
+            }
+            None => break std::env::var("BELAY_LANG").ok(),
+        }
+    };
+    asked?.parse().ok()
 }
 
 /// The language that was asked for, or the system's.

@@ -76,6 +76,15 @@ pub fn parse<P: Parser>(
     args: impl IntoIterator<Item = OsString>,
     default_file: Option<&Path>,
 ) -> Result<P, SettingsError> {
+    parse_as(args, default_file, |command| command)
+}
+
+/// As [`parse`], with a command line that `shown` may word otherwise.
+pub fn parse_as<P: Parser>(
+    args: impl IntoIterator<Item = OsString>,
+    default_file: Option<&Path>,
+    shown: impl FnOnce(Command) -> Command,
+) -> Result<P, SettingsError> {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut command = with_environment(P::command()).arg(config_option());
     let named = named_file(&args).or_else(|| std::env::var_os("BELAY_CONFIG").map(PathBuf::from));
@@ -85,12 +94,13 @@ pub fn parse<P: Parser>(
             command = apply(command, &path, &key, &value)?;
         }
     }
+    let mut command = shown(command);
     let mut matches = command.clone().try_get_matches_from(args)?;
     P::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command).into())
 }
 
 /// The option that every program has.
-pub(crate) fn config_option() -> Arg {
+pub fn config_option() -> Arg {
     Arg::new(CONFIG)
         .long(CONFIG)
         .value_name("FILE")
