@@ -260,6 +260,40 @@ enum User {
         #[arg(long)]
         json: bool,
     },
+    /// List the users and which of them are locked
+    #[command(after_help = "Example:\n  belay-console user list")]
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let an account take passwords again that too many wrong ones have locked
+    #[command(after_help = "Example:\n  belay-console user unlock eva --reason 'called me, it was her'")]
+    Unlock {
+        #[command(flatten)]
+        place: Place,
+        /// The sign-in name
+        name: String,
+        /// Why, for the audit
+        #[arg(long)]
+        reason: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a link by which a user sets another password; until it is used, the old one works
+    #[command(after_help = "Example:\n  belay-console user reset eva")]
+    Reset {
+        #[command(flatten)]
+        place: Place,
+        /// The sign-in name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -472,10 +506,26 @@ impl Report {
 
 impl User {
     async fn run(self, language: Language) -> anyhow::Result<()> {
-        let Self::Add { place, name, role, json: as_json } = self;
-        let add = LocalRequest::new(Method::POST, "/api/v1/users", Some(json!({ "name": name, "role": role })));
-        let added = place.ask(&[add]).await?.remove(0);
-        print(as_json, &added, || text::added(&added, language))
+        let (place, as_json, request, told): (_, _, _, fn(&Value, Language) -> String) = match self {
+            Self::Add { place, name, role, json } => {
+                let body = json!({ "name": name, "role": role });
+                (place, json, LocalRequest::new(Method::POST, "/api/v1/users", Some(body)), text::added)
+            }
+            Self::List { place, json } => {
+                let users = place.users().await?;
+                return print(json, &users, || text::users(&users, language));
+            }
+            Self::Unlock { place, name, reason, json } => {
+                let path = format!("/api/v1/users/{}/unlock", place.user(&name, language).await?);
+                (place, json, LocalRequest::new(Method::POST, path, Some(json!({ "reason": reason }))), text::unlocked)
+            }
+            Self::Reset { place, name, json } => {
+                let path = format!("/api/v1/users/{}/reset", place.user(&name, language).await?);
+                (place, json, LocalRequest::new(Method::POST, path, None), text::added)
+            }
+        };
+        let answer = place.ask(&[request]).await?.remove(0);
+        print(as_json, &answer, || told(&answer, language))
     }
 }
 
@@ -488,9 +538,22 @@ impl Audit {
 }
 
 impl Place {
-    async fn ask(self, requests: &[LocalRequest]) -> Result<Vec<Value>, LocalError> {
-        let directory = DataDirectory::at(self.data);
-        Local::reach(&directory, self.database, Clock::System).await?.ask(requests).await
+    async fn users(&self) -> Result<Value, LocalError> {
+        let list = LocalRequest::new(Method::GET, "/api/v1/users", None);
+        Ok(self.ask(&[list]).await?.remove(0)["items"].take())
+    }
+
+    /// The id of the user of that name.
+    async fn user(&self, name: &str, language: Language) -> anyhow::Result<i64> {
+        let users = self.users().await?;
+        let found = users.as_array().into_iter().flatten().find(|user| user["name"] == name);
+        let id = found.and_then(|user| user["id"].as_i64());
+        id.with_context(|| text::no_user(name, language))
+    }
+
+    async fn ask(&self, requests: &[LocalRequest]) -> Result<Vec<Value>, LocalError> {
+        let directory = DataDirectory::at(self.data.clone());
+        Local::reach(&directory, self.database.clone(), Clock::System).await?.ask(requests).await
     }
 }
 

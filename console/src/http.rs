@@ -37,6 +37,7 @@ mod rules;
 mod sign_in;
 mod tickets;
 mod ui;
+mod users;
 mod work;
 
 #[cfg(test)]
@@ -90,6 +91,8 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/events", Action::ReadDesk),
     (Method::GET, "/api/v1/users", Action::ReadUsers),
     (Method::POST, "/api/v1/users", Action::ManageUsers),
+    (Method::POST, "/api/v1/users/{id}/reset", Action::ManageUsers),
+    (Method::POST, "/api/v1/users/{id}/unlock", Action::ManageUsers),
     (Method::GET, "/api/v1/audit", Action::ReadAudit),
     (Method::GET, "/api/v1/audit/verify", Action::ReadAudit),
 ];
@@ -210,7 +213,9 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(rules::rerun))
         .routes(routes!(rules::docs))
         .routes(routes!(live::events))
-        .routes(routes!(about::users, about::add_user))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::reset))
+        .routes(routes!(users::unlock))
         .routes(routes!(about::audit))
         .routes(routes!(about::verify_audit))
 }

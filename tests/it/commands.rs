@@ -254,3 +254,22 @@ fn a_device_is_listed_revoked_and_restored_from_the_command_line() {
     assert!(restored.out.contains("may come in again"), "{restored}");
     assert_eq!(join().code, Some(0));
 }
+
+#[test]
+fn an_account_is_unlocked_and_given_another_password_on_the_host() {
+    let mut site = Site::open().unwrap();
+    let added = site.ask(&["user", "add", "eva", "--role", "admin"]).unwrap();
+    let reset = site.ask(&["user", "reset", "eva"]).unwrap();
+    assert!(reset["link"].as_str().unwrap().contains("/setup#") && reset["link"] != added["link"], "{reset}");
+    assert_eq!(site.ask(&["user", "unlock", "eva", "--reason", "called me"]).unwrap()["name"], "eva");
+    let refused = site.ask(&["user", "unlock", "nobody", "--reason", "called me"]).unwrap_err().to_string();
+    assert!(refused.contains("there is no user nobody"), "{refused}");
+    // The last admin may have nothing else than the machine, with the console stopped.
+    site.stop_console().unwrap();
+    assert_eq!(site.ask(&["user", "unlock", "eva", "--reason", "locked out"]).unwrap()["name"], "eva");
+    let users = site.ask(&["user", "list"]).unwrap();
+    assert!(
+        users.as_array().unwrap().iter().any(|user| user["name"] == "eva" && user["is_set_up"] == false),
+        "{users}"
+    );
+}

@@ -252,6 +252,41 @@ pub(super) fn added(added: &Value, language: Language) -> String {
     phrase.fill(language, &[("name", word(&added["user"]["name"])), ("link", word(&added["link"]))])
 }
 
+/// `user list`.
+pub(super) fn users(users: &Value, language: Language) -> String {
+    let locked = Phrase { en: "takes no password for a while", zh: "暂不接受密码" };
+    let unset = Phrase { en: "has no password yet", zh: "尚未设置密码" };
+    let line = |user: &Value| {
+        let mut line = format!("{}  {}", word(&user["name"]), word(&user["role"]));
+        for (holds, phrase) in [(!user["locked_until_ms"].is_null(), locked), (user["is_set_up"] == false, unset)] {
+            if holds {
+                line += "  ";
+                line += phrase.text(language);
+            }
+        }
+        line
+    };
+    users.as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// After `user unlock`.
+pub(super) fn unlocked(user: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "{name} can sign in with a password again. Who has forgotten it needs `belay-console user reset {name}`.",
+        zh: "{name} 现在可以用密码登录。如已忘记密码，请运行 `belay-console user reset {name}`。",
+    };
+    phrase.fill(language, &[("name", word(&user["name"]))])
+}
+
+/// Nobody has the name that was typed.
+pub(super) fn no_user(name: &str, language: Language) -> String {
+    let phrase = Phrase {
+        en: "there is no user {name}; `belay-console user list` names them all",
+        zh: "没有用户 {name}；`belay-console user list` 可列出所有用户",
+    };
+    phrase.fill(language, &[("name", name)])
+}
+
 /// After `audit verify`.
 pub(super) fn verified(verified: &Value, language: Language) -> String {
     let phrase = Phrase {

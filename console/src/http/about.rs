@@ -1,19 +1,15 @@
-//! The desk itself: who it is, whether it works, its users and its audit.
+//! The desk itself: who it is, whether it works, and its audit.
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::guard::Caller;
 use super::problem::Problem;
-use super::request::{Json, Paging, Params};
+use super::request::{Paging, Params};
 use super::{Api, Page};
-use crate::clock::UnixMillis;
-use crate::policy::Role;
-use crate::store::{Line, User};
 
 /// What a desk says about itself to the world.
 #[derive(Serialize, ToSchema)]
@@ -65,48 +61,6 @@ pub(crate) struct Health {
 pub(crate) async fn health(State(api): State<Api>) -> Result<Answer<Health>, Problem> {
     api.store.newest_event().await?;
     Ok(Answer(Health { status: "ok" }))
-}
-
-/// A user to be created.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AddUser {
-    /// The sign-in name: 1 to 64 characters without white space.
-    #[schema(value_type = String, min_length = 1, max_length = 64)]
-    name: Line,
-    /// What they may do.
-    role: Role,
-}
-
-/// A user and the link by which they set their password. The link is shown once.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct AddedUser {
-    /// The user.
-    user: User,
-    /// To be opened by the user; the part after `#` never reaches a server's log.
-    link: String,
-    /// When it stops working.
-    expires_at_ms: UnixMillis,
-}
-
-/// Lists the users by name.
-#[utoipa::path(get, path = "/api/v1/users", tag = "users", responses((status = 200, body = Page<User>)))]
-pub(crate) async fn users(State(api): State<Api>) -> Result<Answer<Page<User>>, Problem> {
-    Ok(Answer(Page { items: api.store.list_users().await?, next_cursor: None }))
-}
-
-/// Creates a user and their one-time set-up link.
-#[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = AddUser,
-    responses((status = 201, body = AddedUser), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(crate) async fn add_user(
-    State(api): State<Api>,
-    caller: Caller,
-    Json { value, .. }: Json<AddUser>,
-) -> Result<Response, Problem> {
-    let minted = api.store.add_user(&caller.actor, &value.name, value.role).await?;
-    let link = api.profile.set_up_link(&minted.token);
-    let added = AddedUser { user: minted.user, link, expires_at_ms: minted.expires_at };
-    Ok((StatusCode::CREATED, Answer(added)).into_response())
 }
 
 /// The result of walking the audit's chain.

@@ -76,12 +76,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
     }
 
-    fn slow_down(detail: String, retry_after: Duration) -> Self {
+    fn slow_down(code: &'static str, detail: String, retry_after: Duration) -> Self {
         // Rounded up: who waits as long as told must not be early.
         let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
         Self {
             retry_after_s: Some(u64::try_from(seconds).unwrap_or(u64::MAX)),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", detail)
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
         }
     }
 }
@@ -193,7 +193,8 @@ impl From<SignInError> for Problem {
         let detail = sentence(&error);
         match error {
             SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "wrong_name_or_password", detail),
-            SignInError::SlowDown { retry_after } => Self::slow_down(detail, retry_after),
+            SignInError::SlowDown { retry_after } => Self::slow_down("slow_down", detail, retry_after),
+            SignInError::Locked { retry_after } => Self::slow_down("account_locked", detail, retry_after),
             SignInError::Store(error) => error.into(),
         }
     }

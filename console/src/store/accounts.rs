@@ -8,6 +8,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, IntoActiveModel as _,
     PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
@@ -79,6 +80,16 @@ pub enum SignInError {
     #[error("too many failed attempts: try again in {} seconds", retry_after.as_secs().max(1))]
     SlowDown {
         /// When the next attempt will be looked at.
+        retry_after: Duration,
+    },
+    /// So many failures that the account takes no password for a while. It says the same of a name that nobody has.
+    #[error(
+        "too many wrong passwords: this account takes no password for {} minutes. A one-time link from an admin works at \
+         once, and so does `belay-console user unlock NAME` on the desk's own machine",
+        retry_after.as_secs().div_ceil(60).max(1)
+    )]
+    Locked {
+        /// When passwords are looked at again.
         retry_after: Duration,
     },
     /// The store failed.
@@ -158,7 +169,13 @@ impl Store {
     /// All users, by name.
     pub async fn list_users(&self) -> Result<Vec<User>, StoreError> {
         let rows = user::Entity::find().order_by_asc(user::Column::Name).all(self.reader()).await?;
-        Ok(rows.into_iter().map(User::from).collect())
+        let buckets = rows.iter().map(|row| account_bucket(&row.name));
+        let locked = throttle::locked(self.reader(), buckets, self.inner.clock.now()).await?;
+        let user = |row: user::Model| {
+            let locked_until_ms = locked.get(&account_bucket(&row.name)).copied();
+            User { locked_until_ms, ..row.into() }
+        };
+        Ok(rows.into_iter().map(user).collect())
     }
 
     /// Makes a link that signs `name` in once, without a password.
@@ -171,7 +188,27 @@ impl Store {
         Ok(minted)
     }
 
-    /// Sets the password by a set-up link, which is used up by it, and signs the user in.
+    /// Makes a link by which a user sets another password. The old one works until the link is used.
+    pub async fn mint_reset(&self, actor: &Actor, id: UserId) -> Result<MintedLink, AccountError> {
+        let mut write = self.write(actor).await?;
+        let row = user::Entity::find_by_id(id.0).one(&write.tx).await?.ok_or(AccountError::NoUser)?;
+        let minted = insert_link(&mut write, row, LinkPurpose::SetUp, SET_UP_LIFE).await?;
+        write.commit().await?;
+        Ok(minted)
+    }
+
+    /// Lets an account that is delayed or locked take passwords again at once.
+    pub async fn unlock(&self, actor: &Actor, id: UserId, reason: &Line) -> Result<User, AccountError> {
+        let mut write = self.write(actor).await?;
+        let row = user::Entity::find_by_id(id.0).one(&write.tx).await?.ok_or(AccountError::NoUser)?;
+        write.forget_failures(&account_bucket(&row.name)).await?;
+        write.audit("user.unlock", format!("user:{}", row.id), json!({ "reason": reason.as_str() })).await?;
+        write.commit().await?;
+        Ok(row.into())
+    }
+
+    /// Sets the password by a set-up link, which is used up by it, and signs the user in. Whoever was signed in by the old
+    /// password is signed out, and its failures are forgotten.
     pub async fn set_up(&self, token: &Token, password: &str) -> Result<(Token, SignedIn), AccountError> {
         let different = password.chars().collect::<std::collections::BTreeSet<_>>().len();
         if password.chars().count() < PASSWORD_MIN_CHARS
@@ -189,6 +226,8 @@ impl Store {
         let mut row = user.into_active_model();
         row.password_hash = Set(Some(hash));
         let user = row.update(&write.tx).await?;
+        write.forget_failures(&account_bucket(&user.name)).await?;
+        end_sign_ins(&write, user.id).await?;
         write.audit("user.set_up", format!("user:{}", user.id), json!({})).await?;
         let signed_in = insert_sign_in(&mut write, user, "set_up").await?;
         write.commit().await?;
@@ -207,8 +246,7 @@ impl Store {
 
     /// Signs in by name and password. The token goes into the user's cookie; only its hash is kept.
     pub async fn sign_in(&self, attempt: SignIn<'_>) -> Result<(Token, SignedIn), SignInError> {
-        // The names of unknown users are buckets too, or the delay would tell which names exist.
-        let account = format!("sign-in/name/{}", short_hash(attempt.name));
+        let account = account_bucket(attempt.name);
         let source = format!("sign-in/source/{}", short_hash(attempt.source));
         self.count_attempt(&account, &source).await?;
         let found = user::Entity::find().filter(user::Column::Name.eq(attempt.name)).one(self.reader()).await?;
@@ -236,14 +274,18 @@ impl Store {
     /// a thousand attempts; success takes it back.
     async fn count_attempt(&self, account: &str, source: &str) -> Result<(), SignInError> {
         let write = self.write(&Actor::System).await?;
-        for bucket in [account, source] {
-            if let Some(retry_after) = throttle::wait(&write.tx, bucket, write.now).await? {
-                return Err(SignInError::SlowDown { retry_after });
-            }
+        if let Some(block) = throttle::block(&write.tx, account, write.now).await? {
+            let retry_after = block.remaining;
+            return Err(match block.failures >= throttle::LOCK_FAILURES {
+                true => SignInError::Locked { retry_after },
+                false => SignInError::SlowDown { retry_after },
+            });
         }
-        for bucket in [account, source] {
-            write.count_failure(bucket, Consequence::DelayAfter(throttle::FREE_FAILURES)).await?;
+        if let Some(retry_after) = throttle::wait(&write.tx, source, write.now).await? {
+            return Err(SignInError::SlowDown { retry_after });
         }
+        write.count_failure(account, Consequence::LockAfter(throttle::FREE_FAILURES)).await?;
+        write.count_failure(source, Consequence::DelayAfter(SOURCE_FREE_FAILURES)).await?;
         write.commit().await?;
         Ok(())
     }
@@ -346,6 +388,7 @@ impl From<user::Model> for User {
             name: row.name,
             role: row.role,
             is_set_up: row.password_hash.is_some(),
+            locked_until_ms: None,
             created_at_ms: UnixMillis(row.created_at),
         }
     }
@@ -410,6 +453,23 @@ async fn insert_sign_in(
     write.audit("sign_in.start", format!("user:{}", user.id), json!({ "by": by })).await?;
     Ok((token, SignedIn { user: user.into(), ends_at: write.now.plus(ABSOLUTE_LIFE) }))
 }
+
+/// Ends every sign-in of a user.
+async fn end_sign_ins(write: &Write, user: i64) -> Result<(), DbErr> {
+    let live = sign_in::Entity::update_many().col_expr(sign_in::Column::EndedAt, Expr::value(write.now.0));
+    let live = live.filter(sign_in::Column::UserId.eq(user)).filter(sign_in::Column::EndedAt.is_null());
+    live.exec(&write.tx).await.map(drop)
+}
+
+/// What failures of an account are counted under. Names that nobody has are counted too, or the answer would tell which
+/// exist.
+fn account_bucket(name: &str) -> String {
+    format!("sign-in/name/{}", short_hash(name))
+}
+
+/// Failures of one source address that cost nothing: an office behind one address mistypes together, and one person's ten
+/// wrong passwords are not to keep the colleagues out.
+const SOURCE_FREE_FAILURES: i64 = 30;
 
 /// Sixteen hexadecimal digits that stand for a text which should not be written down.
 fn short_hash(text: &str) -> String {

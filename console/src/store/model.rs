@@ -579,6 +579,8 @@ pub struct User {
     pub role: Role,
     /// Whether a password was set.
     pub is_set_up: bool,
+    /// Until when the account takes no password, after too many wrong ones; a list of users tells it.
+    pub locked_until_ms: Option<UnixMillis>,
     /// When it was created.
     pub created_at_ms: UnixMillis,
 }

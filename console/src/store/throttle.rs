@@ -1,8 +1,9 @@
 //! Limits on failures that survive a restart: wrong codes and wrong passwords.
 //!
 //! A bucket counts failures within a window. From the fifth on, each doubles the time until the next attempt is looked
-//! at. Rows whose window and delay are over are deleted, so that their number is bounded by what arrives in a window.
+//! at; a bucket that can be locked is locked for the whole window at the tenth. Rows whose window and delay are over are deleted, so that their number is bounded by what arrives in a window.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sea_orm::sea_query::OnConflict;
@@ -18,7 +19,10 @@ use crate::clock::UnixMillis;
 /// Failures in a window that cost nothing: people mistype.
 pub(super) const FREE_FAILURES: i64 = 5;
 
-/// How long failures count.
+/// Failures in a window that lock a bucket which can be locked.
+pub(super) const LOCK_FAILURES: i64 = 10;
+
+/// How long failures count, and how long a lock holds.
 pub(super) const WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// The delay after the first failure that is not free.
@@ -27,11 +31,35 @@ const FIRST_DELAY: Duration = Duration::from_secs(15);
 /// The delay grows no further than the window, so that nobody is kept out for longer than failures count.
 const LONGEST_DELAY: Duration = WINDOW;
 
+/// What keeps a bucket from its next attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block {
+    pub(super) remaining: Duration,
+    pub(super) failures: i64,
+}
+
+/// What keeps `bucket` from its next attempt, if anything does.
+pub(super) async fn block(db: &impl ConnectionTrait, bucket: &str, now: UnixMillis) -> Result<Option<Block>, DbErr> {
+    let row = throttle::Entity::find_by_id(bucket.to_owned()).one(db).await?;
+    let block = row.map(|row| Block { remaining: UnixMillis(row.blocked_until).since(now), failures: row.failures });
+    Ok(block.filter(|block| !block.remaining.is_zero()))
+}
+
 /// How long `bucket` has to wait, if at all.
 pub(super) async fn wait(db: &impl ConnectionTrait, bucket: &str, now: UnixMillis) -> Result<Option<Duration>, DbErr> {
-    let row = throttle::Entity::find_by_id(bucket.to_owned()).one(db).await?;
-    let wait = row.map(|row| UnixMillis(row.blocked_until).since(now)).unwrap_or_default();
-    Ok((!wait.is_zero()).then_some(wait))
+    Ok(block(db, bucket, now).await?.map(|block| block.remaining))
+}
+
+/// Those of `buckets` that are locked, with the end of the lock.
+pub(super) async fn locked(
+    db: &impl ConnectionTrait,
+    buckets: impl IntoIterator<Item = String>,
+    now: UnixMillis,
+) -> Result<BTreeMap<String, UnixMillis>, DbErr> {
+    let found = throttle::Entity::find().filter(throttle::Column::Bucket.is_in(buckets));
+    let found = found.filter(throttle::Column::Failures.gte(LOCK_FAILURES));
+    let found = found.filter(throttle::Column::BlockedUntil.gt(now.0)).all(db).await?;
+    Ok(found.into_iter().map(|row| (row.bucket, UnixMillis(row.blocked_until))).collect())
 }
 
 /// The failures of `bucket` that still count.
@@ -45,6 +73,8 @@ pub(super) async fn failures(db: &impl ConnectionTrait, bucket: &str, now: UnixM
 pub(super) enum Consequence {
     /// The bucket is delayed from the failure after this many.
     DelayAfter(i64),
+    /// The bucket is delayed from the failure after this many, and locked at the [`LOCK_FAILURES`]th.
+    LockAfter(i64),
     /// The bucket is only counted.
     Count,
 }
@@ -57,7 +87,8 @@ impl Write {
         let before = failures(&self.tx, bucket, self.now).await?;
         let failures = before + 1;
         let delay = match consequence {
-            Consequence::DelayAfter(free) => delay(failures - free),
+            Consequence::LockAfter(_) if failures >= LOCK_FAILURES => WINDOW,
+            Consequence::DelayAfter(free) | Consequence::LockAfter(free) => delay(failures - free),
             Consequence::Count => Duration::ZERO,
         };
         let row = throttle::ActiveModel {
@@ -95,7 +126,6 @@ impl Write {
     }
 }
 
-/// Doubles from the fifth failure on.
 /// The delay after the failure that comes `doublings` after the last free one.
 fn delay(doublings: i64) -> Duration {
     let Ok(doublings) = u32::try_from(doublings) else {

@@ -7,6 +7,9 @@ conformance! {
     a_user_sets_a_password_once_and_signs_in
     a_sign_in_link_works_once_and_expires
     failures_slow_an_account_and_a_source_across_a_restart
+    the_tenth_failure_locks_the_password_alone_and_there_are_ways_out
+    one_address_with_wrong_passwords_keeps_nobody_else_out
+    another_password_ends_what_the_old_one_began
     many_attempts_at_once_are_as_slow_as_one_by_one
     an_idle_or_old_sign_in_is_over
     signing_out_ends_the_sign_in
@@ -59,11 +62,86 @@ async fn failures_slow_an_account_and_a_source_across_a_restart(mut world: World
     assert!(matches!(sign_in(&world, "ada", PASSWORD, "s9").await, Err(SignInError::SlowDown { .. })));
     world.clock.advance(Duration::from_secs(15));
     assert!(sign_in(&world, "ada", PASSWORD, "s9").await.is_ok());
-    for n in 0..5 {
+    for n in 0..30 {
         assert!(matches!(sign_in(&world, &format!("u{n}"), "wrong", "one").await, Err(SignInError::Wrong)));
     }
     assert!(matches!(sign_in(&world, "ada", PASSWORD, "one").await, Err(SignInError::SlowDown { .. })));
     assert!(sign_in(&world, "ada", PASSWORD, "two").await.is_ok());
+}
+
+/// Fails for `name` from one address until its account is locked.
+async fn lock(world: &World, name: &str, source: &str) {
+    for n in 0..10 {
+        if let Err(SignInError::SlowDown { retry_after }) = sign_in(world, name, "wrong", source).await {
+            world.clock.advance(retry_after);
+            assert!(matches!(sign_in(world, name, "wrong", source).await, Err(SignInError::Wrong)), "{n}");
+        }
+    }
+}
+
+async fn the_tenth_failure_locks_the_password_alone_and_there_are_ways_out(mut world: World) {
+    let ada = user(&world, "ada").await;
+    world.store.set_up(&ada.token, PASSWORD).await.unwrap();
+    let is_locked = async |world: &World, name: &str| {
+        matches!(sign_in(world, name, PASSWORD, "t").await, Err(SignInError::Locked { retry_after })
+            if retry_after > Duration::from_secs(14 * 60) && retry_after <= Duration::from_secs(15 * 60))
+    };
+    // A name that nobody has is locked like any other, and says the same.
+    for name in ["eve", "ada"] {
+        lock(&world, name, name).await;
+        assert!(is_locked(&world, name).await, "{name}");
+    }
+    world.restart().await;
+    assert!(is_locked(&world, "ada").await);
+    let locked = async |world: &World| world.store.list_users().await.unwrap()[0].locked_until_ms;
+    assert!(locked(&world).await.is_some_and(|until| until > world.clock.now()));
+
+    // A one-time link is no password.
+    let link = world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
+    world.store.sign_in_by_link(&link.token).await.unwrap();
+    assert!(is_locked(&world, "ada").await);
+
+    // An admin, with a reason.
+    let reason = Line::truncating("it was her");
+    world.store.unlock(&Actor::Local, ada.user.id, &reason).await.unwrap();
+    assert!(sign_in(&world, "ada", PASSWORD, "t").await.is_ok());
+    assert_eq!(locked(&world).await, None);
+    let audit = world.store.audit_lines_after(0, 1_000).await.unwrap();
+    assert!(audit.iter().any(|line| line.contains("user.unlock") && line.contains("it was her")));
+    assert!(matches!(world.store.unlock(&Actor::Local, UserId(999), &reason).await, Err(AccountError::NoUser)));
+
+    // Another password.
+    lock(&world, "ada", "u").await;
+    let reset = world.store.mint_reset(&Actor::Local, ada.user.id).await.unwrap();
+    world.store.set_up(&reset.token, "staple battery horse").await.unwrap();
+    assert!(sign_in(&world, "ada", "staple battery horse", "t").await.is_ok());
+
+    // Time.
+    lock(&world, "ada", "v").await;
+    world.clock.advance(Duration::from_secs(15 * 60));
+    assert!(sign_in(&world, "ada", "staple battery horse", "t").await.is_ok());
+}
+
+async fn one_address_with_wrong_passwords_keeps_nobody_else_out(world: World) {
+    for name in ["eve", "ada"] {
+        let link = user(&world, name).await;
+        world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    }
+    lock(&world, "ada", "s").await;
+    // At the same address, and elsewhere.
+    assert!(sign_in(&world, "eve", PASSWORD, "s").await.is_ok());
+    assert!(sign_in(&world, "eve", PASSWORD, "t").await.is_ok());
+}
+
+async fn another_password_ends_what_the_old_one_began(world: World) {
+    let ada = user(&world, "ada").await;
+    let (old, _) = world.store.set_up(&ada.token, PASSWORD).await.unwrap();
+    let reset = world.store.mint_reset(&Actor::Local, ada.user.id).await.unwrap();
+    assert!(world.store.is_signed_in(&old).await.unwrap(), "a link that nobody has used changes nothing");
+    let (new, _) = world.store.set_up(&reset.token, "staple battery horse").await.unwrap();
+    assert!(!world.store.is_signed_in(&old).await.unwrap() && world.store.is_signed_in(&new).await.unwrap());
+    assert!(matches!(sign_in(&world, "ada", PASSWORD, "a").await, Err(SignInError::Wrong)));
+    assert!(matches!(world.store.mint_reset(&Actor::Local, UserId(999)).await, Err(AccountError::NoUser)));
 }
 
 async fn many_attempts_at_once_are_as_slow_as_one_by_one(world: World) {

@@ -8,16 +8,6 @@ export type AddUser = {
   role: Role;
 };
 
-/** A user and the link by which they set their password. The link is shown once. */
-export type AddedUser = {
-  /** When it stops working. */
-  expires_at_ms: UnixMillis;
-  /** To be opened by the user; the part after `#` never reaches a server's log. */
-  link: string;
-  /** The user. */
-  user: User;
-};
-
 /** A line of the audit, as it was written. */
 export type AuditText = {
   /** The JSON line: exactly the bytes that the next line's `prev` is the SHA-256 of. */
@@ -593,6 +583,12 @@ export type Told = {
 /** A moment, in milliseconds since 1970-01-01T00:00:00Z. It is stored as a plain integer on every database. */
 export type UnixMillis = number;
 
+/** Why an account is unlocked. */
+export type Unlock = {
+  /** For the audit. */
+  reason: string;
+};
+
 /** A user of the desk. */
 export type User = {
   /** When it was created. */
@@ -601,6 +597,7 @@ export type User = {
   id: UserId;
   /** Whether a password was set. */
   is_set_up: boolean;
+  locked_until_ms?: UnixMillis | null;
   /** The sign-in name. */
   name: string;
   /** What it may do. */
@@ -609,6 +606,16 @@ export type User = {
 
 /** A user of the desk. */
 export type UserId = number;
+
+/** A user and the link by which they set their password. The link is shown once. */
+export type UserLink = {
+  /** When it stops working. */
+  expires_at_ms: UnixMillis;
+  /** To be opened by the user; the part after `#` never reaches a server's log. */
+  link: string;
+  /** The user. */
+  user: User;
+};
 
 /** What a desk says about itself to the world. */
 export type WellKnown = {

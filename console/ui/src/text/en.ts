@@ -333,6 +333,8 @@ export const en = {
   problems: {
     network: 'The console cannot be reached. Check the connection and try again.',
     wrong_name_or_password: 'The name or the password is wrong.',
+    account_locked: (minutes: number) =>
+      `Too many wrong passwords: this account takes no password for ${minutes} minutes. An admin can unlock it or send you a one-time link; on the desk's own machine, belay-console user unlock does it.`,
     slow_down: (seconds: number) => `Too many failed attempts. Try again in ${seconds} seconds.`,
     link_not_valid: 'The link is not valid or has expired.',
     not_allowed: 'Your role does not allow this.',

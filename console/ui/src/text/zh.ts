@@ -329,6 +329,8 @@ export const zh: typeof en = {
   problems: {
     network: '无法连接控制台。请检查网络后重试。',
     wrong_name_or_password: '用户名或密码错误。',
+    account_locked: (minutes) =>
+      `密码错误次数过多：此账户在 ${minutes} 分钟内不接受密码。管理员可以解锁或发送一次性链接；也可在服务台主机上运行 belay-console user unlock。`,
     slow_down: (seconds) => `失败次数过多。请在 ${seconds} 秒后重试。`,
     link_not_valid: '链接无效或已过期。',
     not_allowed: '您的角色不允许此操作。',
