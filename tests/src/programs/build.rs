@@ -44,8 +44,12 @@ fn build() -> anyhow::Result<PathBuf> {
 
 /// Builds a program by itself, as it is shipped; where it is.
 pub(super) fn release(program: Program) -> anyhow::Result<PathBuf> {
-    cargo(&["build", "--quiet", "--locked", "--release", "--package", program.name()])?;
-    Ok(target().join("release").join(program.name()))
+    let profile = match program {
+        Program::Agent => "agent",
+        Program::Relay | Program::Console => "release",
+    };
+    cargo(&["build", "--quiet", "--locked", "--profile", profile, "--package", program.name()])?;
+    Ok(target().join(profile).join(program.name()))
 }
 
 /// Runs cargo in the workspace.
