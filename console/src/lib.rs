@@ -15,6 +15,7 @@ pub mod http;
 mod listen;
 pub mod local;
 pub mod number;
+pub mod password;
 pub mod policy;
 pub mod rules;
 pub mod secret;

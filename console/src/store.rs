@@ -36,10 +36,7 @@ mod write;
 #[cfg(test)]
 mod conformance;
 
-pub use accounts::{
-    ABSOLUTE_LIFE, AccountError, IDLE_LIFE, MintedLink, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, PASSWORD_MIN_DIFFERENT,
-    SignIn, SignInError, SignedIn,
-};
+pub use accounts::{ABSOLUTE_LIFE, AccountError, IDLE_LIFE, MintedLink, SignIn, SignInError, SignedIn};
 pub use audit::AuditError;
 pub use events::Events;
 pub use invites::{CODE_LIFE, MintError, RedeemError};

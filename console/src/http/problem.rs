@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::password::PasswordFault;
 use crate::store::{
     AccountError, AuditError, ChangeError, ImportError, MintError, OnceError, RevokeError, SignInError, StoreError,
 };
@@ -182,7 +183,10 @@ impl From<AccountError> for Problem {
             AccountError::BadName => Self::field("name", detail),
             AccountError::NoUser => Self::not_found(),
             AccountError::LinkNotValid => Self::new(StatusCode::UNAUTHORIZED, "link_not_valid", detail),
-            AccountError::BadPassword => Self::field("password", detail),
+            AccountError::BadPassword(PasswordFault::Length) => Self::field("password", detail),
+            AccountError::BadPassword(PasswordFault::Guessed) => {
+                Self { code: "password_guessed", ..Self::field("password", detail) }
+            }
             AccountError::Store(error) => error.into(),
         }
     }

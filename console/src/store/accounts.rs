@@ -20,17 +20,9 @@ use super::throttle::{self, Consequence};
 use super::write::Write;
 use super::{Actor, Line, LinkPurpose, Store, StoreError, User, UserId};
 use crate::clock::UnixMillis;
+use crate::password::{self, PASSWORD_MAX_BYTES, PasswordFault};
 use crate::policy::Role;
 use crate::secret::Token;
-
-/// Characters of the shortest password.
-pub const PASSWORD_MIN_CHARS: usize = 12;
-
-/// Different characters of a password: twelve blanks are none.
-pub const PASSWORD_MIN_DIFFERENT: usize = 5;
-
-/// Bytes of the longest password; more only costs time.
-pub const PASSWORD_MAX_BYTES: usize = 1024;
 
 /// A sign-in that is not used for this long is over.
 pub const IDLE_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -53,12 +45,9 @@ pub enum AccountError {
     /// The link was used, has expired, or never existed.
     #[error("the link is not valid or has expired")]
     LinkNotValid,
-    /// The password is too short or too long.
-    #[error(
-        "a password has at least {PASSWORD_MIN_CHARS} characters, {PASSWORD_MIN_DIFFERENT} of them different, and at most \
-         {PASSWORD_MAX_BYTES} bytes"
-    )]
-    BadPassword,
+    /// The password cannot be chosen.
+    #[error(transparent)]
+    BadPassword(#[from] PasswordFault),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -210,15 +199,12 @@ impl Store {
     /// Sets the password by a set-up link, which is used up by it, and signs the user in. Whoever was signed in by the old
     /// password is signed out, and its failures are forgotten.
     pub async fn set_up(&self, token: &Token, password: &str) -> Result<(Token, SignedIn), AccountError> {
-        let different = password.chars().collect::<std::collections::BTreeSet<_>>().len();
-        if password.chars().count() < PASSWORD_MIN_CHARS
-            || different < PASSWORD_MIN_DIFFERENT
-            || password.len() > PASSWORD_MAX_BYTES
-        {
-            return Err(AccountError::BadPassword);
-        }
+        password::has_length(password)?;
         // Asked before the hash is made, so that strangers without a link cannot keep the hashers busy.
-        find_link(self.reader(), token, LinkPurpose::SetUp, self.inner.clock.now()).await?;
+        let link = find_link(self.reader(), token, LinkPurpose::SetUp, self.inner.clock.now()).await?;
+        let user = user::Entity::find_by_id(link.user_id).one(self.reader()).await?.ok_or(AccountError::NoUser)?;
+        let chosen = password.to_owned();
+        self.on_a_hasher(move || password::judge(&chosen, &[&user.name])).await??;
         let hash = self.hash_password(password.to_owned()).await?;
         let mut write = self.write(&Actor::System).await?;
         let link = find_link(&write.tx, token, LinkPurpose::SetUp, write.now).await?;

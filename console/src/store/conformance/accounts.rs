@@ -1,6 +1,7 @@
 //! Users, links and sign-ins.
 
 use super::*;
+use crate::password::PasswordFault;
 use crate::secret::Token;
 
 conformance! {
@@ -29,7 +30,10 @@ async fn sign_in(world: &World, name: &str, password: &str, source: &str) -> Res
 async fn a_user_sets_a_password_once_and_signs_in(world: World) {
     let link = user(&world, "ada").await;
     assert!(matches!(sign_in(&world, "ada", PASSWORD, "a").await, Err(SignInError::Wrong)));
-    assert!(matches!(world.store.set_up(&link.token, "too short").await, Err(AccountError::BadPassword)));
+    assert!(matches!(
+        world.store.set_up(&link.token, "too short").await,
+        Err(AccountError::BadPassword(PasswordFault::Length))
+    ));
     world.store.set_up(&link.token, PASSWORD).await.unwrap();
     assert!(matches!(world.store.set_up(&link.token, PASSWORD).await, Err(AccountError::LinkNotValid)));
     let token = sign_in(&world, "ada", PASSWORD, "a").await.unwrap();

@@ -15,6 +15,7 @@ export function explain(error: unknown): string {
       return texts.slow_down(problem.retry_after_s ?? 1);
     case 'account_locked':
       return texts.account_locked(Math.ceil((problem.retry_after_s ?? 1) / 60));
+    case 'password_guessed':
     case 'wrong_name_or_password':
     case 'link_not_valid':
     case 'not_allowed':

@@ -347,6 +347,8 @@ export const en = {
     oneLine: 'One line without control characters.',
     tooLong: 'This is too long.',
     password: 'At least 12 characters.',
+    password_guessed:
+      'This password was leaked elsewhere or is quickly guessed. Choose another, such as four words that have nothing to do with each other.',
     bug: 'Something went wrong in this page. Reload it; if it happens again, report it.',
   },
 };

@@ -343,6 +343,7 @@ export const zh: typeof en = {
     oneLine: '只能是一行，且不含控制字符。',
     tooLong: '内容过长。',
     password: '至少 12 个字符。',
+    password_guessed: '此密码曾在别处泄露或很容易被猜到。请换一个，例如四个互不相关的词。',
     bug: '页面出错。请重新加载；如再次发生，请反馈。',
   },
 };
