@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use belay_protocol::OrganizationKey;
+use belay_protocol::invite::RelayAddress;
 use belay_protocol::report::Https;
 use belay_protocol::well_known::{MAX_BYTES, PATH, WellKnown};
 use belay_relay::client::Proxy;
@@ -122,8 +123,8 @@ pub struct Answer {
     pub date: Option<String>,
     /// Where it sends to.
     pub location: Option<String>,
-    /// Whether it is a desk's document.
-    pub is_document: bool,
+    /// The relays that it names, when it is a desk's document.
+    pub relays: Option<Vec<RelayAddress>>,
     /// When it came, by this machine's clock.
     pub at: SystemTime,
 }
@@ -134,7 +135,7 @@ pub fn ask(host: &str, proxy: Option<&Proxy>, deadline: Duration) -> Result<Answ
     let config = request.config().http_status_as_error(false).timeout_global(Some(deadline));
     let came = config.build().call().map_err(|error| failed(error, proxy))?;
     let answer = Answer::of(&came);
-    Ok(Answer { is_document: document(came).is_ok(), ..answer })
+    Ok(Answer { relays: document(came).ok().map(|document| document.relays()), ..answer })
 }
 
 /// Asks port `port` of `name` by plain HTTP, directly, for what no desk has. Blocks for at most `deadline`.
@@ -158,7 +159,7 @@ impl Answer {
             status: came.status().as_u16(),
             date: header("date"),
             location: header("location"),
-            is_document: false,
+            relays: None,
             at: SystemTime::now(),
         }
     }

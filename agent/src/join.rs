@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use belay_protocol::bounded::{BoundedVec, Name};
+use belay_protocol::bounded::BoundedVec;
 use belay_protocol::consent::{Capability, Grant};
 use belay_protocol::id::hex;
 use belay_protocol::invite::{Code, Invite, is_host_and_port};
@@ -16,7 +16,7 @@ use belay_protocol::lang::Phrase;
 use belay_protocol::limits::FRAME_MAX_BYTES;
 use belay_protocol::message::{Admitted, Consent, PeerRoute, ReportId, ReportOffer, StreamHeader};
 use belay_protocol::phrase::KeyWords;
-use belay_protocol::report::{Fact, Reachability, RelayPath, SectionName, Transport};
+use belay_protocol::report::{Fact, SectionName};
 use belay_protocol::session::AgentEvent;
 use belay_protocol::{Language, codec};
 use belay_relay::client::{Client, ClientOptions, DialError, Phase, Proxy, Session};
@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::consent::ledger::{Answered, Entry, Ledger};
 use crate::consent::prompt::{self, Manner};
@@ -37,6 +38,7 @@ use crate::data_file;
 use crate::desk::{self, Verification};
 use crate::paths::DEVICE_KEY;
 use crate::probe::desk_path::Desk;
+use crate::probe::relay_path::{self, Both, Relays};
 use crate::redact::{Redacted, redact, redact_keeping};
 use crate::rulebook::Rulebook;
 use crate::survey::{self, Look, NoSuchTree, Survey};
@@ -126,9 +128,10 @@ pub async fn join(options: JoinOptions, mut person: Person, cut: CancellationTok
     let verifying = verify_in_background(&invitation, &options);
     let client = start_client(&options)?;
     let mut way = Way::open(client, &invitation).await?;
+    let measuring = measure_in_background(&way, &options);
     let mut visit = Visit { options: &options, invitation: &invitation, way: &mut way };
     let joined = tokio::select! {
-        joined = visit.run(&mut person, looking, verifying) => joined,
+        joined = visit.run(&mut person, looking, verifying, measuring) => joined,
         () = cut.cancelled() => Err(JoinError::Cut),
     };
     way.close().await;
@@ -155,6 +158,7 @@ impl Visit<'_> {
         person: &mut Person,
         looking: JoinHandle<Result<Survey, NoSuchTree>>,
         verifying: JoinHandle<Verification>,
+        measuring: AbortOnDropHandle<Option<Both>>,
     ) -> Result<Joined, JoinError> {
         let language = self.options.language;
         let (desk, meeting) = self.first_meeting().await?;
@@ -173,7 +177,8 @@ impl Visit<'_> {
         let survey = survey.map_err(|error| JoinError::local(&error))?;
         let survey = survey.map_err(|error| JoinError::local(&error))?;
         let rulebook = Arc::new(rulebook?);
-        let redacted = prepare(survey, Arc::clone(&rulebook), &session, self.way, self.options)?;
+        let tried = measuring.await.map_err(|error| JoinError::local(&error))?;
+        let redacted = prepare(survey, tried, Arc::clone(&rulebook), &session, self.way, self.options)?;
         rulebook.keep(redacted.standing());
         let request = Request {
             desk: name.to_string(),
@@ -493,27 +498,21 @@ async fn telling_pauses<T>(
     }
 }
 
-/// Adds what the session knows about the way to the relay, and redacts.
+/// Adds what was tried of the way to the relay and what the session knows about it, and redacts.
 fn prepare(
     mut survey: Survey,
+    tried: Option<Both>,
     rulebook: Arc<Rulebook>,
     session: &Session,
     way: &Way,
     options: &JoinOptions,
 ) -> Result<Redacted, JoinError> {
-    let path = session.link().path();
-    let loss = path.lost_packets as f64 * 100.0 / (path.sent_packets.max(1)) as f64;
-    let in_use = way.in_use();
-    survey.network.relay = Fact::Known(RelayPath {
-        relay: Name::truncating(in_use.as_ref().map(|way| way.relay.host_port()).unwrap_or_default()),
-        reachability: Reachability::Reached,
-        clock_ahead_seconds: in_use.as_ref().and_then(|way| Some(way.clock_ahead_ms? / 1_000)),
-        transport: in_use.map(|way| if way.is_tunnel { Transport::Tcp } else { Transport::Udp }),
-        rtt_us: u64::try_from(path.round_trip.as_micros()).ok(),
-        loss_percent: Some(loss),
-        mtu_bytes: Some(path.mtu_bytes),
-        black_holes: Some(path.black_holes),
-    });
+    if let Some(in_use) = way.in_use() {
+        // The way may have changed to another relay since.
+        let tried = tried.filter(|tried| tried.is_of(&in_use.relay));
+        let tried = tried.unwrap_or_else(|| Both::untried(in_use.relay.clone()));
+        survey.network.relay = Fact::Known(tried.in_session(&in_use, &session.link().path()));
+    }
     // The names in a captured tree are another machine's.
     let redacted = match options.root {
         Some(_) => redact(survey, rulebook),
@@ -558,7 +557,7 @@ fn desk_to_look_for(options: &JoinOptions) -> Option<Desk> {
         Err(_) => help_host(&options.invite).ok()?,
     };
     let is_far = !options.insecure_http && !desk::is_loopback(&host);
-    is_far.then(|| Desk { host, proxy: options.proxy.clone(), deadline: DESK_DEADLINE })
+    is_far.then(|| Desk { deadline: DESK_DEADLINE, ..Desk::new(host, options.proxy.clone()) })
 }
 
 /// Three round trips by satellite. Meeting the desk takes as long, so that nobody waits for it.
@@ -613,6 +612,17 @@ fn start_client(options: &JoinOptions) -> Result<Client, JoinError> {
         ..ClientOptions::new(Arc::clone(&options.net))
     };
     Client::start(Arc::new(identity), client).map_err(|error| JoinError::local(&error))
+}
+
+/// Both ways to the relay that was found are tried while the desk is being met.
+fn measure_in_background(way: &Way, options: &JoinOptions) -> AbortOnDropHandle<Option<Both>> {
+    let relays = Relays {
+        relays: way.in_use().map(|in_use| in_use.relay).into_iter().collect(),
+        net: Arc::clone(&options.net),
+        proxy: options.proxy.clone(),
+        deadline: relay_path::DEADLINE,
+    };
+    AbortOnDropHandle::new(tokio::spawn(relay_path::nearest(relays)))
 }
 
 /// A page that cannot be written to is a terminal that has gone; what happens is in the log as well.

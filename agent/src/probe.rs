@@ -4,7 +4,7 @@
 //! own deadline and nothing else. Nothing here starts a process.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,8 +13,10 @@ use belay_protocol::report::{Why, WhyKind};
 use tokio::sync::oneshot;
 
 pub mod addresses;
+pub mod apt;
 pub mod arrays;
 pub mod block;
+pub mod boot;
 pub mod certificates;
 pub mod cgroups;
 pub mod clock;
@@ -42,6 +44,7 @@ pub mod pnp;
 pub mod portable;
 pub mod processes;
 pub mod proxies;
+pub mod relay_path;
 pub mod routes;
 pub mod smart;
 pub mod sockets;
@@ -189,6 +192,24 @@ impl Root {
             text.extend(chunk.invalid().iter().map(|byte| format!("\\{byte:03o}")));
         }
         Ok(text)
+    }
+
+    /// The bytes of a file that is no text.
+    pub fn bytes(&self, path: &str, source: &'static str) -> Result<Vec<u8>, Why> {
+        self.bytes_up_to(FILE_MAX_BYTES, path, source)
+    }
+
+    /// The text of the last bytes of a file, from the start of a line on; and whether that is the whole of it.
+    pub fn tail(&self, max_bytes: u64, path: &str, source: &'static str) -> Result<(String, bool), Why> {
+        let mut file = self.open(path, source)?;
+        let length = file.metadata().map_err(|e| why(&e, source))?.len();
+        let skipped = length.saturating_sub(max_bytes);
+        file.seek(SeekFrom::Start(skipped)).map_err(|e| why(&e, source))?;
+        let mut bytes = Vec::new();
+        file.take(max_bytes).read_to_end(&mut bytes).map_err(|e| why(&e, source))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let text = if skipped == 0 { &*text } else { text.split_once('\n').map_or("", |(_, rest)| rest) };
+        Ok((text.to_owned(), skipped == 0))
     }
 
     fn bytes_up_to(&self, max_bytes: u64, path: &str, source: &'static str) -> Result<Vec<u8>, Why> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use belay_protocol::report::{Disk, Drivers, Fact, Memory, Network, Raw, RelayPath, SectionName, System, Why, WhyKind};
+use belay_protocol::report::{Disk, Drivers, Fact, Memory, Network, Raw, SectionName, System, Why, WhyKind};
 use belay_protocol::{Language, Phrase};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -27,8 +27,6 @@ pub struct Look {
     pub root: Option<PathBuf>,
     /// The language of the person at the device.
     pub language: Language,
-    /// The relay and the way there, from whoever has just been there.
-    pub relay: Fact<RelayPath>,
     /// The support desk whose way is looked at; nobody is asked without one.
     pub desk: Option<Desk>,
     /// Where earlier surveys kept what they saw of disk space; without, nothing is forecast and nothing kept.
@@ -49,7 +47,6 @@ impl Default for Look {
         Self {
             root: None,
             language: Language::English,
-            relay: not_asked(),
             desk: None,
             data_dir: None,
             smart: Smart::NotAsked,
@@ -87,11 +84,6 @@ pub enum Smart {
     NotAsked,
     /// Somebody asked for it.
     Asked,
-}
-
-/// Nobody meets a relay in a survey that is made for this machine alone.
-fn not_asked() -> Fact<RelayPath> {
-    Fact::Unknown(Why::new(WhyKind::NotApplicable, "relay"))
 }
 
 /// A name server on the same continent answers in a tenth of this, and people wait for the whole.

@@ -39,16 +39,18 @@ pub use memory::{
 pub use network::{
     AddressReach, AddressState, Connect, Conntrack, Counters, DeskPath, DnsOutcome, DnsProbe, DnsServer, Family, Https,
     Interface, InterfaceAddress, InterfaceKind, LinkState, Listener, ListenerReach, Neighbour, Network, PlainHttp,
-    ProxySetting, ProxySource, Rates, Reachability, RelayPath, Route, Segments, SocketCount, SocketProtocol, Softnet,
-    TcpQuality, Transport, WayOut, WifiSignal,
+    ProxySetting, ProxySource, Rates, Reachability, RelayPath, RelayWay, Route, RouteConflict, RouteConflictKind,
+    RouteEntry, RouteTable, Segments, SocketCount, SocketProtocol, Softnet, TcpQuality, Transport, WayOut, WifiSignal,
 };
 pub use privacy::{
     Address, Host, Masked, Private, PrivateKind, Raw, Serial, Shared, Stage, User, UserPath, Wire, Words,
 };
-pub use system::{Clock, CpuUse, Handles, Kernel, Load, Os, Process, ProcessStates, Synchronisation, System, Tasks};
+pub use system::{
+    BusyProcess, Clock, CpuUse, Handles, Kernel, Load, Os, Process, ProcessStates, Synchronisation, System, Tasks,
+};
 pub use upkeep::{
-    Certificate, Crashes, Firewall, KernelLog, Restart, RestartReason, Services, Trouble, TroubleKind, Unit, Updates,
-    Upkeep,
+    Certificate, Crashes, Firewall, KernelLog, LogSource, Restart, RestartReason, Services, Trouble, TroubleKind, Unit,
+    Updates, Upkeep,
 };
 
 /// The version of the report's layout; a reader refuses any other.

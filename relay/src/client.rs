@@ -3,6 +3,7 @@
 
 mod dial;
 mod link;
+mod measure;
 mod proxy;
 mod registration;
 mod session;
@@ -28,7 +29,8 @@ use crate::packet::SESSION_CID_BYTES;
 use crate::transport::Congestion;
 use crate::{tls, transport};
 
-pub use link::{DialError, Link};
+pub use link::{DialError, Link, PathFigures};
+pub use measure::Measured;
 pub use proxy::{NotAProxy, Proxy, ProxyError};
 pub use quinn::{RecvStream, SendStream};
 pub use registration::{FurtherRelays, InUse, Notice, Registration, RelayError, Role};
@@ -65,6 +67,17 @@ pub enum Ways {
     Udp,
     /// A tunnel over TCP alone.
     Tunnel,
+}
+
+impl Ways {
+    /// How far UDP is ahead of tunnels when both are tried and it would be `after`; `None` for no tunnels.
+    fn tunnels_after(self, after: Duration) -> Option<Duration> {
+        match self {
+            Self::Udp => None,
+            Self::All => Some(after),
+            Self::Tunnel => Some(Duration::ZERO),
+        }
+    }
 }
 
 impl ClientOptions {

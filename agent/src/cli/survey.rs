@@ -13,6 +13,7 @@ use belay_protocol::saved::{SavedReport, signed_bytes};
 use belay_protocol::{Language, Phrase};
 use belay_relay::client::Proxy;
 use belay_relay::identity::Identity;
+use belay_relay::net::SystemNet;
 
 use super::{Exit, ProgressLine, section, shown, watch};
 use crate::consent::contents::Contents;
@@ -74,7 +75,10 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
         return watch::run(section, Duration::from_secs(options.every.into()), options.json, language).await;
     }
     let desk = match options.desk {
-        Some(host) => Some(Desk::new(host, Proxy::from_environment(|name| std::env::var(name).ok())?)),
+        Some(host) => {
+            let proxy = Proxy::from_environment(|name| std::env::var(name).ok())?;
+            Some(Desk::new(host, proxy).with_relays(Arc::new(SystemNet)))
+        }
         None => None,
     };
     // A captured tree is another machine: what was seen here says nothing about it.

@@ -79,6 +79,8 @@ pub struct Done {
     busy_ms: u64,
     /// Time weighted with the number that were open.
     weighted_ms: u64,
+    read_sectors: u64,
+    written_sectors: u64,
 }
 
 /// Understands `/proc/diskstats` (Linux Documentation/admin-guide/iostats.rst); lines that do not fit are left out.
@@ -88,11 +90,13 @@ pub fn parse_diskstats(text: &str) -> BTreeMap<String, Done> {
         let name = fields.next()?.to_owned();
         let figures: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
         // Reads, merged, sectors, ms; the same for writes; open now, busy ms, weighted ms.
-        let [reads, _, _, read_ms, writes, _, _, write_ms, _, busy_ms, weighted_ms, ..] = figures[..] else {
+        let [reads, _, read_sectors, read_ms, writes, _, written_sectors, write_ms, _, busy_ms, weighted_ms, ..] =
+            figures[..]
+        else {
             return None;
         };
         let (requests, request_ms) = (reads.checked_add(writes)?, read_ms.checked_add(write_ms)?);
-        Some((name, Done { requests, request_ms, busy_ms, weighted_ms }))
+        Some((name, Done { requests, request_ms, busy_ms, weighted_ms, read_sectors, written_sectors }))
     };
     text.lines().filter_map(line).collect()
 }
@@ -104,6 +108,11 @@ fn between(before: Done, after: Done, elapsed: Duration) -> Option<Activity> {
     let request_ms = after.request_ms.checked_sub(before.request_ms)?;
     let busy_ms = after.busy_ms.checked_sub(before.busy_ms)?;
     let weighted_ms = after.weighted_ms.checked_sub(before.weighted_ms)?;
+    let bytes_per_second = |before: u64, after: u64| {
+        Some(after.checked_sub(before)?.saturating_mul(SECTOR_BYTES) as f64 * 1_000.0 / elapsed_ms)
+    };
+    let read = bytes_per_second(before.read_sectors, after.read_sectors)?;
+    let written = bytes_per_second(before.written_sectors, after.written_sectors)?;
     (elapsed_ms > 0.0).then(|| Activity {
         requests,
         await_ms: match requests {
@@ -112,6 +121,8 @@ fn between(before: Done, after: Done, elapsed: Duration) -> Option<Activity> {
         },
         busy_percent: (busy_ms as f64 * 100.0 / elapsed_ms).min(100.0),
         queue_length: weighted_ms as f64 / elapsed_ms,
+        read_bytes_per_second: read,
+        written_bytes_per_second: written,
         sampled_ms: u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX),
     })
 }
@@ -158,6 +169,7 @@ mod tests {
             (seen.requests, seen.await_ms, seen.busy_percent, seen.queue_length),
             (10, Fact::Known(20.0), 50.0, 1.0)
         );
+        assert_eq!((seen.read_bytes_per_second, seen.written_bytes_per_second), (81_920.0, 122_880.0));
         assert_eq!(between(after, before, Duration::from_millis(200)), None);
         assert!(between(before, before, Duration::from_millis(200)).unwrap().await_ms.why().is_some());
         assert_eq!(sample("8 1 sda1 4 2 3 4\n"), None, "partitions of Linux 2.6 have four figures");

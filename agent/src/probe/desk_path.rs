@@ -4,14 +4,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use belay_protocol::bounded::Name;
-use belay_protocol::report::{Connect, DeskPath, Fact, Https, PlainHttp, Why, WhyKind};
+use belay_protocol::invite::RelayAddress;
+use belay_protocol::report::{Connect, DeskPath, Fact, Https, PlainHttp, RelayPath, Why, WhyKind};
 use belay_relay::client::Proxy;
+use belay_relay::net::Net;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::relay_path::{self, Relays};
 use crate::desk::{self, Answer};
 
 /// The desk to look for.
@@ -23,17 +27,39 @@ pub struct Desk {
     pub proxy: Option<Proxy>,
     /// Time for each question.
     pub deadline: Duration,
+    /// Where sockets come from to try the relays that the desk names; without, they are left alone.
+    pub net: Option<Arc<dyn Net>>,
 }
 
 impl Desk {
+    /// The same desk, and the relays that it names.
+    pub fn with_relays(self, net: Arc<dyn Net>) -> Self {
+        Self { net: Some(net), ..self }
+    }
+
     /// A desk that is looked for as long as it may take.
     pub fn new(host: String, proxy: Option<Proxy>) -> Self {
-        Self { host, proxy, deadline: DEADLINE }
+        Self { host, proxy, deadline: DEADLINE, net: None }
     }
 }
 
-/// Looks at the way to `desk`. Everything runs at once, so that it takes its deadline at most, and once more for the name.
-pub async fn look(desk: &Desk) -> DeskPath {
+/// Looks at the way to `desk`. Everything runs at once, so that it takes its deadline at most, and once more for the name;
+/// then at the ways to its relays, if they are to be tried.
+pub async fn look(desk: &Desk) -> (DeskPath, Fact<RelayPath>) {
+    let (path, relays) = desk_alone(desk).await;
+    let relay = match (&desk.net, relays) {
+        (Some(net), Some(relays)) => {
+            let (net, proxy) = (Arc::clone(net), desk.proxy.clone());
+            relay_path::look(Relays { relays, net, proxy, deadline: relay_path::DEADLINE }).await.into()
+        }
+        // Where they are is not known.
+        (Some(_), None) => Fact::Unknown(Why::new(WhyKind::Failed, DESK)),
+        (None, _) => Fact::Unknown(Why::new(WhyKind::NotApplicable, "relay")),
+    };
+    (path, relay)
+}
+
+async fn desk_alone(desk: &Desk) -> (DeskPath, Option<Vec<RelayAddress>>) {
     let name = desk::name_of(&desk.host).to_owned();
     let through_proxy = desk.proxy.as_ref().is_some_and(|proxy| proxy.is_for(&name));
     let (connects, https, plain) = tokio::join!(
@@ -49,16 +75,17 @@ pub async fn look(desk: &Desk) -> DeskPath {
     let told = answer.as_ref().and_then(|answer| answer.date.as_deref().map(|date| (date, answer.at)));
     let told = told.or(plain.as_ref().ok().and_then(|plain| Some((plain.date.as_deref()?, plain.at))));
     let clock_ahead = told.and_then(|(date, at)| ahead(date, at)).ok_or_else(|| Why::new(WhyKind::NotOffered, "Date"));
-    DeskPath {
+    let path = DeskPath {
         host: Name::truncating(desk.host.as_str()),
         ipv4: direct(ipv4),
         ipv6: direct(ipv6),
         https,
-        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        status: answer.map(|answer| answer.status),
+        took_us: relay_path::micros(took),
+        status: answer.as_ref().map(|answer| answer.status),
         plain_http: plain.map(|answer| judge_plain(&answer, &name)).into(),
         clock_ahead_seconds: clock_ahead.into(),
-    }
+    };
+    (path, answer.and_then(|answer| answer.relays))
 }
 
 /// Time for each question: three round trips to the far side of the world, and a lost packet.
@@ -104,7 +131,7 @@ async fn https(desk: Desk) -> (Https, Duration, Option<Answer>) {
     let asking = tokio::task::spawn_blocking(move || desk::ask(&desk.host, desk.proxy.as_ref(), deadline));
     match timeout(deadline, asking).await {
         Ok(Ok(Ok(answer))) => {
-            let outcome = if answer.is_document { Https::Answered } else { Https::WrongAnswer };
+            let outcome = if answer.relays.is_some() { Https::Answered } else { Https::WrongAnswer };
             (outcome, started.elapsed(), Some(answer))
         }
         Ok(Ok(Err(error))) => (error.outcome(), started.elapsed(), None),
@@ -151,13 +178,7 @@ mod tests {
     use std::io::{Read, Write};
 
     fn answer(status: u16, location: Option<&str>) -> Answer {
-        Answer {
-            status,
-            date: None,
-            location: location.map(str::to_owned),
-            is_document: false,
-            at: SystemTime::UNIX_EPOCH,
-        }
+        Answer { status, date: None, location: location.map(str::to_owned), relays: None, at: SystemTime::UNIX_EPOCH }
     }
 
     #[test]
@@ -186,7 +207,8 @@ mod tests {
     #[tokio::test]
     async fn a_desk_that_is_not_there_refuses_and_has_no_portal() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let path = look(&Desk::new(format!("127.0.0.1:{port}"), None)).await;
+        let (path, relay) = look(&Desk::new(format!("127.0.0.1:{port}"), None)).await;
+        assert_eq!(relay.why().unwrap().kind, WhyKind::NotApplicable, "nobody asked for the relays");
         assert_eq!((path.https, path.ipv4), (Https::ConnectionRefused, Fact::Known(Connect::ConnectionRefused)));
         assert_eq!(path.ipv6.why().unwrap().kind, WhyKind::NotApplicable);
     }

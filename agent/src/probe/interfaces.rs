@@ -60,6 +60,8 @@ fn interface(root: &Root, name: &str, signals: &BTreeMap<String, WifiSignal>) ->
             tx_packets: one("tx_packets")?,
             tx_errors: one("tx_errors")?,
             tx_dropped: one("tx_dropped")?,
+            rx_bytes: one("rx_bytes")?,
+            tx_bytes: one("tx_bytes")?,
         })
     };
     let below = root.list(&format!("{NET}/{name}"), NET).unwrap_or_default();
@@ -156,11 +158,13 @@ pub fn parse_net_dev(text: &str) -> BTreeMap<String, Counters> {
     let line = |line: &str| {
         let (name, numbers) = line.split_once(':')?;
         let numbers: Vec<u64> = numbers.split_ascii_whitespace().map_while(|number| number.parse().ok()).collect();
-        let [_, rx_packets, rx_errors, rx_dropped, _, _, _, _, _, tx_packets, tx_errors, tx_dropped, ..] = numbers[..]
+        let [rx_bytes, rx_packets, rx_errors, rx_dropped, _, _, _, _, tx_bytes, tx_packets, tx_errors, tx_dropped, ..] =
+            numbers[..]
         else {
             return None;
         };
-        let counters = Counters { rx_packets, rx_errors, rx_dropped, tx_packets, tx_errors, tx_dropped };
+        let counters =
+            Counters { rx_packets, rx_errors, rx_dropped, tx_packets, tx_errors, tx_dropped, rx_bytes, tx_bytes };
         Some((name.trim().to_owned(), counters))
     };
     text.lines().filter_map(line).collect()
@@ -173,7 +177,8 @@ mod tests {
 
     #[test]
     fn an_interface_is_read_with_its_losses() {
-        let statistics = ["rx_packets", "rx_errors", "rx_dropped", "tx_packets", "tx_errors", "tx_dropped"];
+        let statistics =
+            ["rx_packets", "rx_errors", "rx_dropped", "tx_packets", "tx_errors", "tx_dropped", "rx_bytes", "tx_bytes"];
         let files: Vec<_> = statistics.iter().map(|name| format!("sys/class/net/eth0/statistics/{name}")).collect();
         let mut all: Vec<(&str, &str)> = files.iter().map(|path| (path.as_str(), "7\n")).collect();
         all.extend([

@@ -1,10 +1,11 @@
 //! The kernel's log, read once: which known troubles it tells of and how often, and which firmware is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read as _};
 
 use belay_protocol::BoundedVec;
-use belay_protocol::report::{Fact, KernelLog, Private, Trouble, TroubleKind, Why, WhyKind, Words};
+use belay_protocol::report::{Fact, KernelLog, LogSource, Private, Trouble, TroubleKind, Why, WhyKind, Words};
 
 use super::{Root, firmware, os};
 
@@ -17,21 +18,62 @@ pub struct Told {
     pub missing_firmware: BoundedVec<Private<Words>, 64>,
 }
 
-/// Reads the log of `root`. Needs root where `kernel.dmesg_restrict` is set, as most distributions do.
+/// Reads the log of `root`. The kernel's own buffer needs root where `kernel.dmesg_restrict` is set, as most distributions
+/// do, and containers have none; then what a log service has written to a file is read, which members of a group such as
+/// `adm` may. The journal of systemd is no text and is left alone.
 pub fn look(root: &Root) -> Result<Told, Why> {
-    let text = read_records(root.open(KMSG, KMSG)?)?;
     // What was recorded some time ago in a captured tree says nothing about now.
     let now = root.live_only(KMSG).and_then(|()| os::uptime_seconds(root));
-    let messages = text.lines().filter_map(parse_record).map(|(_, message)| message);
-    let missing: BTreeSet<&str> = messages.filter_map(firmware::parse_missing).collect();
-    let missing = missing.into_iter().map(|file| Private::new(file.to_owned()));
-    Ok(Told { log: parse_records(&text, now), missing_firmware: BoundedVec::truncating(missing).0 })
+    match root.open(KMSG, KMSG).and_then(read_records) {
+        Ok(text) => {
+            // The first record since the system started has the number 0, whoever wrote it.
+            let is_whole = text.lines().next().and_then(|line| line.split(',').nth(1)) == Some("0");
+            Ok(told(&parse_records(&text), is_whole, now, LogSource::Kernel))
+        }
+        Err(why) if matches!(why.kind, WhyKind::PermissionDenied | WhyKind::NotOffered) => {
+            look_at_files(root, now).ok_or(why)
+        }
+        Err(why) => Err(why),
+    }
+}
+
+fn look_at_files(root: &Root, now_seconds: Result<u64, Why>) -> Option<Told> {
+    FILES.iter().find_map(|file| {
+        let (text, _) = root.tail(TAIL_MAX_BYTES, file, file).ok()?;
+        // One that was written last before this start tells of another.
+        if let Ok(now) = now_seconds
+            && root.open(file, file).ok()?.metadata().ok()?.modified().ok()?.elapsed().ok()?.as_secs() > now
+        {
+            return None;
+        }
+        let (messages, is_whole) = parse_file(&text);
+        let newest = messages.iter().filter_map(|message| message.micros).max().unwrap_or(0) / 1_000_000;
+        let is_of_now = now_seconds.as_ref().map_or(true, |now| newest <= now.saturating_add(SLACK_SECONDS));
+        let is_something = !messages.is_empty() && is_of_now;
+        is_something.then(|| told(&messages, is_whole, now_seconds.clone(), LogSource::File))
+    })
+}
+
+/// Where log services write what the kernel says: those of Debian and its kin, of Red Hat's, and of the rest.
+const FILES: [&str; 3] = ["/var/log/kern.log", "/var/log/messages", "/var/log/syslog"];
+
+/// The size at which Debian's log services begin a new file, many times over.
+const TAIL_MAX_BYTES: u64 = 2 * 1024 * 1024;
+
+/// What clocks and writers may be late by.
+const SLACK_SECONDS: u64 = 60;
+
+/// What the kernel said, and when in microseconds since it started, where that is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    micros: Option<u64>,
+    text: &'a str,
 }
 
 const KMSG: &str = "/dev/kmsg";
 
 /// Reads until there is no further record: each read gives one (Linux Documentation/ABI/testing/dev-kmsg).
-fn read_records(mut log: impl Read) -> Result<String, Why> {
+fn read_records(mut log: File) -> Result<String, Why> {
     let (mut text, mut record) = (Vec::new(), [0; RECORD_MAX_BYTES]);
     while text.len() < LOG_MAX_BYTES {
         match log.read(&mut record) {
@@ -55,44 +97,82 @@ const RECORD_MAX_BYTES: usize = 8 * 1024;
 /// The largest log buffer that distributions set up has 4 MB.
 const LOG_MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// Understands records `priority,sequence,microseconds,flags;text`. Only the kernel's own count: any program of root can
-/// write here, but not in the kernel's name.
-pub fn parse_records(text: &str, now_seconds: Result<u64, Why>) -> KernelLog {
-    let mut seen: BTreeMap<TroubleKind, (u32, u64)> = BTreeMap::new();
-    let (mut lines, mut first, mut last) = (0u32, None, 0);
-    // The first record since the system started has the number 0, whoever wrote it.
-    let is_whole = text.lines().next().and_then(|line| line.split(',').nth(1)) == Some("0");
-    for (micros, message) in text.lines().filter_map(parse_record) {
-        lines = lines.saturating_add(1);
-        first.get_or_insert(micros);
-        last = micros.max(last);
-        if let Some(kind) = trouble(message) {
+/// Counts what `messages` tell.
+fn told(messages: &[Message<'_>], is_whole: bool, now_seconds: Result<u64, Why>, source: LogSource) -> Told {
+    let mut seen: BTreeMap<TroubleKind, (u32, Option<u64>)> = BTreeMap::new();
+    for message in messages {
+        if let Some(kind) = trouble(message.text) {
             let (times, at) = seen.entry(kind).or_default();
             *times = times.saturating_add(1);
-            *at = micros.max(*at);
+            *at = message.micros.max(*at);
         }
     }
-    let troubles = seen.into_iter().map(|(kind, (times, at))| Trouble {
-        kind,
-        times,
-        last_seconds_ago: Fact::from(now_seconds.clone()).map(|now| now.saturating_sub(at / 1_000_000)),
-    });
-    KernelLog {
-        lines,
-        span_seconds: last.saturating_sub(first.unwrap_or_default()) / 1_000_000,
+    let ago = |at: Option<u64>| {
+        let at = at.ok_or_else(|| Why::new(WhyKind::NotOffered, "/var/log"))?;
+        Ok(now_seconds.clone()?.saturating_sub(at / 1_000_000))
+    };
+    let troubles =
+        seen.into_iter().map(|(kind, (times, at))| Trouble { kind, times, last_seconds_ago: Fact::from(ago(at)) });
+    let times = || messages.iter().filter_map(|message| message.micros);
+    let span = times().max().unwrap_or(0).saturating_sub(times().next().unwrap_or(0));
+    let missing: BTreeSet<&str> = messages.iter().filter_map(|message| firmware::parse_missing(message.text)).collect();
+    let missing = missing.into_iter().map(|file| Private::new(file.to_owned()));
+    let log = KernelLog {
+        lines: u32::try_from(messages.len()).unwrap_or(u32::MAX),
+        span_seconds: span / 1_000_000,
         is_whole,
         troubles: BoundedVec::truncating(troubles).0,
-    }
+        source,
+    };
+    Told { log, missing_firmware: BoundedVec::truncating(missing).0 }
 }
 
-fn parse_record(line: &str) -> Option<(u64, &str)> {
-    let (head, message) = line.split_once(';')?;
+/// Understands records `priority,sequence,microseconds,flags;text`. Only the kernel's own count: any program of root can
+/// write here, but not in the kernel's name.
+pub fn parse_records(text: &str) -> Vec<Message<'_>> {
+    text.lines().filter_map(parse_record).collect()
+}
+
+fn parse_record(line: &str) -> Option<Message<'_>> {
+    let (head, text) = line.split_once(';')?;
     let mut fields = head.split(',');
     let priority: u32 = fields.next()?.parse().ok()?;
     let micros = fields.nth(1)?.parse().ok()?;
     // The facility stands above the three bits of the level; the kernel's is 0.
-    (priority >> 3 == 0).then_some((micros, message))
+    (priority >> 3 == 0).then_some(Message { micros: Some(micros), text })
 }
+
+/// Understands what a log service wrote of the kernel's messages since the latest start that shows in it, and whether that
+/// start does: `TIME HOST kernel: [SECONDS.MICROSECONDS] TEXT`, where many leave the brackets out.
+pub fn parse_file(text: &str) -> (Vec<Message<'_>>, bool) {
+    let (mut messages, mut is_whole, mut last) = (Vec::new(), false, 0);
+    for line in text.lines() {
+        let Some((_, said)) = line.split_once(" kernel: ") else { continue };
+        let message = parse_stamped(said).unwrap_or(Message { micros: None, text: said });
+        let begins = message.text.starts_with("Linux version ");
+        let micros = message.micros.unwrap_or(last);
+        // Services write what comes from several processors a little out of order, but not by a minute.
+        if begins || micros.saturating_add(SLACK_SECONDS * 1_000_000) < last {
+            messages.clear();
+            is_whole = begins;
+            last = 0;
+        }
+        last = micros.max(last);
+        messages.push(message);
+    }
+    (messages, is_whole)
+}
+
+fn parse_stamped(said: &str) -> Option<Message<'_>> {
+    let (stamp, text) = said.strip_prefix('[')?.split_once("] ")?;
+    let (seconds, micros) = stamp.trim_start().split_once('.')?;
+    let is_micros = micros.len() == MICROS_DIGITS && micros.bytes().all(|byte| byte.is_ascii_digit());
+    let micros: u64 = micros.parse().ok().filter(|_| is_micros)?;
+    let micros = seconds.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros)?;
+    Some(Message { micros: Some(micros), text })
+}
+
+const MICROS_DIGITS: usize = 6;
 
 /// Which trouble a message tells of, if any.
 fn trouble(message: &str) -> Option<TroubleKind> {
@@ -205,9 +285,11 @@ mod tests {
         assert_eq!((log.lines, log.span_seconds, log.troubles.len()), (3, 8, 1));
         assert_eq!((log.troubles[0].kind, log.troubles[0].times), (TroubleKind::Ext4Error, 2));
         assert_eq!(log.troubles[0].last_seconds_ago.why().unwrap().kind, WhyKind::NotApplicable);
-        let live = parse_records(text, Ok(60));
+        assert_eq!((log.is_whole, log.source), (false, LogSource::Kernel));
+        let live = told(&parse_records(text), false, Ok(60), LogSource::Kernel).log;
         assert_eq!(live.troubles[0].last_seconds_ago, Fact::Known(51));
-        assert!(!live.is_whole && parse_records("6,0,0,-;Linux version 6.1\n", Ok(60)).is_whole);
+        let (_dir, root) = tree(&[("dev/kmsg", "6,0,0,-;Linux version 6.1\n")]);
+        assert!(look(&root).unwrap().log.is_whole);
     }
 
     #[test]
@@ -221,6 +303,42 @@ mod tests {
     }
 
     #[test]
+    fn where_the_buffer_may_not_be_read_the_files_of_a_log_service_are() {
+        let line = |stamp: &str, said: &str| format!("2026-03-01T09:00:00.000001+01:00 wonder kernel: {stamp}{said}\n");
+        let error = "EXT4-fs error (device sda1): ext4_find_entry:1455: inode #2";
+        let old = line("[ 9000.000000] ", error).repeat(3);
+        let now = line("[    0.000000] ", "Linux version 6.1") + &line("[   12.500000] ", error);
+        let noise = "Mar  1 09:00:01 wonder cron[7]: EXT4-fs error (device sda1): said by a program\n";
+        let files = [("var/log/kern.log", format!("{old}{now}{noise}"))];
+        let (_dir, root) = tree(&files.each_ref().map(|(path, text)| (*path, text.as_str())));
+        let log = look(&root).unwrap().log;
+        assert_eq!((log.lines, log.is_whole, log.source), (2, true, LogSource::File));
+        assert_eq!((log.troubles[0].kind, log.troubles[0].times), (TroubleKind::Ext4Error, 1));
+        // Red Hat's have no stamps; what cannot be dated is not called old.
+        let plain =
+            line("", "Linux version 5.14") + &line("", error) + &line("", "Out of memory: Killed process 7 (x)");
+        let (_dir, root) = tree(&[("var/log/messages", plain.as_str())]);
+        let told = told(&parse_file(&plain).0, true, Ok(60), LogSource::File).log;
+        assert_eq!((told.lines, told.troubles.len(), look(&root).unwrap().log.lines), (3, 2, 3));
+        assert_eq!(told.troubles[0].last_seconds_ago.why().unwrap().kind, WhyKind::NotOffered);
+    }
+
+    #[test]
+    fn only_the_latest_start_counts() {
+        let line = |seconds: u64, said: &str| format!("Mar  1 09:00:00 wonder kernel: [{seconds:>5}.000000] {said}\n");
+        let check = |text: &str, expected: (usize, bool)| {
+            let (messages, is_whole) = parse_file(text);
+            assert_eq!((messages.len(), is_whole), expected, "{text}");
+        };
+        check(&(line(5_000, "a") + &line(10, "b") + &line(11, "c")), (2, false));
+        check(&(line(5_000, "a") + &line(4_999, "b")), (2, false));
+        check(&(line(0, "Linux version 6.1") + &line(1, "b")), (2, true));
+        check("Mar  1 09:00:00 wonder kernel: [drm] no stamp\nnot the kernel's\n", (1, false));
+        let (_dir, root) = tree(&[("var/log/kern.log", "Mar  1 09:00:00 wonder cron[7]: x\n")]);
+        assert_eq!(look(&root).unwrap_err().kind, WhyKind::NotOffered);
+    }
+
+    #[test]
     fn no_log_is_unknown_and_not_quiet() {
         let (_dir, root) = tree(&[("proc/stat", "")]);
         assert_eq!(look(&root).unwrap_err().kind, WhyKind::NotOffered);
@@ -231,7 +349,9 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn parsing_anything_never_panics(text in "([0-9,;]|Oops: |.|\n)*", now: u64) {
-            parse_records(&text, Ok(now));
+            told(&parse_records(&text), false, Ok(now), LogSource::Kernel);
+            told(&parse_file(&text).0, false, Ok(now), LogSource::File);
+            parse_file(&format!("x kernel: [{text}] {text}\nx kernel: {text}"));
         }
     }
 }

@@ -6,7 +6,7 @@ use belay_protocol::BoundedVec;
 use belay_protocol::bounded::Name;
 use belay_protocol::report::{Fact, Restart, RestartReason, Updates, Why, WhyKind};
 
-use super::{Root, hardware, native, or_native, os};
+use super::{Root, apt, hardware, native, or_native, os};
 
 /// Whether the system waits for a restart.
 pub fn restart(root: &Root) -> Result<Restart, Why> {
@@ -76,26 +76,35 @@ fn compare_releases(a: &str, b: &str) -> Ordering {
     numbers(a).cmp(&numbers(b))
 }
 
-/// Updates as the system itself counted them last. Counting anew would read a hundred megabytes of lists, and only
-/// Ubuntu leaves the figure behind.
+/// Updates that wait: as Ubuntu counted them last, else as the lists of apt tell. Those of other package managers are
+/// compressed or in databases, which only they themselves read.
 pub fn updates(root: &Root) -> Result<Updates, Why> {
-    let text = match root.read(AVAILABLE) {
-        Err(why) if why.kind == WhyKind::NotOffered && other_manager(root) => {
-            return Err(Why::new(WhyKind::NotSupported, "rpm"));
-        }
-        text => text?,
-    };
-    parse_updates(&text).ok_or_else(|| Why::new(WhyKind::Malformed, AVAILABLE))
+    let counted = root.read(AVAILABLE).ok().and_then(|text| parse_updates(&text));
+    if let Some((pending, security)) = counted {
+        return Ok(Updates { pending, security, listed_unix_s: apt::listed(root) });
+    }
+    apt::look(root).map_err(|why| match other_manager(root) {
+        Some(manager) if why.kind == WhyKind::NotOffered => Why::new(WhyKind::NotSupported, manager),
+        _ => why,
+    })
 }
 
 const AVAILABLE: &str = "/var/lib/update-notifier/updates-available";
 
-fn other_manager(root: &Root) -> bool {
-    ["/var/lib/rpm", "/usr/lib/sysimage/rpm", "/var/lib/pacman"].into_iter().any(|path| root.has(path))
+/// A package manager that is not dpkg, by what it keeps.
+fn other_manager(root: &Root) -> Option<&'static str> {
+    let kept = [
+        ("/var/lib/rpm", "rpm"),
+        ("/usr/lib/sysimage/rpm", "rpm"),
+        ("/var/lib/pacman", "pacman"),
+        ("/lib/apk/db/installed", "apk"),
+    ];
+    kept.into_iter().find(|(path, _)| root.has(path)).map(|(_, manager)| manager)
 }
 
-/// Understands the English text of update-notifier, old and new; other languages give nothing.
-pub fn parse_updates(text: &str) -> Option<Updates> {
+/// Understands the English text of update-notifier, old and new: all updates, and those that close security holes. Other
+/// languages give nothing.
+pub fn parse_updates(text: &str) -> Option<(u32, u32)> {
     let count = |sentences: &[&str]| {
         let line = text.lines().find(|line| sentences.iter().any(|sentence| line.contains(sentence)))?;
         line.split(' ').next()?.parse::<u32>().ok()
@@ -104,17 +113,17 @@ pub fn parse_updates(text: &str) -> Option<Updates> {
     let security = count(&["of these updates are standard security", "of these updates is a standard security"]);
     let security =
         security.or_else(|| count(&["are security updates", "is a security update", "are standard security"]));
-    Some(Updates { pending, security: security.unwrap_or(0).min(pending) })
+    Some((pending, security.unwrap_or(0).min(pending)))
 }
 
 /// Packages whose installation was begun and not ended.
 pub fn unfinished(root: &Root) -> Result<BoundedVec<Name, 64>, Why> {
     match root.read_up_to(STATUS_MAX_BYTES, STATUS, STATUS) {
         Ok(text) => Ok(BoundedVec::truncating(parse_dpkg_status(&text).into_iter().map(Name::truncating)).0),
-        Err(why) if why.kind == WhyKind::NotOffered && other_manager(root) => {
-            Err(Why::new(WhyKind::NotSupported, "rpm"))
-        }
-        Err(why) => Err(why),
+        Err(why) => Err(match other_manager(root) {
+            Some(manager) if why.kind == WhyKind::NotOffered => Why::new(WhyKind::NotSupported, manager),
+            _ => why,
+        }),
     }
 }
 
@@ -216,7 +225,14 @@ mod tests {
             ("12 Aktualisierungen sind verfügbar\n", None),
             ("", None),
         ] {
-            assert_eq!(parse_updates(text).map(|u| (u.pending, u.security)), expected, "{text}");
+            assert_eq!(parse_updates(text), expected, "{text}");
+        }
+        let (_dir, root) = tree(&[("var/lib/update-notifier/updates-available", "5 packages can be updated.\n")]);
+        assert_eq!(updates(&root).unwrap().pending, 5);
+        for (kept, manager) in [("var/lib/pacman/local/x", "pacman"), ("lib/apk/db/installed", "apk")] {
+            let (_dir, root) = tree(&[(kept, "")]);
+            let why = updates(&root).unwrap_err();
+            assert_eq!((why.kind, why.source.as_str()), (WhyKind::NotSupported, manager));
         }
         let (_dir, root) = tree(&[("usr/lib/sysimage/rpm/x", "")]);
         assert_eq!(updates(&root).unwrap_err().kind, WhyKind::NotSupported);

@@ -1,9 +1,9 @@
 //! Processes: how many there are, which have the most memory, and which do not get on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use belay_protocol::BoundedVec;
-use belay_protocol::report::{Fact, Handles, Private, Process, ProcessStates, Raw, Tasks, Why, WhyKind};
+use belay_protocol::report::{BusyProcess, Fact, Handles, Private, Process, ProcessStates, Raw, Tasks, Why, WhyKind};
 
 use super::{Root, native, or_native};
 
@@ -16,9 +16,12 @@ pub struct Processes {
     pub largest: BoundedVec<Process<Raw>, 16>,
     /// Those that do not get on.
     pub states: Fact<ProcessStates<Raw>>,
+    /// The ten that used the processors most, busiest first.
+    pub busiest: Fact<BoundedVec<BusyProcess<Raw>, 16>>,
 }
 
-/// All processes, once; those that seem stuck again after `pause`. Arguments are not read: they hold secrets.
+/// All processes, and again after `pause` what they did meanwhile and those that seem stuck. Arguments are not read: they
+/// hold secrets.
 pub fn look(root: &Root, pause: Duration) -> Result<Processes, Why> {
     or_native(look_at_files(root, pause), native::processes)
 }
@@ -31,6 +34,13 @@ fn look_at_files(root: &Root, pause: Duration) -> Result<Processes, Why> {
     }
     // A process that ends while it is looked at is no mistake.
     let read = |pid: &String| root.read_for(&format!("/proc/{pid}/status"), "/proc/*/status").ok();
+    let ticks = |pid: &String| parse_ticks(&root.read_for(&format!("/proc/{pid}/stat"), STAT).ok()?);
+    // One sample says nothing, so that nothing is said of a captured tree.
+    let live = root.live_only(STAT);
+    let (before, began) = match live {
+        Ok(()) => (pids.iter().filter_map(|pid| Some((pid, ticks(pid)?))).collect(), Instant::now()),
+        Err(_) => (Vec::new(), Instant::now()),
+    };
     let (mut found, mut waiting, mut zombies) = (Vec::new(), Vec::new(), 0);
     for pid in &pids {
         let Some(text) = read(pid) else { continue };
@@ -41,9 +51,17 @@ fn look_at_files(root: &Root, pause: Duration) -> Result<Processes, Why> {
             _ => {}
         }
     }
-    if !waiting.is_empty() {
-        std::thread::sleep(pause);
+    if !waiting.is_empty() || live.is_ok() {
+        std::thread::sleep(pause.saturating_sub(began.elapsed()));
     }
+    let busiest = live.map(|()| {
+        let used = before.into_iter().filter_map(|(pid, before)| {
+            let now = ticks(pid)?;
+            // The number may have passed to another process meanwhile.
+            (now.started == before.started).then(|| (now.name, now.used.saturating_sub(before.used)))
+        });
+        busiest(used.collect(), began.elapsed())
+    });
     let still = |pid: &&String| {
         let text = read(pid).filter(|text| parse_state(text) == Some('D'))?;
         field(&text, "Name").map(Private::new)
@@ -60,8 +78,47 @@ fn look_at_files(root: &Root, pause: Duration) -> Result<Processes, Why> {
         .take(LARGEST)
         .map(|(resident_bytes, name)| Process { name: Private::new(name), resident_bytes });
     let count = u32::try_from(pids.len()).unwrap_or(u32::MAX);
-    Ok(Processes { count, largest: BoundedVec::truncating(largest).0, states: Fact::Known(states) })
+    Ok(Processes {
+        count,
+        largest: BoundedVec::truncating(largest).0,
+        states: Fact::Known(states),
+        busiest: busiest.into(),
+    })
 }
+
+/// Those that used the processors most for `elapsed`, from the ticks that each used.
+fn busiest(mut used: Vec<(String, u64)>, elapsed: Duration) -> BoundedVec<BusyProcess<Raw>, 16> {
+    used.retain(|(_, ticks)| *ticks > 0);
+    used.sort_by(|(name, ticks), (other_name, other_ticks)| (other_ticks, name).cmp(&(ticks, other_name)));
+    let ticks_in_all = elapsed.as_secs_f64() * TICKS_PER_SECOND;
+    let shown = used.into_iter().take(LARGEST).map(|(name, ticks)| BusyProcess {
+        name: Private::new(name),
+        cpu_percent: ticks as f64 * 100.0 / ticks_in_all.max(1.0),
+    });
+    BoundedVec::truncating(shown).0
+}
+
+/// `USER_HZ` of Linux, in which the kernel counts for programs on every architecture that we are built for.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What `/proc/PID/stat` tells of a process's use of processors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticks {
+    name: String,
+    used: u64,
+    started: u64,
+}
+
+/// Understands `/proc/PID/stat` (proc_pid_stat(5)). The name stands in brackets and may hold brackets and blanks itself.
+pub fn parse_ticks(text: &str) -> Option<Ticks> {
+    let (before, after) = text.rsplit_once(')')?;
+    let (_, name) = before.split_once('(')?;
+    let field = |number: usize| after.split_ascii_whitespace().nth(number - FIRST_BEHIND_NAME)?.parse::<u64>().ok();
+    Some(Ticks { name: name.to_owned(), used: field(14)?.saturating_add(field(15)?), started: field(22)? })
+}
+
+/// The number of the field behind the name, as the manual counts them.
+const FIRST_BEHIND_NAME: usize = 3;
 
 /// Files that all programs together have open.
 pub fn handles(root: &Root) -> Result<Handles, Why> {
@@ -92,6 +149,7 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| (part as f64 * 100.0 / whole as f64).min(100.0))
 }
 
+const STAT: &str = "/proc/*/stat";
 const FILE_NR: &str = "/proc/sys/fs/file-nr";
 const LOADAVG: &str = "/proc/loadavg";
 const PID_MAX: &str = "/proc/sys/kernel/pid_max";
@@ -158,9 +216,33 @@ mod tests {
         assert_eq!(parse_file_nr("1 0 0"), None);
     }
 
+    #[test]
+    fn the_busiest_come_first_and_the_idle_not_at_all() {
+        let line = "7 (a) (b) c) S 1 7 7 0 -1 4194304 100 0 0 0 30 12 0 0 20 0 1 0 555 1000 20 18446744073709551615\n";
+        assert_eq!(parse_ticks(line), Some(Ticks { name: "a) (b) c".to_owned(), used: 42, started: 555 }));
+        let used = [("idle", 0), ("b", 10), ("a", 10), ("c", 30)].map(|(name, ticks)| (name.to_owned(), ticks));
+        let seen = busiest(used.to_vec(), Duration::from_millis(200));
+        let seen: Vec<_> = seen.iter().map(|process| (process.name.reveal(), process.cpu_percent)).collect();
+        assert_eq!(seen, [("c", 150.0), ("a", 50.0), ("b", 50.0)]);
+        for nonsense in ["", "7 (a", "7 (a) S 1", "7 a) S 1"] {
+            assert_eq!(parse_ticks(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn what_a_program_that_works_uses_shows_in_two_samples_and_not_in_one() {
+        let (_dir, root) = tree(&[("proc/1/status", "Name:\tinit\n")]);
+        assert_eq!(look(&root, Duration::ZERO).unwrap().busiest.why().unwrap().kind, WhyKind::NotApplicable);
+        if cfg!(target_os = "linux") {
+            assert!(look(&Root::live(), Duration::from_millis(1)).unwrap().busiest.known().is_some());
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn parsing_anything_never_panics(text in ".*") {
+            parse_ticks(&text);
+            parse_ticks(&format!("1 (x) {text}"));
             parse_status(&format!("Name:\tx\nVmRSS:\t{text}"));
             parse_state(&text);
             parse_file_nr(&text);

@@ -73,6 +73,8 @@ fn between(before: Sample, after: Sample, elapsed: Duration) -> Traffic {
             + per_second(before.tx_errors, after.tx_errors),
         dropped_per_second: per_second(before.rx_dropped, after.rx_dropped)
             + per_second(before.tx_dropped, after.tx_dropped),
+        rx_bytes_per_second: per_second(before.rx_bytes, after.rx_bytes),
+        tx_bytes_per_second: per_second(before.tx_bytes, after.tx_bytes),
     };
     let both = |before: BTreeMap<String, Counters>, after: BTreeMap<String, Counters>| {
         let rate = |(name, after): (String, Counters)| Some((name.clone(), rates(before.get(&name)?, &after)));
@@ -138,6 +140,8 @@ mod tests {
             tx_packets: sent,
             tx_errors: 0,
             tx_dropped: 0,
+            rx_bytes: 0,
+            tx_bytes: 1_500 * sent,
         };
         let softnet = parse_softnet(&format!("0 {dropped:x} 0\n")).unwrap();
         Sample {
@@ -152,6 +156,7 @@ mod tests {
         let traffic = between(sample(5, 1_000, 3), sample(7, 1_200, 4), Duration::from_millis(200));
         let rates = traffic.rates.unwrap()["eth0"];
         assert_eq!((rates.errors_per_second, rates.tx_packets_per_second, rates.sampled_ms), (10.0, 1_000.0, 200));
+        assert_eq!((rates.rx_bytes_per_second, rates.tx_bytes_per_second), (0.0, 1_500_000.0));
         assert_eq!(*traffic.tcp.unwrap().watched.known().unwrap(), Segments { sent: 200, resent: 20 });
         assert_eq!(traffic.softnet.unwrap().dropped_per_second, Fact::Known(5.0));
         let backwards = between(sample(7, 1_200, 4), sample(5, 1_000, 3), Duration::ZERO);

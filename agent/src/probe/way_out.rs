@@ -73,7 +73,7 @@ mod tests {
             ("sys/class/net/wg0/flags", "0x91\n"),
             ("sys/class/net/wg0/type", "65534\n"),
         ]);
-        let (routes, interfaces) = (routes::look(&root).unwrap(), interfaces::look(&root).unwrap());
+        let (routes, interfaces) = (routes::look(&root).unwrap().defaults, interfaces::look(&root).unwrap());
         let way = find(&root, &routes, &interfaces).map_err(|why| why.kind)?;
         Ok((way.interface.reveal().to_owned(), way.kind, way.physical.map(|name| name.reveal().to_owned())))
     }

@@ -2,9 +2,10 @@
 
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{
-    BlockDevice, Bus, Certificate, Device, Disk, DnsServer, Drivers, Fact, Hardware, Interface, InterfaceAddress,
-    Listener, Memory, MemoryGroup, Mount, Network, Pnp, PnpDevice, Process, ProcessStates, ProxySetting, Raw, Route,
-    Shared, SlowUsb, System, Temperature, Unit, Upkeep, UsbPorts, Volume, WayOut,
+    BlockDevice, Bus, BusyProcess, Certificate, Device, Disk, DnsServer, Drivers, Fact, Hardware, Interface,
+    InterfaceAddress, Listener, Memory, MemoryGroup, Mount, Network, Pnp, PnpDevice, Process, ProcessStates,
+    ProxySetting, Raw, Route, RouteConflict, RouteEntry, RouteTable, Shared, SlowUsb, System, Temperature, Unit,
+    Upkeep, UsbPorts, Volume, WayOut,
 };
 
 use super::aliases::{Aliases, CannotMask};
@@ -36,6 +37,10 @@ pub(super) fn system(raw: &System<Raw>, aliases: &mut Aliases) -> Masking<System
         tasks: raw.tasks.clone(),
         hardware: hardware(&raw.hardware, aliases)?,
         upkeep: upkeep(&raw.upkeep, aliases)?,
+        busiest_processes: list(&raw.busiest_processes, |process| {
+            Ok(BusyProcess { name: aliases.text(&process.name)?, cpu_percent: process.cpu_percent })
+        })?,
+        boot_seconds: raw.boot_seconds.clone(),
     })
 }
 
@@ -278,7 +283,33 @@ pub(super) fn network(raw: &Network<Raw>, aliases: &mut Aliases) -> Masking<Netw
         conntrack: raw.conntrack.clone(),
         tcp: raw.tcp.clone(),
         softnet: raw.softnet.clone(),
+        routes: fact(&raw.routes, |routes| route_table(routes, aliases))?,
     })
+}
+
+fn route_table(raw: &RouteTable<Raw>, aliases: &mut Aliases) -> Masking<RouteTable<Shared>> {
+    let entries = items(&raw.entries, |entry| {
+        Ok(RouteEntry {
+            family: entry.family,
+            destination: aliases.address(&entry.destination)?,
+            prefix_bits: entry.prefix_bits,
+            gateway: entry.gateway.as_ref().map(|gateway| aliases.address(gateway)).transpose()?,
+            interface: aliases.text(&entry.interface)?,
+            metric: entry.metric,
+        })
+    })?;
+    let conflicts = items(&raw.conflicts, |conflict| {
+        Ok(RouteConflict {
+            kind: conflict.kind,
+            interface: aliases.text(&conflict.interface)?,
+            interface_kind: conflict.interface_kind,
+            other: aliases.text(&conflict.other)?,
+            other_kind: conflict.other_kind,
+            destination: aliases.address(&conflict.destination)?,
+            prefix_bits: conflict.prefix_bits,
+        })
+    })?;
+    Ok(RouteTable { entries, left_out: raw.left_out, conflicts })
 }
 
 fn fact<T, U>(raw: &Fact<T>, mask: impl FnOnce(&T) -> Masking<U>) -> Masking<Fact<U>> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{
-    Address, DnsServer, Fact, Interface, InterfaceAddress, Network, Private, Rates, Raw, Why, WhyKind,
+    Address, DeskPath, DnsServer, Fact, Interface, InterfaceAddress, Network, Private, Rates, Raw, RelayPath, Why,
+    WhyKind,
 };
 
 use super::{CPU_PAUSE, Look, NETWORK, flat, one};
@@ -15,14 +16,14 @@ pub(super) async fn look(root: &Root, options: &Look) -> Network<Raw> {
     let (
         interfaces,
         addresses,
-        default_routes,
+        looked,
         traffic,
         dns_servers,
         system_resolver,
         proxies,
         sockets,
         conntrack,
-        desk,
+        (desk, relay),
     ) = tokio::join!(
         one("interfaces", NETWORK, deadline, root, interfaces::look),
         one("addresses", NETWORK, deadline, root, addresses::look),
@@ -48,7 +49,14 @@ pub(super) async fn look(root: &Root, options: &Look) -> Network<Raw> {
     let addresses = addresses.and_then(|found| found);
     let interfaces: Fact<_> = flat(interfaces);
     let interfaces = interfaces.map(|found| complete(found, &addresses, &rates));
-    let default_routes: Fact<_> = flat(default_routes);
+    let (default_routes, entries) = match looked.and_then(|found| found) {
+        Ok(looked) => (Fact::Known(looked.defaults), Ok(looked.entries)),
+        Err(why) => (Fact::Unknown(why.clone()), Err(why)),
+    };
+    let routes = entries.map(|entries| {
+        let kinds = interfaces.known().into_iter().flat_map(|all| all.iter());
+        routes::table(entries, &kinds.map(|one| (one.name.reveal().to_owned(), one.kind)).collect())
+    });
     let way_out = match (&default_routes, &interfaces) {
         (Fact::Known(routes), Fact::Known(interfaces)) => way_out::find(root, routes, interfaces).into(),
         (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why.clone()),
@@ -62,7 +70,7 @@ pub(super) async fn look(root: &Root, options: &Look) -> Network<Raw> {
         default_routes,
         dns_servers,
         system_resolver,
-        relay: options.relay.clone(),
+        relay,
         way_out,
         proxies: flat(proxies),
         desk,
@@ -71,6 +79,7 @@ pub(super) async fn look(root: &Root, options: &Look) -> Network<Raw> {
         conntrack: flat(conntrack),
         tcp: tcp.into(),
         softnet: softnet.into(),
+        routes: routes.into(),
     }
 }
 
@@ -100,11 +109,13 @@ async fn system_resolver(root: &Root, options: &Look) -> Fact<belay_protocol::re
     }
 }
 
-async fn desk(root: &Root, options: &Look) -> Fact<belay_protocol::report::DeskPath> {
-    match (&options.desk, root.live_only("desk")) {
-        (Some(desk), Ok(())) => Fact::Known(desk_path::look(desk).await),
-        (None, _) | (_, Err(_)) => Fact::Unknown(Why::new(WhyKind::NotApplicable, "desk")),
-    }
+async fn desk(root: &Root, options: &Look) -> (Fact<DeskPath>, Fact<RelayPath>) {
+    let (Some(desk), Ok(())) = (&options.desk, root.live_only("desk")) else {
+        let not_asked = |source| Why::new(WhyKind::NotApplicable, source);
+        return (Fact::Unknown(not_asked("desk")), Fact::Unknown(not_asked("relay")));
+    };
+    let (path, relay) = desk_path::look(desk).await;
+    (Fact::Known(path), relay)
 }
 
 async fn dns_servers(root: &Root, options: &Look) -> Fact<BoundedVec<DnsServer<Raw>, 16>> {

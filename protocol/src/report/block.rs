@@ -66,6 +66,10 @@ pub struct Activity {
     pub busy_percent: f64,
     /// Mean number of requests that were open.
     pub queue_length: f64,
+    /// Bytes read in a second.
+    pub read_bytes_per_second: f64,
+    /// Bytes written in a second.
+    pub written_bytes_per_second: f64,
     /// Time between the two samples.
     pub sampled_ms: u32,
 }
@@ -221,6 +225,8 @@ pub(crate) mod tests {
                 await_ms: Fact::Known(0.5),
                 busy_percent: 1.5,
                 queue_length: 0.25,
+                read_bytes_per_second: 20_000.0,
+                written_bytes_per_second: 4_096.0,
                 sampled_ms: 200,
             }),
             health: Fact::Known(Health {

@@ -36,6 +36,8 @@ pub struct Network<S: Stage> {
     pub tcp: Fact<TcpQuality>,
     /// How the processors keep up with what arrives.
     pub softnet: Fact<Softnet>,
+    /// Ways to other networks, the default ones among them.
+    pub routes: Fact<RouteTable<S>>,
 }
 
 impl<S: Stage> Network<S> {
@@ -55,6 +57,7 @@ impl<S: Stage> Network<S> {
             conntrack: Fact::Unknown(why.clone()),
             tcp: Fact::Unknown(why.clone()),
             softnet: Fact::Unknown(why.clone()),
+            routes: Fact::Unknown(why.clone()),
         }
     }
 }
@@ -132,6 +135,10 @@ pub struct Counters {
     pub tx_errors: u64,
     /// Thrown away before sending.
     pub tx_dropped: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
 }
 
 /// A way out of the machine.
@@ -148,6 +155,66 @@ pub struct Route<S: Stage> {
     pub metric: u32,
     /// Whether the router was found on the network; not applicable without one.
     pub neighbour: Fact<Neighbour>,
+}
+
+/// The main table of routes, without those of the loopback, of multicast and of single own addresses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "S: Wire")]
+pub struct RouteTable<S: Stage> {
+    /// The routes, IPv4 first, narrow before wide, preferred first.
+    pub entries: BoundedVec<RouteEntry<S>, 256>,
+    /// Routes that did not fit; a router of the internet has a million.
+    pub left_out: u32,
+    /// Routes that stand in each other's way.
+    pub conflicts: BoundedVec<RouteConflict<S>, 16>,
+}
+
+/// A way to a network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "S: Wire")]
+pub struct RouteEntry<S: Stage> {
+    /// The protocol it serves.
+    pub family: Family,
+    /// The network.
+    pub destination: S::Address,
+    /// Bits that all addresses of the network have in common; 0 for a default route.
+    pub prefix_bits: u8,
+    /// The router; none for a network that is on the link.
+    pub gateway: Option<S::Address>,
+    /// The interface it uses.
+    pub interface: S::Words,
+    /// Lower is preferred.
+    pub metric: u32,
+}
+
+/// Two routes that stand in each other's way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "S: Wire")]
+pub struct RouteConflict<S: Stage> {
+    /// In which manner.
+    pub kind: RouteConflictKind,
+    /// The interface of the route that wins, or of the first of two equals.
+    pub interface: S::Words,
+    /// What it is.
+    pub interface_kind: InterfaceKind,
+    /// The interface of the other.
+    pub other: S::Words,
+    /// What that is.
+    pub other_kind: InterfaceKind,
+    /// The network of the route that wins.
+    pub destination: S::Address,
+    /// Bits that all addresses of that network have in common.
+    pub prefix_bits: u8,
+}
+
+/// In which manner two routes stand in each other's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteConflictKind {
+    /// The network of the default route's own router is reached through another interface.
+    RouterElsewhere,
+    /// Two default routes through different interfaces are preferred alike.
+    TiedDefaults,
 }
 
 /// A version of the Internet Protocol.
@@ -208,6 +275,8 @@ pub struct RelayPath {
     pub transport: Option<Transport>,
     /// Median time there and back.
     pub rtt_us: Option<u64>,
+    /// Mean difference between successive times there and back (as in RFC 3550, section 6.4.1).
+    pub jitter_us: Option<u64>,
     /// Packets lost: 0 to 100.
     pub loss_percent: Option<f64>,
     /// The largest packet that gets through.
@@ -216,6 +285,21 @@ pub struct RelayPath {
     pub black_holes: Option<u64>,
     /// Seconds that this machine's clock is ahead of the relay's; negative when it is behind.
     pub clock_ahead_seconds: Option<i64>,
+    /// What came of trying it by UDP.
+    pub udp: Fact<RelayWay>,
+    /// What came of trying it by the tunnel over TCP and TLS.
+    pub tcp: Fact<RelayWay>,
+}
+
+/// What came of trying one way to a relay. That it did not answer is a known outcome, not an unknown one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayWay {
+    /// Whether the relay answered.
+    pub reachability: Reachability,
+    /// Time until it had let us in, or until it was given up; none where only a session went this way.
+    pub took_us: Option<u64>,
+    /// Median time there and back; none when it did not answer, or no question came back in time.
+    pub rtt_us: Option<u64>,
 }
 
 /// Whether the relay answered.
@@ -251,6 +335,10 @@ pub struct Rates {
     pub errors_per_second: f64,
     /// Packets thrown away in a second, both ways.
     pub dropped_per_second: f64,
+    /// Bytes received in a second.
+    pub rx_bytes_per_second: f64,
+    /// Bytes sent in a second.
+    pub tx_bytes_per_second: f64,
 }
 
 /// An address of an interface.
@@ -553,6 +641,8 @@ pub(crate) mod tests {
                 tx_packets: 900,
                 tx_errors: 0,
                 tx_dropped: 0,
+                rx_bytes: 1_000_000,
+                tx_bytes: 90_000,
             }),
             rates: Fact::Known(Rates {
                 sampled_ms: 200,
@@ -560,6 +650,8 @@ pub(crate) mod tests {
                 tx_packets_per_second: 5.0,
                 errors_per_second: 0.0,
                 dropped_per_second: 0.0,
+                rx_bytes_per_second: 5_000.0,
+                tx_bytes_per_second: 500.0,
             }),
             addresses: Fact::Known(
                 vec![InterfaceAddress {
@@ -605,6 +697,23 @@ pub(crate) mod tests {
             uid: Fact::Known(0),
             process: Fact::Known(Masked::redacted("cupsd")),
         };
+        let entry = RouteEntry {
+            family: Family::Ipv4,
+            destination: Masked::redacted("lan-1.0"),
+            prefix_bits: 24,
+            gateway: None,
+            interface: Masked::redacted("eth0"),
+            metric: 100,
+        };
+        let conflict = RouteConflict {
+            kind: RouteConflictKind::TiedDefaults,
+            interface: Masked::redacted("eth0"),
+            interface_kind: InterfaceKind::Wired,
+            other: Masked::redacted("tun0"),
+            other_kind: InterfaceKind::Tunnel,
+            destination: Masked::redacted("0.0.0.0"),
+            prefix_bits: 0,
+        };
         let way_out = WayOut {
             interface: Masked::redacted("tun0"),
             kind: InterfaceKind::Tunnel,
@@ -620,7 +729,7 @@ pub(crate) mod tests {
             default_routes: Fact::Known(vec![route].try_into().unwrap()),
             dns_servers: Fact::Known(vec![server].try_into().unwrap()),
             system_resolver: Fact::Known(DnsProbe { outcome: DnsOutcome::Silent, took_us: 1_000_000 }),
-            relay: Fact::Unknown(Why::new(WhyKind::NotApplicable, "relay")),
+            relay: Fact::Known(relay()),
             way_out: Fact::Known(way_out),
             proxies: Fact::Known(vec![proxy].try_into().unwrap()),
             desk: Fact::Known(desk),
@@ -639,6 +748,28 @@ pub(crate) mod tests {
                 squeezed: 1,
                 dropped_per_second: Fact::Known(0.0),
             }),
+            routes: Fact::Known(RouteTable {
+                entries: vec![entry].try_into().unwrap(),
+                left_out: 0,
+                conflicts: vec![conflict].try_into().unwrap(),
+            }),
+        }
+    }
+
+    fn relay() -> RelayPath {
+        let way = RelayWay { reachability: Reachability::Reached, took_us: Some(90_000), rtt_us: Some(30_000) };
+        RelayPath {
+            relay: Name::truncating("relay.example.com:443"),
+            reachability: Reachability::Reached,
+            transport: Some(Transport::Udp),
+            rtt_us: Some(30_000),
+            jitter_us: Some(2_000),
+            loss_percent: Some(0.0),
+            mtu_bytes: Some(1_452),
+            black_holes: Some(0),
+            clock_ahead_seconds: Some(0),
+            udp: Fact::Known(way),
+            tcp: Fact::Known(way),
         }
     }
 }

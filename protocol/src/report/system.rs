@@ -39,6 +39,10 @@ pub struct System<S: Stage> {
     pub hardware: Hardware<S>,
     /// What failed, waits, happened and guards.
     pub upkeep: Upkeep<S>,
+    /// The processes that used the processors most while the survey watched, busiest first, only those that did.
+    pub busiest_processes: Fact<BoundedVec<BusyProcess<S>, 16>>,
+    /// Time from the start of the first program until the system had started its services, at the latest start.
+    pub boot_seconds: Fact<u32>,
 }
 
 impl<S: Stage> System<S> {
@@ -60,6 +64,8 @@ impl<S: Stage> System<S> {
             tasks: Fact::Unknown(why.clone()),
             hardware: Hardware::unknown(why),
             upkeep: Upkeep::unknown(why),
+            busiest_processes: Fact::Unknown(why.clone()),
+            boot_seconds: Fact::Unknown(why.clone()),
         }
     }
 }
@@ -171,6 +177,16 @@ pub struct Process<S: Stage> {
     pub resident_bytes: u64,
 }
 
+/// A process that used the processors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "S: Wire")]
+pub struct BusyProcess<S: Stage> {
+    /// The name of its program; its arguments are not read.
+    pub name: S::Words,
+    /// Share of one processor, as `top` shows it: more than 100 when it uses several.
+    pub cpu_percent: f64,
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -211,6 +227,10 @@ pub(crate) mod tests {
             tasks: Fact::Known(Tasks { count: 100, limit: 10_000, used_percent: 1.0 }),
             hardware: hardware::tests::sample(),
             upkeep: upkeep::tests::sample(),
+            busiest_processes: Fact::Known(
+                vec![BusyProcess { name: Masked::redacted("postgres"), cpu_percent: 12.5 }].try_into().unwrap(),
+            ),
+            boot_seconds: Fact::Known(14),
         }
     }
 }

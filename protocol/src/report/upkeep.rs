@@ -89,13 +89,15 @@ pub enum RestartReason {
     KernelRemoved,
 }
 
-/// Updates that wait, as the system itself counted them last.
+/// Updates that wait, as far as the lists that the machine fetched last tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Updates {
     /// All of them.
     pub pending: u32,
     /// Those that close security holes.
     pub security: u32,
+    /// When the machine fetched its lists of packages last, in seconds since 1970 UTC.
+    pub listed_unix_s: Fact<i64>,
 }
 
 /// Records of crashes that lie on this machine. Their contents are not read.
@@ -120,6 +122,19 @@ pub struct KernelLog {
     pub is_whole: bool,
     /// Known troubles that occur in it, each once.
     pub troubles: BoundedVec<Trouble, 32>,
+    /// Where it was read.
+    pub source: LogSource,
+}
+
+/// Where the kernel's log was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The kernel's own buffer (`/dev/kmsg`), in which nobody else speaks in its name.
+    Kernel,
+    /// The end of a text file that a log service wrote (`/var/log/kern.log` and others). Other programs may have written
+    /// lines in the kernel's name.
+    File,
 }
 
 /// A known trouble in the kernel's log.
@@ -270,7 +285,7 @@ pub(crate) mod tests {
                 newest_kernel: Fact::Known(Name::truncating("6.1.0")),
                 packages: BoundedVec::new(),
             }),
-            updates: Fact::Known(Updates { pending: 3, security: 0 }),
+            updates: Fact::Known(Updates { pending: 3, security: 0, listed_unix_s: Fact::Known(1_700_000_000) }),
             unfinished_packages: Fact::Known(BoundedVec::new()),
             crashes: Fact::Known(Crashes {
                 reports: Fact::Known(0),
@@ -288,6 +303,7 @@ pub(crate) mod tests {
                 }]
                 .try_into()
                 .unwrap(),
+                source: LogSource::Kernel,
             }),
             firewall: Fact::Known(Firewall { signs: vec![Name::truncating("ufw")].try_into().unwrap() }),
             antivirus: Fact::Known(BoundedVec::new()),

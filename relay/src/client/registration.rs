@@ -21,7 +21,7 @@ use super::dial::{Greeted, Plan};
 use super::link::is_access_denied;
 use super::proxy::ProxyError;
 use super::watch::{LOOK_EVERY, Look, Watch};
-use super::{Client, Ways, jitter};
+use super::{Client, jitter};
 use crate::close::Close;
 use crate::stream::StreamError;
 
@@ -159,7 +159,7 @@ const ATTEMPT_EVERY: Duration = Duration::from_secs(1);
 const NEAREST_AHEAD: Duration = Duration::from_millis(500);
 
 /// How far UDP is ahead of tunnels, when nothing is known and when UDP has just gone silent.
-const UDP_AHEAD: Duration = Duration::from_secs(1);
+pub(super) const UDP_AHEAD: Duration = Duration::from_secs(1);
 const UDP_AHEAD_SUSPECT: Duration = Duration::from_millis(300);
 
 /// The same where UDP has worked before and nobody waits: a relay to which thousands return is slow, not blocked, and
@@ -360,11 +360,7 @@ impl Keeper {
     }
 
     fn tunnels_after(&self, after: Duration) -> Option<Duration> {
-        match self.client.ends.options.ways {
-            Ways::Udp => None,
-            Ways::All => Some(after),
-            Ways::Tunnel => Some(Duration::ZERO),
-        }
+        self.client.ends.options.ways.tunnels_after(after)
     }
 
     /// Uses a registered connection, and those that take its place, until none is left; the reason.
@@ -635,7 +631,7 @@ impl Current {
 
 impl Client {
     /// Finds a relay and registers with it.
-    async fn find(&self, plan: Plan, role: Role) -> Result<Greeted, RelayError> {
+    pub(super) async fn find(&self, plan: Plan, role: Role) -> Result<Greeted, RelayError> {
         let mut plan = plan;
         loop {
             let mut greeted = self.race(plan.clone()).await?;

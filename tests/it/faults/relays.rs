@@ -63,5 +63,5 @@ async fn a_network_without_udp_is_a_note_until_it_lets_udp_through() {
     // Such networks have name servers of their own.
     let rules: Vec<_> =
         ["udp dport 53 accept".to_owned(), "udp sport 53 accept".to_owned()].into_iter().chain(no_udp(AGENT)).collect();
-    proves(&desk, &patient, &[told("relay-path-poor", "", "info")], || rule(&rules), || rule(&[]));
+    proves(&desk, &patient, &[told("relay-udp-blocked", "", "info")], || rule(&rules), || rule(&[]));
 }

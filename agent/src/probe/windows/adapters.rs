@@ -8,7 +8,7 @@ use belay_protocol::report::{
     Neighbour, Private, Raw, Why, WhyKind,
 };
 
-use crate::probe::routes::{Found, Neighbours};
+use crate::probe::routes::{Entry, Neighbours};
 
 /// An adapter as GetAdaptersAddresses and GetIfEntry2 tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -196,20 +196,23 @@ pub struct Route {
     pub metric: u32,
 }
 
-/// The ways out among `routes`. A VPN may write its own as two halves, to win over the others without removing them.
-pub fn ways_out(routes: &[Route], adapters: &[Adapter]) -> Vec<Found> {
-    let way = |route: &Route| {
+/// The routes without those of the loopback, of groups and of single own addresses.
+pub fn entries(routes: &[Route], adapters: &[Adapter]) -> Vec<Entry> {
+    let entry = |route: &Route| {
         let (adapter, metric) = by_index(adapters, route.index, &route.destination)?;
-        let halves = route.prefix_bits == 1 && route.destination.is_unspecified();
-        (halves || route.prefix_bits == 0).then(|| Found {
-            family: family(&route.destination),
+        let gateway = Some(route.gateway).filter(|gateway| !gateway.is_unspecified());
+        let whole_bits = if route.destination.is_ipv4() { u32::BITS } else { u128::BITS };
+        let is_own = gateway.is_none() && u32::from(route.prefix_bits) == whole_bits;
+        let leads_on = !is_own && !route.destination.is_multicast() && !route.destination.is_loopback();
+        leads_on.then(|| Entry {
+            destination: route.destination,
+            prefix_bits: route.prefix_bits,
+            gateway,
             interface: adapter.name.clone(),
-            gateway: (!route.gateway.is_unspecified()).then(|| route.gateway.to_string()),
             metric: route.metric.saturating_add(metric),
-            halves,
         })
     };
-    routes.iter().filter_map(way).collect()
+    routes.iter().filter_map(entry).collect()
 }
 
 fn by_index<'a>(adapters: &'a [Adapter], index: u32, address: &IpAddr) -> Option<(&'a Adapter, u32)> {
@@ -326,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_out_have_the_metric_of_their_adapter() {
+    fn routes_have_the_metric_of_their_adapter() {
         let adapters = [ethernet("Ethernet", 3), ethernet("vpn", 9)];
         let route = |index, destination: &str, prefix_bits, gateway: &str| Route {
             index,
@@ -335,18 +338,21 @@ mod tests {
             gateway: gateway.parse().unwrap(),
             metric: 10,
         };
-        let found = ways_out(
+        let found = entries(
             &[
                 route(3, "0.0.0.0", 0, "192.0.2.1"),
                 route(9, "0.0.0.0", 1, "0.0.0.0"),
                 route(3, "192.0.2.0", 24, "0.0.0.0"),
+                route(3, "192.0.2.7", 32, "0.0.0.0"),
+                route(3, "224.0.0.0", 4, "0.0.0.0"),
                 route(77, "0.0.0.0", 0, "192.0.2.1"),
                 route(3, "::", 0, "fe80::1"),
             ],
             &adapters,
         );
-        let seen: Vec<_> = found.iter().map(|f| (f.interface.as_str(), f.gateway.as_deref(), f.metric)).collect();
-        assert_eq!(seen, [("Ethernet", Some("192.0.2.1"), 35), ("vpn", None, 35), ("Ethernet", Some("fe80::1"), 45)]);
+        let seen: Vec<_> = found.iter().map(|f| (f.interface.as_str(), f.prefix_bits, f.metric)).collect();
+        assert_eq!(seen, [("Ethernet", 0, 35), ("vpn", 1, 35), ("Ethernet", 24, 35), ("Ethernet", 0, 45)]);
+        assert_eq!((found[1].gateway, found[3].gateway), (None, "fe80::1".parse().ok()));
         let known = |state| Known { index: 3, address: "192.0.2.1".parse().unwrap(), state };
         let key = ("192.0.2.1".to_owned(), "Ethernet".to_owned());
         assert_eq!(neighbours(&[known(5)], &adapters)[&key], Neighbour::Found);

@@ -202,14 +202,14 @@ pub(crate) fn name_servers() -> Result<Vec<std::net::IpAddr>, Why> {
     Ok(adapters::servers(&all_adapters()?))
 }
 
-/// Default routes and the routers they lead to.
+/// Routes and the neighbours that they lead to.
 pub(crate) fn ways() -> Result<Ways, Why> {
     let adapters = all_adapters()?;
     let routes = from(sys::network::routes(), "GetIpForwardTable2")?;
     let neighbours = from(sys::network::neighbours(), "GetIpNetTable2");
     let neighbours = neighbours.map(|known| adapters::neighbours(&known, &adapters));
-    let ways_out = adapters::ways_out(&routes, &adapters);
-    Ok(Ways { routes: ways_out, ipv6: neighbours.clone(), ipv4: neighbours })
+    let entries = adapters::entries(&routes, &adapters);
+    Ok(Ways { entries, ipv6: neighbours.clone(), ipv4: neighbours })
 }
 
 /// Sockets and the programs that hold them.

@@ -33,6 +33,7 @@ pub fn parse(mut seen: Vec<Seen>) -> Result<Processes, Why> {
         largest: BoundedVec::truncating(largest.take(LARGEST)).0,
         // There are no zombies here, and a program that hangs shows in its windows only.
         states: Fact::Unknown(Why::new(WhyKind::NotApplicable, "CreateToolhelp32Snapshot")),
+        busiest: Fact::Unknown(Why::new(WhyKind::NotSupported, "GetProcessTimes")),
     })
 }
 

@@ -99,6 +99,8 @@ fn row(luid: NET_LUID_LH) -> io::Result<Row> {
             tx_packets: told.OutUcastPkts.saturating_add(told.OutNUcastPkts),
             tx_errors: told.OutErrors,
             tx_dropped: told.OutDiscards,
+            rx_bytes: told.InOctets,
+            tx_bytes: told.OutOctets,
         },
     })
 }
