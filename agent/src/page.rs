@@ -1,7 +1,9 @@
 //! What `survey` shows: what is wrong, what to do, what was looked at, what could not be looked at.
 
+use std::collections::BTreeMap;
+
 use belay_protocol::finding::{Finding, Severity, bytes_for_people, word_for_people};
-use belay_protocol::report::{Fact, Report, Section, SectionName, WhyKind};
+use belay_protocol::report::{Fact, Report, Section, SectionName, Why, WhyKind};
 use belay_protocol::{Language, Phrase};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -10,6 +12,7 @@ use words::*;
 
 mod disk;
 mod drivers;
+mod live;
 mod memory;
 mod network;
 mod system;
@@ -29,6 +32,15 @@ pub fn survey(report: &Report, language: Language, screen: impl Into<Screen>, re
     page.text
 }
 
+/// What moves at this moment, and the facts.
+pub fn watched(report: &Report, language: Language, screen: impl Into<Screen>, reveal: Reveal<'_>) -> String {
+    let mut page = Page::new(language, screen.into(), reveal);
+    page.live(report);
+    page.facts(report);
+    page.unseen();
+    page.text
+}
+
 /// The facts alone.
 pub fn facts(report: &Report, language: Language, screen: impl Into<Screen>, reveal: Reveal<'_>) -> String {
     let mut page = Page::new(language, screen.into(), reveal);
@@ -43,7 +55,7 @@ struct Page<'a> {
     reveal: Reveal<'a>,
     text: String,
     /// What could not be looked at, with the reason.
-    unseen: Vec<(String, WhyKind)>,
+    unseen: Vec<(String, Why)>,
     /// The heading of the section at hand, until its first row needs it.
     heading: Option<&'static str>,
 }
@@ -142,14 +154,15 @@ impl Page<'_> {
                 Section::Drivers(drivers) => self.drivers(drivers),
                 Section::Network(network) => self.network(network),
                 Section::Withheld(withheld) => {
-                    self.unseen.push((withheld.section.phrase().text(self.language).to_owned(), WhyKind::Withheld));
+                    let section = withheld.section.phrase().text(self.language);
+                    self.unseen.push((section.to_owned(), Why::new(WhyKind::Withheld, "report")));
                 }
                 Section::Findings(_) => {}
             }
         }
     }
 
-    /// What could not be looked at, one line for each reason.
+    /// What could not be looked at, one line for each reason and what would lift it.
     fn unseen(&mut self) {
         if self.unseen.is_empty() {
             return;
@@ -157,20 +170,21 @@ impl Page<'_> {
         self.line("");
         self.heading(&UNSEEN, Style::Bold, &[]);
         let unseen = std::mem::take(&mut self.unseen);
-        for kind in WhyKind::ALL {
-            let subjects: Vec<&str> =
-                unseen.iter().filter(|(_, why)| *why == kind).map(|(subject, _)| subject.as_str()).collect();
-            if !subjects.is_empty() {
-                let mut reason = kind.phrase().text(self.language).to_owned();
-                if let Some(lifted_by) = kind.lifted_by() {
-                    reason += SEMICOLON.text(self.language);
-                    reason += lifted_by.text(self.language);
-                }
-                let reason = IN_BRACKETS.fill(self.language, &[("text", &reason)]);
-                let line = format!("{}{reason}", subjects.join(COMMA.text(self.language)));
-                for (number, line) in wrap(&line, self.screen.columns - 4).into_iter().enumerate() {
-                    self.line(&format!("  {} {line}", if number == 0 { "-" } else { " " }));
-                }
+        let mut by_reason: BTreeMap<(WhyKind, Option<&str>), Vec<&str>> = BTreeMap::new();
+        for (subject, why) in &unseen {
+            let lifted_by = why.lifted_by().map(|lifted_by| lifted_by.text(self.language));
+            by_reason.entry((why.kind, lifted_by)).or_default().push(subject);
+        }
+        for ((kind, lifted_by), subjects) in by_reason {
+            let mut reason = kind.phrase().text(self.language).to_owned();
+            if let Some(lifted_by) = lifted_by {
+                reason += SEMICOLON.text(self.language);
+                reason += lifted_by;
+            }
+            let reason = IN_BRACKETS.fill(self.language, &[("text", &reason)]);
+            let line = format!("{}{reason}", subjects.join(COMMA.text(self.language)));
+            for (number, line) in wrap(&line, self.screen.columns - 4).into_iter().enumerate() {
+                self.line(&format!("  {} {line}", if number == 0 { "-" } else { " " }));
             }
         }
     }
@@ -192,7 +206,7 @@ impl Page<'_> {
                 self.row(label, &value);
             }
             Fact::Unknown(why) if why.kind == WhyKind::NotApplicable => {}
-            Fact::Unknown(why) => self.unseen.push((label.to_owned(), why.kind)),
+            Fact::Unknown(why) => self.unseen.push((label.to_owned(), why.clone())),
         }
     }
 

@@ -315,12 +315,88 @@ impl Why {
         Self { kind, source: Text::truncating(source), os_error: None }
     }
 
+    /// What would make it known, as far as the source and the kind of reason tell; nothing where nothing would.
+    pub fn lifted_by(&self) -> Option<Phrase> {
+        let of_source = |(kind, sources, _): &&(WhyKind, &[&str], Phrase)| {
+            *kind == self.kind && sources.iter().any(|source| self.source.starts_with(source))
+        };
+        LIFTED_BY.iter().find(of_source).map(|(_, _, phrase)| *phrase).or_else(|| self.kind.lifted_by())
+    }
+
     /// The same reason with the operating system's error number.
     pub fn with_os_error(mut self, os_error: Option<i32>) -> Self {
         self.os_error = os_error;
         self
     }
 }
+
+/// What makes known what the sources that begin like these do not tell for a kind of reason.
+const LIFTED_BY: &[(WhyKind, &[&str], Phrase)] = &[
+    (
+        WhyKind::PermissionDenied,
+        &["/dev/kmsg"],
+        Phrase {
+            en: "run as root to see it, or as a member of the group adm where a log service writes /var/log/kern.log",
+            zh: "以 root 身份运行即可查看；如果日志服务写入 /var/log/kern.log，adm 组成员也可查看",
+        },
+    ),
+    (
+        WhyKind::NotOffered,
+        &["/dev/kmsg"],
+        Phrase {
+            en: "look from the host, not from inside the container", zh: "请在宿主机上查看，而不是在容器内"
+        },
+    ),
+    (
+        WhyKind::NotOffered,
+        &["/proc/pressure"],
+        Phrase {
+            en: "start the kernel with psi=1 (Linux 4.20 or newer)",
+            zh: "以 psi=1 启动内核（需 Linux 4.20 以上）",
+        },
+    ),
+    (
+        WhyKind::NotOffered,
+        &["/sys/devices/system/edac"],
+        Phrase {
+            en: "load the driver of the memory controller (EDAC); few machines but servers have memory that tells",
+            zh: "加载内存控制器（EDAC）驱动；通常只有服务器内存会报告错误",
+        },
+    ),
+    (
+        WhyKind::NotOffered,
+        &["/sys/class/hwmon", "/sys/class/thermal"],
+        Phrase {
+            en: "load the driver of the sensors (sensors-detect); virtual machines have none",
+            zh: "加载传感器驱动（sensors-detect）；虚拟机没有传感器",
+        },
+    ),
+    (
+        WhyKind::NotOffered,
+        &["/var/lib/apt/lists"],
+        Phrase { en: "apt update fetches the lists of packages", zh: "运行 apt update 获取软件包列表" },
+    ),
+    (WhyKind::NotOffered, &["smartctl"], Phrase { en: "install smartmontools", zh: "安装 smartmontools" }),
+    (
+        WhyKind::NotSupported,
+        &["compressed apt lists"],
+        Phrase { en: "apt list --upgradable shows them", zh: "可用 apt list --upgradable 查看" },
+    ),
+    (
+        WhyKind::NotSupported,
+        &["rpm"],
+        Phrase {
+            en: "dnf check-update or yum check-update shows them",
+            zh: "可用 dnf check-update 或 yum check-update 查看",
+        },
+    ),
+    (WhyKind::NotSupported, &["pacman"], Phrase { en: "checkupdates shows them", zh: "可用 checkupdates 查看" }),
+    (
+        WhyKind::NotSupported,
+        &["apk"],
+        Phrase { en: "apk version -l '<' shows them", zh: "可用 apk version -l '<' 查看" },
+    ),
+];
 
 /// The kind of reason for which a fact is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -480,6 +556,16 @@ pub(crate) mod tests {
         let mut report = sample();
         report.header.schema = 2;
         assert!(matches!(Report::decode(&report.encode().unwrap()), Err(DecodeError::Malformed(_))));
+    }
+
+    #[test]
+    fn what_would_lift_a_reason_depends_on_its_source() {
+        let lifted = |kind, source| Why::new(kind, source).lifted_by().map(|phrase| phrase.en);
+        assert!(lifted(WhyKind::NotOffered, "/proc/pressure/io").unwrap().contains("psi=1"));
+        assert!(lifted(WhyKind::NotSupported, "rpm").unwrap().contains("dnf"));
+        assert_eq!(lifted(WhyKind::PermissionDenied, "/proc/x"), WhyKind::PermissionDenied.lifted_by().map(|p| p.en));
+        assert_eq!(lifted(WhyKind::NotOffered, "/proc/x"), None);
+        assert!(LIFTED_BY.iter().all(|(_, _, phrase)| !phrase.en.is_empty() && !phrase.zh.is_ascii()));
     }
 
     #[test]

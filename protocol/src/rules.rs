@@ -298,7 +298,7 @@ impl Rule {
             return Outcome::Silent;
         }
         let checks = Values::about(if subject.is_empty() { "-" } else { &subject }).fill(&self.checks);
-        let (reason, lifted_by) = (why.kind.phrase(), why.kind.lifted_by());
+        let (reason, lifted_by) = (why.kind.phrase(), why.lifted_by());
         let remedy = |language: Language| {
             let reason = reason.text(language);
             match &lifted_by {

@@ -52,7 +52,9 @@ fn what_does_not_move_and_what_asks_others_is_left_out() {
         assert_eq!(network[asked]["unknown"]["kind"], "not_applicable", "{asked}: {network}");
     }
     assert!(network["interfaces"]["known"].is_array(), "{network}");
-    let (_home, running) = watch(&["findings"]);
-    let ended = running.finish(belay_tests::programs::DEADLINE).unwrap();
-    assert!(ended.code == Some(2) && ended.err.contains("whole survey"), "{ended}");
+    for subject in ["findings", "nosuch"] {
+        let (_home, running) = watch(&[subject]);
+        let ended = running.finish(belay_tests::programs::DEADLINE).unwrap();
+        assert!(ended.code == Some(2) && ended.err.contains("system, disk, memory, drivers, network"), "{ended}");
+    }
 }

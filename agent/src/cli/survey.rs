@@ -45,7 +45,7 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "show", "root"])]
     pub save: Option<PathBuf>,
     /// Keep showing one section, until Ctrl-C: system, disk, memory, drivers or network. With --json a line each time
-    #[arg(long, value_name = "SECTION", value_parser = section, conflicts_with_all = ["save", "show", "without", "root", "check"])]
+    #[arg(long, value_name = "SECTION", value_parser = watch::subject, conflicts_with_all = ["save", "show", "without", "root", "check"])]
     pub watch: Option<SectionName>,
     /// Seconds between two looks of --watch
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3600))]

@@ -18,10 +18,6 @@ use crate::terminal::{Colour, Style, rows};
 
 /// Looks every `every` until the person has seen enough. Nothing is kept.
 pub(super) async fn run(section: SectionName, every: Duration, json: bool, language: Language) -> anyhow::Result<Exit> {
-    if section == SectionName::Findings {
-        writeln!(io::stderr(), "{}", NO_FINDINGS.text(language))?;
-        return Ok(Exit::Usage);
-    }
     let look = Look { language, extent: Extent::Moving, ..Look::default() };
     let rulebook = Arc::<Rulebook>::default();
     let identity = learn_identity(look.deadline).await;
@@ -56,7 +52,7 @@ fn show(
         writeln!(out, "{}", line(&report, section)?)?;
     } else {
         let (is_screen, colour) = (out.is_terminal(), Colour::of(&out));
-        let page = page::facts(&report, language, colour, &|text: &str| redacted.reveal(text));
+        let page = page::watched(&report, language, colour, &|text: &str| redacted.reveal(text));
         if is_screen {
             let seconds = every.as_secs().to_string();
             let footer = colour.paint(Style::Dim, AGAIN.fill(language, &[("seconds", &seconds)]));
@@ -84,7 +80,24 @@ const FOOTER_ROWS: usize = 2;
 
 const AGAIN: Phrase =
     Phrase { en: "Again every {seconds} s; Ctrl-C ends.", zh: "每 {seconds} 秒刷新；按 Ctrl-C 结束。" };
-const NO_FINDINGS: Phrase = Phrase {
-    en: "Findings take a whole survey: watch system, disk, memory, drivers or network.",
-    zh: "诊断结果需要完整检查：请选择 system、disk、memory、drivers 或 network。",
-};
+
+/// What can be watched, by its name on the command line. Findings take a whole survey.
+pub(super) fn subject(name: &str) -> Result<SectionName, String> {
+    let subjects = SectionName::ALL.into_iter().filter(|section| *section != SectionName::Findings);
+    let names: Vec<_> = subjects.clone().map(SectionName::as_str).collect();
+    let unknown = || format!("what can be watched is {}", names.join(", "));
+    subjects.into_iter().find(|section| section.as_str() == name).ok_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_watched_is_listed_to_whoever_asks_for_something_else() {
+        assert_eq!(subject("disk"), Ok(SectionName::Disk));
+        for name in ["nosuch", "findings", ""] {
+            assert_eq!(subject(name), Err("what can be watched is system, disk, memory, drivers, network".to_owned()));
+        }
+    }
+}

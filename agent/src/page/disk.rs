@@ -10,13 +10,13 @@ impl Page<'_> {
         self.section(SectionName::Disk);
         let mounts = match &disk.mounts {
             Fact::Known(mounts) => mounts,
-            Fact::Unknown(why) => return self.unseen.push((MOUNTS.text(self.language).to_owned(), why.kind)),
+            Fact::Unknown(why) => return self.unseen.push((MOUNTS.text(self.language).to_owned(), why.clone())),
         };
         for mount in mounts.iter().filter(|mount| is_of_interest(mount)) {
             let value = self.mount(mount);
             let label = self.own(mount.mount_point.as_str());
             if let Some(why) = mount.space.why().filter(|why| why.kind != WhyKind::NotApplicable) {
-                self.unseen.push((label.clone(), why.kind));
+                self.unseen.push((label.clone(), why.clone()));
             }
             self.row(&label, &value);
         }
@@ -41,7 +41,7 @@ impl Page<'_> {
                     self.row(&label, &value);
                 }
                 Fact::Unknown(why) if why.kind == WhyKind::NotApplicable => {}
-                Fact::Unknown(why) => self.unseen.push((label, why.kind)),
+                Fact::Unknown(why) => self.unseen.push((label, why.clone())),
             }
         }
         let language = self.language;

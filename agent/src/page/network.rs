@@ -1,8 +1,8 @@
 //! Interfaces, names, sockets and the way to the desk on the page.
 
 use belay_protocol::report::{
-    AddressReach, DnsOutcome, DnsProbe, Fact, Interface, LinkState, ListenerReach, Network, Reachability, SectionName,
-    Shared, SocketProtocol,
+    AddressReach, DnsOutcome, DnsProbe, Fact, Interface, LinkState, ListenerReach, Network, Reachability, RelayPath,
+    SectionName, Shared, SocketProtocol,
 };
 use belay_protocol::{Language, Phrase};
 
@@ -20,7 +20,7 @@ impl Page<'_> {
                     self.row(&label, &value);
                 }
             }
-            Fact::Unknown(why) => self.unseen.push((INTERFACES.text(language).to_owned(), why.kind)),
+            Fact::Unknown(why) => self.unseen.push((INTERFACES.text(language).to_owned(), why.clone())),
         }
         self.fact(&WAY_OUT, &network.default_routes, |routes| match routes.first() {
             Some(route) => {
@@ -28,6 +28,12 @@ impl Page<'_> {
                 format!("{}{gateway}", route.interface)
             }
             None => NONE.text(language).to_owned(),
+        });
+        self.fact(&ROUTES, &network.routes, |table| {
+            let shown = table.entries.iter().filter(|route| route.prefix_bits > 0).take(SHOWN_ROUTES);
+            let named = shown.map(|route| format!("{}/{} {}", route.destination, route.prefix_bits, route.interface));
+            let more = if table.entries.len() > SHOWN_ROUTES { vec!["…".to_owned()] } else { Vec::new() };
+            listed(named.chain(more), language)
         });
         // Only worth a line when a VPN or a bridge hides the device.
         if let Some(way) = network.way_out.known()
@@ -44,11 +50,11 @@ impl Page<'_> {
                     let label = format!("{} {address}", NAME_SERVER.text(language));
                     match &server.probe {
                         Fact::Known(probe) => self.row(&label, &outcome(probe, language)),
-                        Fact::Unknown(why) => self.unseen.push((label, why.kind)),
+                        Fact::Unknown(why) => self.unseen.push((label, why.clone())),
                     }
                 }
             }
-            Fact::Unknown(why) => self.unseen.push((NAME_SERVERS.text(language).to_owned(), why.kind)),
+            Fact::Unknown(why) => self.unseen.push((NAME_SERVERS.text(language).to_owned(), why.clone())),
         }
         self.fact(&NAMES, &network.system_resolver, |probe| outcome(probe, language));
         self.fact(&PROXY, &network.proxies, |proxies| {
@@ -75,10 +81,7 @@ impl Page<'_> {
             format!("{}: {outcome} ({})", desk.host, micros_for_people(desk.took_us))
         });
         self.fact(&RELAY, &network.relay, |relay| match relay.reachability {
-            Reachability::Reached => {
-                let rtt = relay.rtt_us.map(micros_for_people).unwrap_or_default();
-                format!("{} {rtt}", relay.relay)
-            }
+            Reachability::Reached => relay_path(relay, language),
             Reachability::Unreachable => format!("{}: {}", relay.relay, UNREACHABLE.text(language)),
         });
     }
@@ -109,6 +112,27 @@ impl Page<'_> {
         parts.join(" · ")
     }
 }
+
+/// The relay with what it is like to reach it, and how each way goes.
+fn relay_path(relay: &RelayPath, language: Language) -> String {
+    let mut parts = vec![format!("{} {}", relay.relay, relay.rtt_us.map(micros_for_people).unwrap_or_default())];
+    parts.extend(relay.jitter_us.map(|jitter| JITTER.fill(language, &[("time", &micros_for_people(jitter))])));
+    parts.extend(relay.loss_percent.map(|loss| LOST.fill(language, &[("percent", &format!("{loss:.1}"))])));
+    for (way, tried) in [("UDP", &relay.udp), ("TCP", &relay.tcp)] {
+        let came = match tried {
+            Fact::Known(tried) if tried.reachability == Reachability::Unreachable => {
+                UNREACHABLE.text(language).to_owned()
+            }
+            Fact::Known(tried) => tried.rtt_us.map_or_else(|| WORKS.text(language).to_owned(), micros_for_people),
+            Fact::Unknown(why) => why.kind.phrase().text(language).to_owned(),
+        };
+        parts.push(format!("{way} {came}"));
+    }
+    parts.join(" · ")
+}
+
+/// Routes that are named; of more, only that there are.
+const SHOWN_ROUTES: usize = 6;
 
 /// Ports that are named; a machine with more has its services in containers.
 const SHOWN_PORTS: usize = 12;

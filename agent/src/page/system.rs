@@ -32,6 +32,11 @@ impl Page<'_> {
             let shown = shown.map(|process| format!("{} {}", process.name, bytes_for_people(process.resident_bytes)));
             shown.collect::<Vec<_>>().join(COMMA.text(language))
         });
+        self.fact(&BUSIEST, &system.busiest_processes, |processes| {
+            let shown = processes.iter().take(SHOWN_PROCESSES);
+            listed(shown.map(|process| format!("{} {:.0} %", process.name, process.cpu_percent)), language)
+        });
+        self.fact(&BOOT, &system.boot_seconds, |seconds| format!("{seconds} s"));
         self.upkeep(system);
     }
 
@@ -49,7 +54,10 @@ impl Page<'_> {
             let (running, all) = (services.running.to_string(), services.installed.to_string());
             RUNNING_OF.fill(language, &[("running", &running), ("all", &all)])
         });
-        self.fact(&UPDATES, &upkeep.updates, |updates| updates.pending.to_string());
+        self.fact(&UPDATES, &upkeep.updates, |updates| {
+            let (all, security) = (updates.pending.to_string(), updates.security.to_string());
+            PENDING_OF.fill(language, &[("all", &all), ("security", &security)])
+        });
         self.fact(&KERNEL_LOG, &upkeep.kernel_log, |log| {
             let word = |kind: TroubleKind| word_for_people(kind.as_str()).map(|word| word.text(language).to_owned());
             let told = |trouble: &Trouble| Some(format!("{} × {}", word(trouble.kind)?, trouble.times));

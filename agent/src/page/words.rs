@@ -86,6 +86,14 @@ pub(super) const PROXY: Phrase = Phrase { en: "proxy settings", zh: "代理设�
 pub(super) const LISTENING: Phrase = Phrase { en: "ports open to others", zh: "对外开放的端口" };
 pub(super) const RESENT: Phrase = Phrase { en: "TCP sent again", zh: "TCP 重传" };
 pub(super) const DESK: Phrase = Phrase { en: "support desk", zh: "服务台" };
+pub(super) const JITTER: Phrase = Phrase { en: "± {time}", zh: "抖动 {time}" };
+pub(super) const LOST: Phrase = Phrase { en: "{percent} % lost", zh: "丢包 {percent} %" };
+pub(super) const WORKS: Phrase = Phrase { en: "works", zh: "可用" };
+pub(super) const ROUTES: Phrase = Phrase { en: "routes", zh: "路由" };
+pub(super) const BUSIEST: Phrase = Phrase { en: "busiest programs", zh: "占用处理器最多" };
+pub(super) const BOOT: Phrase = Phrase { en: "last start took", zh: "上次启动用时" };
+pub(super) const PENDING_OF: Phrase =
+    Phrase { en: "{all}, {security} for security", zh: "{all} 项，其中安全更新 {security} 项" };
 pub(super) const FINE: Phrase =
     Phrase { en: "{count} other checks found nothing wrong", zh: "另有 {count} 项检查未发现问题" };
 pub(super) const MORE: Phrase = Phrase {
