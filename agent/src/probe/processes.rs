@@ -55,7 +55,9 @@ fn look_at_files(root: &Root, pause: Duration) -> Result<Processes, Why> {
         std::thread::sleep(pause.saturating_sub(began.elapsed()));
     }
     let busiest = live.map(|()| {
-        let used = before.into_iter().filter_map(|(pid, before)| {
+        // What this program uses is gone when it has looked.
+        let own = std::process::id().to_string();
+        let used = before.into_iter().filter(|(pid, _)| **pid != own).filter_map(|(pid, before)| {
             let now = ticks(pid)?;
             // The number may have passed to another process meanwhile.
             (now.started == before.started).then(|| (now.name, now.used.saturating_sub(before.used)))
