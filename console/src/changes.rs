@@ -126,7 +126,7 @@ pub enum PassingReason {
 }
 
 /// Facts that differ every time, with everything below them.
-const PASSING: [(&str, PassingReason); 47] = {
+const PASSING: [(&str, PassingReason); 51] = {
     use PassingReason::{Counts, Moment, Plotted};
     [
         ("system.uptime_seconds", Counts),
@@ -136,6 +136,7 @@ const PASSING: [(&str, PassingReason); 47] = {
         ("system.process_count", Moment),
         ("system.largest_processes", Moment),
         ("system.process_states", Moment),
+        ("system.busiest_processes", Moment),
         ("system.handles.open", Moment),
         ("system.handles.used_percent", Moment),
         ("system.tasks.count", Moment),
@@ -144,6 +145,7 @@ const PASSING: [(&str, PassingReason); 47] = {
         ("system.hardware.throttled_times", Counts),
         ("system.hardware.batteries.charge_percent", Moment),
         ("system.hardware.batteries.flow", Moment),
+        ("system.upkeep.updates.listed_unix_s", Counts),
         ("system.upkeep.kernel_log.lines", Counts),
         ("system.upkeep.kernel_log.span_seconds", Counts),
         ("system.upkeep.kernel_log.troubles.last_seconds_ago", Counts),
@@ -176,23 +178,28 @@ const PASSING: [(&str, PassingReason); 47] = {
         ("network.softnet", Counts),
         ("network.conntrack.used", Moment),
         ("network.conntrack.used_percent", Moment),
+        ("network.relay.udp.rtt_us", Moment),
+        ("network.relay.tcp.rtt_us", Moment),
     ]
 };
 
 /// Times and clocks, wherever they stand.
-const PASSING_FIELDS: [(&str, PassingReason); 6] = [
+const PASSING_FIELDS: [(&str, PassingReason); 7] = [
     ("took_us", PassingReason::Moment),
     ("clock_ahead_seconds", PassingReason::Moment),
     ("sampled_ms", PassingReason::Moment),
     ("rtt_us", PassingReason::Plotted),
+    ("jitter_us", PassingReason::Plotted),
     ("loss_percent", PassingReason::Plotted),
     ("neighbour", PassingReason::Moment),
 ];
 
 /// What names an item of a list: the first of these that all its items have.
-const NAMES: [&[&str]; 12] = [
+const NAMES: [&[&str]; 14] = [
     &["mount_point"],
     &["protocol", "family", "reach", "port"],
+    &["family", "destination", "prefix_bits", "interface"],
+    &["kind", "interface", "other"],
     &["family", "interface", "gateway"],
     &["source", "variable"],
     &["sensor"],
@@ -496,7 +503,7 @@ pub(crate) mod tests {
             "load": { "known": { "one_minute": load, "five_minutes": load, "fifteen_minutes": load } },
             "clock": unknown, "process_count": unknown, "largest_processes": unknown, "process_states": unknown,
             "handles": unknown, "tasks": unknown, "hardware": Hardware::<Shared>::unknown(&why),
-            "upkeep": Upkeep::<Shared>::unknown(&why),
+            "upkeep": Upkeep::<Shared>::unknown(&why), "busiest_processes": unknown, "boot_seconds": unknown,
         });
         let disk = json!({
             "mounts": { "known": mounts }, "left_out": 0, "volumes": unknown, "block_devices": unknown, "arrays": unknown,
@@ -554,6 +561,45 @@ pub(crate) mod tests {
     fn between(before: &Facts, after: &Facts) -> Changes {
         let (since, report) = (stored(1, before, vec![]), stored(2, after, vec![]));
         Changes::between((&since, before), (&report, after))
+    }
+
+    /// What stands at a place of a report, through lists and what is known; `Err` where it is unknown on the way.
+    fn at<'a>(value: &'a Value, place: &str) -> Result<Vec<&'a Value>, ()> {
+        let mut found = vec![value];
+        for field in place.split('.') {
+            let mut next = Vec::new();
+            for value in found {
+                if value.get("unknown").is_some() {
+                    return Err(());
+                }
+                let value = known(value).unwrap_or(value);
+                let items = value.as_array().map_or(vec![value], |items| items.iter().collect());
+                next.extend(items.into_iter().filter_map(|item| item.get(field)));
+            }
+            found = next;
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn what_is_called_passing_is_in_a_report() {
+        let bytes = data_encoding::HEXLOWER.decode(include_bytes!("../../protocol/src/report/sample.hex").trim_ascii());
+        let sample = Facts::decode(&bytes.unwrap()).unwrap();
+        let sections: Map<String, Value> =
+            sections_of(&sample).into_iter().map(|(name, (_, value))| (name.as_str().to_owned(), value)).collect();
+        let (sections, text) = (Value::Object(sections.clone()), Value::Object(sections).to_string());
+        for (place, _) in PASSING {
+            assert!(at(&sections, place).map_or(true, |found| !found.is_empty()), "{place} is in no report");
+        }
+        let unknown = PASSING.iter().filter(|(place, _)| at(&sections, place).is_err()).count();
+        assert!(unknown <= 3, "{unknown} of them cannot be looked for, because the sample does not know them");
+        for (field, _) in PASSING_FIELDS {
+            assert!(text.contains(&format!("\"{field}\":")), "{field} is in no report");
+        }
+        let mut places: Vec<_> = PASSING.iter().map(|(place, _)| place).collect();
+        places.sort();
+        places.dedup();
+        assert_eq!(places.len(), PASSING.len(), "none stands twice");
     }
 
     #[test]

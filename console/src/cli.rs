@@ -499,8 +499,8 @@ impl Report {
         anyhow::ensure!(fs_err::metadata(&file)?.is_file(), "{} is not a file", file.display());
         fs_err::File::open(&file)?.take(SAVED_MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         SavedReport::decode(&bytes).with_context(|| file.display().to_string())?;
-        let report = place.ask(&[LocalRequest::import(ticket, bytes.into())]).await?.remove(0);
-        print(as_json, &report, || text::imported(&report, language))
+        let (report, outcome) = place.reach().await?.make(LocalRequest::import(ticket, bytes.into())).await?;
+        print(as_json, &report, || text::imported(&report, outcome, language))
     }
 }
 
@@ -552,8 +552,12 @@ impl Place {
     }
 
     async fn ask(&self, requests: &[LocalRequest]) -> Result<Vec<Value>, LocalError> {
+        self.reach().await?.ask(requests).await
+    }
+
+    async fn reach(&self) -> Result<Local, LocalError> {
         let directory = DataDirectory::at(self.data.clone());
-        Local::reach(&directory, self.database.clone(), Clock::System).await?.ask(requests).await
+        Local::reach(&directory, self.database.clone(), Clock::System).await
     }
 }
 

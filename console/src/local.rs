@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::{BodyExt as _, Limited};
 /// The method of a request.
 pub use hyper::Method;
-use hyper::{Request, header};
+use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -72,23 +72,45 @@ impl Local {
         }
     }
 
-    /// Sends one request and reads its JSON answer. A running server's connection carries one request after another.
+    /// Sends requests and reads their JSON answers. A running server's connection carries one request after another.
     pub async fn ask(self, requests: &[LocalRequest]) -> Result<Vec<Value>, LocalError> {
+        Ok(self.ask_both(requests).await?.0)
+    }
+
+    /// Sends one request, and says whether something was made of it, or whether that was there before.
+    pub async fn make(self, request: LocalRequest) -> Result<(Value, Outcome), LocalError> {
+        let (mut answers, statuses) = self.ask_both(&[request]).await?;
+        let made = statuses.last() == Some(&StatusCode::CREATED.as_u16());
+        Ok((answers.remove(0), if made { Outcome::Made } else { Outcome::ThereBefore }))
+    }
+
+    /// The answers, and the status of each.
+    async fn ask_both(self, requests: &[LocalRequest]) -> Result<(Vec<Value>, Vec<u16>), LocalError> {
         match self {
             Self::Running(stream) => ask_running(stream, requests).await,
             Self::Offline(offline) => {
-                let mut answers = Vec::with_capacity(requests.len());
+                let (mut answers, mut statuses) = (Vec::with_capacity(requests.len()), Vec::new());
                 for request in requests {
                     let mut request = request.build(&answers);
                     request.extensions_mut().insert(Arrival::Socket);
                     let Ok(response) = offline.router.clone().oneshot(request).await;
+                    statuses.push(response.status().as_u16());
                     answers.push(read(response.status().as_u16(), response.into_body()).await?);
                 }
                 offline.close().await?;
-                Ok(answers)
+                Ok((answers, statuses))
             }
         }
     }
+}
+
+/// What came of a request to make something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was made.
+    Made,
+    /// It was there before.
+    ThereBefore,
 }
 
 /// One request of a command.
@@ -152,12 +174,12 @@ impl LocalRequest {
     }
 }
 
-async fn ask_running(stream: UnixStream, requests: &[LocalRequest]) -> Result<Vec<Value>, LocalError> {
+async fn ask_running(stream: UnixStream, requests: &[LocalRequest]) -> Result<(Vec<Value>, Vec<u16>), LocalError> {
     let no_answer = |error: hyper::Error| LocalError::NoAnswer(error.to_string());
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
     let connection = tokio::spawn(connection);
-    let mut answers = Vec::with_capacity(requests.len());
+    let (mut answers, mut statuses) = (Vec::with_capacity(requests.len()), Vec::new());
     for request in requests {
         let sending = async {
             sender.ready().await?;
@@ -165,11 +187,12 @@ async fn ask_running(stream: UnixStream, requests: &[LocalRequest]) -> Result<Ve
         };
         let response = tokio::time::timeout(ANSWER_DEADLINE, sending).await;
         let response = response.map_err(|_| LocalError::NoAnswer("it took too long".to_owned()))?.map_err(no_answer)?;
+        statuses.push(response.status().as_u16());
         answers.push(read(response.status().as_u16(), response.into_body()).await?);
     }
     drop(sender);
     let _ = connection.await;
-    Ok(answers)
+    Ok((answers, statuses))
 }
 
 async fn read<B>(status: u16, body: B) -> Result<Value, LocalError>

@@ -29,6 +29,8 @@ pub struct Series {
     pub more: bool,
     /// File systems that are not followed, because there are too many.
     pub mounts_left_out: u32,
+    /// Reports that are left out, because the device's clock was far from right and nothing else tells when they were made.
+    pub undated: u32,
 }
 
 /// One report of a series.
@@ -61,6 +63,8 @@ pub enum MetricKind {
     RelayRttMs,
     /// Packets lost on the way to the relay, in percent.
     RelayLossPercent,
+    /// Mean difference between successive times to the relay and back, in milliseconds.
+    RelayJitterMs,
 }
 
 /// One metric over the reports of a series.
@@ -80,13 +84,19 @@ pub struct Metric {
 
 impl Series {
     /// Puts reports beside each other, oldest first. A report that could not be decoded has none. Limits are those of `pack`.
+    /// A report whose date cannot be right is left out and counted.
     pub fn of(reports: Vec<(ReportHead, Option<Figures>)>, more: bool, pack: &Pack) -> Self {
         let at = |head: &ReportHead, figures: Option<&Figures>| match figures {
             // A device's clock can be wrong; it is believed only where nothing else tells the time.
             Some(figures) if head.from_file => figures.taken_at.min(head.received_at),
             _ => head.received_at,
         };
-        let mut reports = reports;
+        let is_dated = |(head, figures): &(ReportHead, Option<Figures>)| {
+            let carried_ms =
+                figures.as_ref().map_or(0, |figures| head.received_at.0.saturating_sub(figures.taken_at.0));
+            !head.from_file || (-AHEAD_MAX_MS..=CARRIED_MAX_MS).contains(&carried_ms)
+        };
+        let (mut reports, undated): (Vec<_>, Vec<_>) = reports.into_iter().partition(is_dated);
         reports.sort_by_key(|(head, figures)| (at(head, figures.as_ref()), head.id));
         let points = reports.iter().map(|(head, figures)| SeriesReport {
             report: head.id,
@@ -98,9 +108,18 @@ impl Series {
         let (mounts, mounts_left_out) = fullest_mounts(&reports);
         let disks = mounts.into_iter().map(|mount| Metric::over(&reports, pack, MetricKind::DiskUsedPercent, mount));
         let metrics = disks.chain(MetricKind::OF_MACHINE.map(of_machine)).collect();
-        Self { reports: points.collect(), metrics, more, mounts_left_out }
+        let undated = u32::try_from(undated.len()).unwrap_or(u32::MAX);
+        Self { reports: points.collect(), metrics, more, mounts_left_out, undated }
     }
 }
+
+/// How long a file may have been carried to be believed: clocks that lost their power begin again years back.
+const CARRIED_MAX_MS: i64 = 366 * DAY_MS;
+
+/// How far ahead of ours a device's clock may be: a wrong time zone is nothing to leave a report out for.
+const AHEAD_MAX_MS: i64 = DAY_MS;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The file systems to follow, by name, and how many are left out.
 fn fullest_mounts(reports: &[(ReportHead, Option<Figures>)]) -> (Vec<String>, u32) {
@@ -126,11 +145,12 @@ impl Metric {
 }
 
 impl MetricKind {
-    const OF_MACHINE: [Self; 5] = [
+    const OF_MACHINE: [Self; 6] = [
         Self::MemoryAvailablePercent,
         Self::SwapUsedPercent,
         Self::LoadPerCpu,
         Self::RelayRttMs,
+        Self::RelayJitterMs,
         Self::RelayLossPercent,
     ];
 
@@ -142,6 +162,7 @@ impl MetricKind {
             Self::SwapUsedPercent => ("swap-full", "used", 1.0),
             Self::LoadPerCpu => ("load-high", "per_cpu", 1.0),
             Self::RelayRttMs => ("relay-path-poor", "rtt", MS_PER_US),
+            Self::RelayJitterMs => ("relay-path-poor", "jitter", MS_PER_US),
             Self::RelayLossPercent => ("relay-path-poor", "loss", 1.0),
         };
         let limit: f64 = pack.rule(rule)?.threshold(figure, level)?.parse().ok()?;
@@ -203,7 +224,8 @@ impl Figures {
         for mount in disk.mounts.known().into_iter().flat_map(|mounts| mounts.iter()) {
             let at = mount.mount_point.as_str();
             let is_followed = match mount.device_kind {
-                DeviceKind::Local | DeviceKind::Memory | DeviceKind::Network => true,
+                DeviceKind::Local | DeviceKind::Network => true,
+                DeviceKind::Memory => !is_of_system(at),
                 DeviceKind::Overlay => at == "/",
                 DeviceKind::Fuse | DeviceKind::Image => false,
             };
@@ -222,9 +244,19 @@ impl Figures {
     fn add_network(&mut self, network: &Network<Shared>) {
         let Fact::Known(relay) = &network.relay else { return };
         self.add(MetricKind::RelayRttMs, relay.rtt_us.map(|rtt| rtt as f64 * MS_PER_US));
+        self.add(MetricKind::RelayJitterMs, relay.jitter_us.map(|jitter| jitter as f64 * MS_PER_US));
         self.add(MetricKind::RelayLossPercent, relay.loss_percent);
     }
 }
+
+/// Whether memory at this place is where the system keeps its own small things, which nobody fills.
+fn is_of_system(place: &str) -> bool {
+    SYSTEM_PLACES
+        .iter()
+        .any(|system| place.strip_prefix(system).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+const SYSTEM_PLACES: [&str; 4] = ["/dev", "/run", "/sys", "/proc"];
 
 #[cfg(test)]
 mod tests {
@@ -271,6 +303,7 @@ mod tests {
         assert_eq!(limits(MetricKind::SwapUsedPercent), (Some(90.0), None));
         assert_eq!(limits(MetricKind::LoadPerCpu), (Some(2.0), None));
         assert_eq!(limits(MetricKind::RelayRttMs), (Some(800.0), None));
+        assert_eq!(limits(MetricKind::RelayJitterMs), (Some(50.0), None));
         assert_eq!(limits(MetricKind::RelayLossPercent), (Some(5.0), None));
     }
 
@@ -283,6 +316,36 @@ mod tests {
         assert_eq!(at(100, 60, true), 60);
         assert_eq!(at(100, 900, true), 100);
         assert_eq!(at(100, 60, false), 100);
+    }
+
+    #[test]
+    fn a_date_that_cannot_be_right_stretches_no_axis() {
+        let received_at = 1_800_000_000_000;
+        let check = |taken_at: i64, from_file, expected: (usize, u32)| {
+            let reports = vec![(head(1, received_at, from_file), Some(Figures::at(UnixMillis(taken_at))))];
+            let series = Series::of(reports, false, Pack::base());
+            assert_eq!((series.reports.len(), series.undated), expected, "{taken_at}");
+            assert!(series.metrics.iter().all(|metric| metric.values.len() == expected.0));
+        };
+        for far in [0, 63_072_000_000, i64::MIN, i64::MAX, received_at + 2 * DAY_MS, received_at - 2 * CARRIED_MAX_MS] {
+            check(far, true, (0, 1));
+            check(far, false, (1, 0));
+        }
+        check(received_at - CARRIED_MAX_MS, true, (1, 0));
+        check(received_at + AHEAD_MAX_MS, true, (1, 0));
+    }
+
+    #[test]
+    fn memory_in_which_the_system_keeps_its_own_is_no_disk() {
+        let memory = |at: &str| {
+            let mut mount = mount(at, 5);
+            mount["device_kind"] = serde_json::json!("memory");
+            mount
+        };
+        let mounts = ["/dev", "/dev/shm", "/run", "/run/user/1000", "/tmp", "/device"].map(memory).to_vec();
+        let mounts = [mounts, vec![mount("/run/media/stick", 5)]].concat();
+        let figures = Figures::of(&report(1, 0.5, mounts));
+        assert_eq!(figures.disks.keys().collect::<Vec<_>>(), ["/device", "/run/media/stick", "/tmp"]);
     }
 
     #[test]

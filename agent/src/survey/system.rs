@@ -93,7 +93,7 @@ async fn upkeep(root: &Root, options: &Look, log: KernelLog) -> Upkeep<Raw> {
             let running = guards::running(root)?;
             Ok((guards::firewall(root, &running), guards::antivirus(&running)))
         }),
-        with(Probe::new("certificates", SYSTEM, deadline).as_root(), root, move |root| {
+        with(Probe::new("certificates", SYSTEM, deadline).as_root().at(Cost::Walk), root, move |root| {
             certificates::look(root, &named, now)
         }),
     );

@@ -10,7 +10,7 @@ use belay_relay::logging::told;
 
 use crate::clock::UnixMillis;
 use crate::http::Profile;
-use crate::local::LocalError;
+use crate::local::{LocalError, Outcome};
 
 /// After `init`.
 pub(super) fn initialized(made: &Value, language: Language) -> String {
@@ -229,16 +229,24 @@ pub(super) fn restored(device: &Value, language: Language) -> String {
 }
 
 /// After `report import`.
-pub(super) fn imported(report: &Value, language: Language) -> String {
-    let phrase = Phrase {
-        en: "Report {id} of device {device} is filed, with {findings} findings.",
-        zh: "设备 {device} 的报告 {id} 已归档，包含 {findings} 项诊断结果。",
+pub(super) fn imported(report: &Value, outcome: Outcome, language: Language) -> String {
+    let phrase = match outcome {
+        Outcome::Made => Phrase {
+            en: "Report {id} of device {device} is filed, with {findings} findings.",
+            zh: "设备 {device} 的报告 {id} 已归档，包含 {findings} 项诊断结果。",
+        },
+        Outcome::ThereBefore => Phrase {
+            en: "This report of device {device} was filed already on {time} as {id}, under {ticket}; nothing was changed.",
+            zh: "设备 {device} 的这份报告已于 {time} 归档为 {id}（工单 {ticket}），未作更改。",
+        },
     };
     let findings = report["findings"].as_array().map_or(0, Vec::len);
     let values = [
         ("id", report["id"].to_string()),
         ("device", report["device"].to_string()),
         ("findings", findings.to_string()),
+        ("time", time(&report["received_at_ms"])),
+        ("ticket", word(&report["ticket"]).to_owned()),
     ];
     phrase.fill(language, &values.each_ref().map(|(name, value)| (*name, value.as_str())))
 }

@@ -463,6 +463,9 @@ async fn pages_of_the_web_console_fall_back_and_the_api_does_not() {
     assert_eq!(world.send(cached).await.status(), 304);
 }
 
+/// Ten minutes before the clock of a world begins: surveys of files were made a little later.
+const BEFORE_MS: i64 = 1_767_225_000_000;
+
 /// Files a report that was carried here for the device with this key, and says its id.
 async fn import(world: &World, number: crate::number::TicketNumber, device: u8, facts: &Facts) -> i64 {
     let (key, bytes) = (belay_protocol::DeviceKey([device; 32]), facts.encode().unwrap());
@@ -476,7 +479,10 @@ async fn a_devices_reports_are_listed_and_plotted_with_gaps() {
     let cookie = world.cookie(Role::Auditor).await;
     let number = world.open_ticket(&world.cookie(Role::Technician).await).await["number"].as_str().unwrap().parse();
     let number = number.unwrap();
-    for facts in [report(1, 0.5, vec![mount("/", 40)]), withheld(2, "disk"), report(3, 5.0, vec![mount("/", 60)])] {
+    let (first, last) =
+        (report(BEFORE_MS + 1, 0.5, vec![mount("/", 40)]), report(BEFORE_MS + 3, 5.0, vec![mount("/", 60)]));
+    let undated = report(3, 0.5, vec![mount("/", 50)]);
+    for facts in [first, withheld(BEFORE_MS + 2, "disk"), last, undated] {
         import(&world, number, 1, &facts).await;
     }
     import(&world, number, 2, &report(4, 0.5, vec![])).await;
@@ -485,7 +491,7 @@ async fn a_devices_reports_are_listed_and_plotted_with_gaps() {
     assert_eq!((status, page["items"].as_array().unwrap().len()), (200, 2), "{page}");
     assert_eq!((&page["items"][0]["session"], &page["items"][0]["ok"]), (&Value::Null, &json!(3)));
     let rest = format!("/api/v1/devices/1/reports?cursor={}", page["next_cursor"].as_str().unwrap());
-    assert_eq!(world.ask(get(&rest, &cookie)).await.1["items"].as_array().unwrap().len(), 1);
+    assert_eq!(world.ask(get(&rest, &cookie)).await.1["items"].as_array().unwrap().len(), 2);
 
     let (status, series) = world.ask(get("/api/v1/devices/1/series", &cookie)).await;
     assert_eq!(status, 200, "{series}");
@@ -493,7 +499,9 @@ async fn a_devices_reports_are_listed_and_plotted_with_gaps() {
     assert_eq!(series["metrics"][0]["values"], json!([40.0, null, 60.0]));
     assert_eq!((&series["metrics"][0]["warn"], &series["metrics"][0]["crit"]), (&json!(95.0), &json!(97.0)));
     let read: Vec<_> = series["reports"].as_array().unwrap().iter().map(|report| &report["at_ms"]).collect();
-    assert_eq!((read, &series["more"]), (vec![&json!(1), &json!(2), &json!(3)], &json!(false)));
+    let times = [1, 2, 3].map(|ms| json!(BEFORE_MS + ms));
+    assert_eq!((read, &series["more"]), (times.iter().collect(), &json!(false)));
+    assert_eq!(series["undated"], 1);
     for path in ["/api/v1/devices/9/series", "/api/v1/devices/9/reports", "/api/v1/devices/x/series"] {
         assert_eq!(world.ask(get(path, &cookie)).await.0, 404, "{path}");
     }
@@ -556,12 +564,12 @@ async fn a_series_ends_at_its_limit_and_says_that_there_is_more() {
     for (newest, more) in [(limit, false), (limit + 1, true)] {
         let first = if more { limit + 1 } else { 1 };
         for at in first..=newest {
-            import(&world, number, 1, &report(at, 0.5, vec![mount("/", 40)])).await;
+            import(&world, number, 1, &report(BEFORE_MS + at, 0.5, vec![mount("/", 40)])).await;
         }
         let (status, series) = world.ask(get("/api/v1/devices/1/series", &cookie)).await;
         assert_eq!((status, &series["more"]), (200, &json!(more)));
         let times = series["reports"].as_array().unwrap();
-        assert_eq!((times.len() as i64, &times[0]["at_ms"]), (limit, &json!(newest - limit + 1)));
+        assert_eq!((times.len() as i64, &times[0]["at_ms"]), (limit, &json!(BEFORE_MS + newest - limit + 1)));
         assert_eq!(series["metrics"][0]["values"], json!(vec![40.0; times.len()]));
     }
 }

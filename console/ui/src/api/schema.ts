@@ -251,7 +251,7 @@ export type Metric = {
 };
 
 /** What is measured. */
-export type MetricKind = "disk_used_percent" | "memory_available_percent" | "swap_used_percent" | "load_per_cpu" | "relay_rtt_ms" | "relay_loss_percent";
+export type MetricKind = "disk_used_percent" | "memory_available_percent" | "swap_used_percent" | "load_per_cpu" | "relay_rtt_ms" | "relay_loss_percent" | "relay_jitter_ms";
 
 /** A code for a customer. It is shown once. */
 export type MintedInvite = {
@@ -454,6 +454,8 @@ export type Series = {
   mounts_left_out: number;
   /** The reports, oldest first. */
   reports: SeriesReport[];
+  /** Reports that are left out, because the device's clock was far from right and nothing else tells when they were made. */
+  undated: number;
 };
 
 /** One report of a series. */

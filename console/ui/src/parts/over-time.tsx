@@ -41,6 +41,7 @@ export function OverTime(props: { series: Series }) {
       <p class="hint">
         <Show when={silent().length > 0}>{t().device.nowhere(list(silent().map(nameOf)))} </Show>
         <Show when={props.series.mounts_left_out > 0}>{t().device.mountsLeftOut(props.series.mounts_left_out)} </Show>
+        <Show when={props.series.undated > 0}>{t().device.undated(props.series.undated)} </Show>
         <Show when={props.series.more}>{t().device.older}</Show>
       </p>
       <details class="as-table">

@@ -8,9 +8,11 @@ import { locale, t } from '../text';
 /** How a value of a metric reads. */
 export function reading(metric: MetricKind, value: number | null | undefined): string {
   if (value === null || value === undefined) return t().device.notSaid;
-  if (metric === 'relay_rtt_ms') return factFigure('rtt_ms', value);
+  if (isTime(metric)) return factFigure('rtt_ms', value);
   return metric === 'load_per_cpu' ? number(value, 2) : `${number(value)} %`;
 }
+
+const isTime = (metric: MetricKind) => metric === 'relay_rtt_ms' || metric === 'relay_jitter_ms';
 
 /** A metric's name with what it is of. */
 export function nameOf(metric: Metric): string {
@@ -146,12 +148,12 @@ function scaleTop(metric: Metric): number {
 }
 
 function tickText(metric: MetricKind, value: number): string {
-  if (metric === 'relay_rtt_ms') return `${number(value)} ms`;
+  if (isTime(metric)) return `${number(value)} ms`;
   return metric === 'load_per_cpu' ? number(value, 1) : `${number(value)} %`;
 }
 
 /** So that noise around nothing does not fill the plot. */
-const LEAST_TOP: Partial<Record<MetricKind, number>> = { load_per_cpu: 1, relay_rtt_ms: 10, relay_loss_percent: 10 };
+const LEAST_TOP: Partial<Record<MetricKind, number>> = { load_per_cpu: 1, relay_rtt_ms: 10, relay_jitter_ms: 10, relay_loss_percent: 10 };
 
 const DAY_MS = 86_400_000;
 const [VIEW_WIDTH, VIEW_HEIGHT] = [340, 132];

@@ -278,6 +278,10 @@ export const en = {
     notSaid: 'not in this report',
     nowhere: (metrics: string) => `No report says anything about: ${metrics}.`,
     older: 'Older reports are not in the plots.',
+    undated: (n: number) =>
+      n === 1
+        ? '1 report from a file is not in the plots: its device’s clock was far from right.'
+        : `${n} reports from files are not in the plots: their device’s clock was far from right.`,
     mountsLeftOut: (n: number) => (n === 1 ? '1 more file system is not shown.' : `${n} more file systems are not shown.`),
     plot: (name: string, lowest: string, highest: string, gaps: number) =>
       `${name}: between ${lowest} and ${highest}${gaps === 0 ? '' : gaps === 1 ? ', one report does not say' : `, ${gaps} reports do not say`}`,
@@ -293,6 +297,7 @@ export const en = {
       swap_used_percent: 'Swap used',
       load_per_cpu: 'Load per processor',
       relay_rtt_ms: 'Round trip to the relay',
+      relay_jitter_ms: 'Jitter to the relay',
       relay_loss_percent: 'Loss to the relay',
     },
     list: 'Reports',

@@ -275,6 +275,7 @@ export const zh: typeof en = {
     notSaid: '此报告未包含',
     nowhere: (metrics) => `没有报告包含：${metrics}。`,
     older: '更早的报告不在图中。',
+    undated: (n) => `有 ${n} 份来自文件的报告不在图中：当时设备的时钟严重不准。`,
     mountsLeftOut: (n) => `另有 ${n} 个文件系统未显示。`,
     plot: (name, lowest, highest, gaps) => `${name}：${lowest} 至 ${highest}${gaps === 0 ? '' : `，${gaps} 份报告未包含`}`,
     limits: {
@@ -289,6 +290,7 @@ export const zh: typeof en = {
       swap_used_percent: '交换空间已用',
       load_per_cpu: '每个处理器的负载',
       relay_rtt_ms: '到中继的往返时间',
+      relay_jitter_ms: '到中继的抖动',
       relay_loss_percent: '到中继的丢包',
     },
     list: '报告',
