@@ -43,6 +43,11 @@ fn a_saved_report_is_filed_once_under_its_ticket_with_its_findings() {
     let other = site.open_ticket().unwrap().number;
     assert_eq!(filed(&import(&site, "first.belay", &ticket))["id"], first["id"]);
     assert_eq!(filed(&import(&site, "first.belay", &other))["id"], first["id"]);
+    let mut command = Program::Console.command(site.path()).unwrap();
+    let again = command.args(["report", "import", "first.belay", "--ticket", &other, "--data"]).arg(site.desk());
+    let again = run(again.env("LC_ALL", "C")).unwrap();
+    let told = format!("as {}, under {ticket}", first["id"]);
+    assert!(again.out.contains("was filed already on") && again.out.contains(&told), "{again}");
     let shown = site.show(&ticket).unwrap();
     assert_eq!(shown["reports"].as_array().unwrap().len(), 2, "{shown}");
     assert_eq!(site.show(&other).unwrap()["reports"].as_array().unwrap().len(), 0);

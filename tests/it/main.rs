@@ -23,6 +23,7 @@ mod proxy;
 mod redaction;
 mod refusals;
 mod relay_operations;
+mod relay_path;
 mod resume;
 mod resumed_visits;
 mod revocation;
