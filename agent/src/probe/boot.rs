@@ -19,7 +19,7 @@ const UTMP: &str = "/run/utmp";
 pub fn parse_utmp(bytes: &[u8]) -> Option<u32> {
     // Records of systems on which times are as wide as everywhere else are longer; neither length divides the other's.
     let records = |layout: &Layout| {
-        let is_whole = !bytes.is_empty() && bytes.len() % layout.record_bytes == 0;
+        let is_whole = !bytes.is_empty() && bytes.len().is_multiple_of(layout.record_bytes);
         is_whole.then(|| bytes.chunks_exact(layout.record_bytes).filter_map(|record| layout.parse(record)).collect())
     };
     let found: Vec<Vec<(i16, i64)>> = LAYOUTS.iter().filter_map(records).collect();

@@ -81,7 +81,7 @@ fn conflicts(entries: &[Entry], kinds: &BTreeMap<String, InterfaceKind>) -> Vec<
         let winner = way_to(&default.gateway?, entries, &default.interface)?;
         // A machine that is in one network by cable and by radio reaches the same router both ways.
         let is_shared = |other: &&Entry| other.interface == winner.interface && other.gateway == default.gateway;
-        let is_taken = winner.interface != default.interface && !defaults.iter().any(|other| is_shared(other));
+        let is_taken = winner.interface != default.interface && !defaults.iter().any(is_shared);
         is_taken.then(|| conflict(RouteConflictKind::RouterElsewhere, winner, default))
     });
     // Several routers of IPv6 share the load as a matter of course (RFC 4311).
