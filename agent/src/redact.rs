@@ -1,7 +1,8 @@
 //! From what is known on this machine to what may leave it.
 //!
-//! Two passes: the machine's own names are learnt from the system first ([`Identity`]), then everything personal is
-//! replaced by an alias, longest name first, the same in giving the same out ([`Aliases`]). Fields that are personal by
+//! Two passes: the machine's own names are learnt from the system first ([`Identity`]), and those of others from the places
+//! in the survey that show them; then everything personal is replaced by an alias, longest name first, the same in giving
+//! the same out ([`Aliases`]). Fields that are personal by
 //! type cannot be forgotten: a fact has no serialized form until each has been turned into its masked form. The map from
 //! aliases to names stays on the device.
 
@@ -123,7 +124,16 @@ fn seal_with(
     masks: &[(SectionName, Mask)],
     rulebook: Arc<Rulebook>,
 ) -> Result<Redacted, RedactError> {
-    let mut aliases = Aliases::new(survey.identity.as_ref().unwrap_or(&Identity::default()), kept, max_aliases);
+    let identity = survey.identity.clone().unwrap_or_default();
+    let mut aliases = Aliases::new(&identity, kept.clone(), max_aliases);
+    // What one section shows to be somebody's name is looked for in all of them.
+    let mut learning = aliases.clone();
+    for (name, mask) in masks {
+        section(*name, *mask, survey, &mut learning);
+    }
+    if !learning.learnt().is_empty() {
+        aliases = Aliases::new(&identity.and(learning.learnt()), kept, max_aliases);
+    }
     let header = Header {
         schema: SCHEMA_VERSION,
         agent_version: Name::truncating(env!("CARGO_PKG_VERSION")),

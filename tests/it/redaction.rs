@@ -15,7 +15,11 @@ fn ordinary_logs_keep_their_words_and_lose_their_people() {
     let lines = logs::ordinary(1, 40_000);
     let (mut damaged, mut leaked) = (Vec::new(), Vec::new());
     for report in lines.chunks(10_000) {
-        let mut aliases = Aliases::of(&identity);
+        let mut learning = Aliases::of(&identity);
+        for line in report {
+            learning.mask(&line.text()).unwrap();
+        }
+        let mut aliases = Aliases::of(&identity.clone().and(learning.learnt()));
         for line in report {
             let masked = aliases.mask(&line.text()).unwrap();
             damaged.extend((!line.damaged(&masked).is_empty()).then(|| masked.clone()));

@@ -9,11 +9,14 @@ use belay_protocol::report::{Masked, Private, PrivateKind, Replacement, SectionN
 
 use super::identity::Identity;
 use super::kept::{Entry, Kept};
-use super::scan::{self, Scanner, What};
+use super::scan::{self, Field, Scanner, What};
 
 /// Different values that one report may replace beside the machine's own names. A machine with more has its sections
 /// withheld.
 pub(super) const MAX_ALIASES: usize = 16_384;
+
+/// Names that one report may teach; each makes the search for all of them a little larger.
+const MAX_LEARNT: usize = 256;
 
 /// Redaction cannot vouch for a value; its section is withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +44,8 @@ pub struct Aliases {
     used: BTreeMap<(SectionName, PrivateKind), Used>,
     /// How many further values may be given aliases.
     room: usize,
+    /// See [`Self::learnt`].
+    learnt: Vec<(PrivateKind, String)>,
 }
 
 /// Aliases that stand in one section, by their places in `entries`, and in how many places of the text.
@@ -78,6 +83,7 @@ impl Aliases {
             section: SectionName::System,
             used: BTreeMap::new(),
             room: max_aliases,
+            learnt: Vec::new(),
         };
         for entry in kept.entries {
             aliases.remember(entry);
@@ -102,7 +108,10 @@ impl Aliases {
     pub(super) fn host<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
         match value.reveal() {
             name if scan::is_everybodys_name(name) => Ok(Masked::redacted(name)),
-            name => self.alias(PrivateKind::Host, name).map(Masked::redacted),
+            name => {
+                self.learn(PrivateKind::Host, name);
+                self.alias(PrivateKind::Host, name).map(Masked::redacted)
+            }
         }
     }
 
@@ -123,18 +132,36 @@ impl Aliases {
         }
     }
 
-    /// Masks what free text or a path holds.
+    /// Masks what free text holds.
     pub(super) fn text<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
-        self.mask(uncut(value.reveal())).map(Masked::redacted)
+        self.field(Field::Text, value)
+    }
+
+    /// Masks what a text holds that is known to be a `field`.
+    pub(super) fn field<K>(&mut self, field: Field, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
+        self.mask_at(uncut(value.reveal()), field, ENCODED_DEPTH).map(Masked::redacted)
     }
 
     /// `text` without secrets and with aliases in place of everything else that is personal.
     pub fn mask(&mut self, text: &str) -> Result<String, CannotMask> {
-        self.mask_at(text, ENCODED_DEPTH)
+        self.mask_at(text, Field::Text, ENCODED_DEPTH)
     }
 
-    fn mask_at(&mut self, text: &str, depth: u32) -> Result<String, CannotMask> {
-        let found = Arc::clone(&self.scanner).scan(text, depth > 0).ok_or(CannotMask)?;
+    /// Names that were found by what stood before them or by their place, and that stand elsewhere without it: with them,
+    /// [`Identity::and`] makes a second look find them all, in whatever order things stand.
+    pub fn learnt(&self) -> &[(PrivateKind, String)] {
+        &self.learnt
+    }
+
+    fn learn(&mut self, kind: PrivateKind, name: &str) {
+        let is_name = matches!(kind, PrivateKind::User | PrivateKind::Host) && scan::is_learnable(name);
+        if is_name && self.learnt.len() < MAX_LEARNT && !self.learnt.iter().any(|(_, known)| known == name) {
+            self.learnt.push((kind, name.to_owned()));
+        }
+    }
+
+    fn mask_at(&mut self, text: &str, field: Field, depth: u32) -> Result<String, CannotMask> {
+        let found = Arc::clone(&self.scanner).scan(text, field, depth > 0).ok_or(CannotMask)?;
         let mut masked = String::with_capacity(text.len());
         let mut done = 0;
         for one in found {
@@ -144,7 +171,11 @@ impl Aliases {
             match one.what {
                 What::Secret => masked.push_str(self.remove()),
                 What::Encoded => masked.push_str(&self.encoded(value, depth)?),
-                What::Shape(kind) | What::Labelled(kind) => masked.push_str(self.alias(kind, value)?),
+                What::Shape(kind) => masked.push_str(self.alias(kind, value)?),
+                What::Labelled(kind) => {
+                    self.learn(kind, value);
+                    masked.push_str(self.alias(kind, value)?);
+                }
                 What::Name(name) => {
                     let place = *self.own.get(name).ok_or(CannotMask)?;
                     masked.push_str(self.counted(place));
@@ -159,9 +190,9 @@ impl Aliases {
     /// A word with percent-encoded bytes: decoded where something personal was in it, and as it is otherwise.
     fn encoded(&mut self, word: &str, depth: u32) -> Result<String, CannotMask> {
         let decoded = percent_decoded(word);
-        let masked = self.mask_at(&decoded, depth.saturating_sub(1))?;
+        let masked = self.mask_at(&decoded, Field::Text, depth.saturating_sub(1))?;
         // What looks encoded may be a name behind a percent sign.
-        if masked == decoded { self.mask_at(word, 0) } else { Ok(masked) }
+        if masked == decoded { self.mask_at(word, Field::Text, 0) } else { Ok(masked) }
     }
 
     /// Counts what is replaced from here on as standing in `section`.
@@ -349,7 +380,7 @@ fn canonical(kind: PrivateKind, value: &str) -> String {
         PrivateKind::Address => value.parse::<IpAddr>().map_or_else(|_| value.replace('-', "."), |ip| ip.to_string()),
         PrivateKind::HardwareAddress => only(|c| c.is_ascii_hexdigit()),
         PrivateKind::Phone => only(|c| c.is_ascii_digit()),
-        PrivateKind::Serial => only(|c| c != '-'),
+        PrivateKind::Serial => only(|c| c != '-' && c != ' '),
         PrivateKind::Host => value.trim_end_matches('.').to_lowercase(),
         _ => value.to_lowercase(),
     }

@@ -9,6 +9,7 @@ use belay_protocol::report::{
 };
 
 use super::aliases::{Aliases, CannotMask};
+use super::scan::Field;
 
 type Masking<T> = Result<T, CannotMask>;
 
@@ -24,13 +25,13 @@ pub(super) fn system(raw: &System<Raw>, aliases: &mut Aliases) -> Masking<System
         clock: raw.clock.clone(),
         process_count: raw.process_count.clone(),
         largest_processes: list(&raw.largest_processes, |process| {
-            Ok(Process { name: aliases.text(&process.name)?, resident_bytes: process.resident_bytes })
+            Ok(Process { name: aliases.field(PROCESS, &process.name)?, resident_bytes: process.resident_bytes })
         })?,
         process_states: fact(&raw.process_states, |states| {
             Ok(ProcessStates {
                 zombies: states.zombies,
                 stuck: states.stuck,
-                stuck_names: items(&states.stuck_names, |name| aliases.text(name))?,
+                stuck_names: items(&states.stuck_names, |name| aliases.field(PROCESS, name))?,
             })
         })?,
         handles: raw.handles.clone(),
@@ -62,7 +63,7 @@ fn hardware(raw: &Hardware<Raw>, aliases: &mut Aliases) -> Masking<Hardware<Shar
 
 fn upkeep(raw: &Upkeep<Raw>, aliases: &mut Aliases) -> Masking<Upkeep<Shared>> {
     Ok(Upkeep {
-        failed_units: list(&raw.failed_units, |unit| Ok(Unit { name: aliases.text(&unit.name)? }))?,
+        failed_units: list(&raw.failed_units, |unit| Ok(Unit { name: aliases.field(Field::Unit, &unit.name)? }))?,
         restart: raw.restart.clone(),
         updates: raw.updates.clone(),
         unfinished_packages: raw.unfinished_packages.clone(),
@@ -72,7 +73,7 @@ fn upkeep(raw: &Upkeep<Raw>, aliases: &mut Aliases) -> Masking<Upkeep<Shared>> {
         antivirus: raw.antivirus.clone(),
         certificates: list(&raw.certificates, |certificate| {
             Ok(Certificate {
-                path: aliases.text(&certificate.path)?,
+                path: aliases.field(Field::Path, &certificate.path)?,
                 subject: aliases.text(&certificate.subject)?,
                 ends_unix_s: certificate.ends_unix_s,
                 ends_in_days: certificate.ends_in_days,
@@ -111,15 +112,15 @@ pub(super) fn memory(raw: &Memory<Raw>, aliases: &mut Aliases) -> Masking<Memory
 pub(super) fn disk(raw: &Disk<Raw>, aliases: &mut Aliases) -> Masking<Disk<Shared>> {
     let mount = |mount: &Mount<Raw>| {
         Ok(Mount {
-            mount_point: aliases.text(&mount.mount_point)?,
-            device: aliases.text(&mount.device)?,
+            mount_point: aliases.field(Field::Path, &mount.mount_point)?,
+            device: aliases.field(Field::Source, &mount.device)?,
             device_kind: mount.device_kind,
             fs_type: mount.fs_type.clone(),
             access: mount.access,
             response: mount.response,
             space: mount.space.clone(),
             inodes: mount.inodes.clone(),
-            options: items(&mount.options, |option| aliases.text(option))?,
+            options: items(&mount.options, |option| aliases.field(Field::MountOption, option))?,
             forecast: mount.forecast.clone(),
         })
     };
@@ -136,7 +137,7 @@ pub(super) fn disk(raw: &Disk<Raw>, aliases: &mut Aliases) -> Masking<Disk<Share
     let block_devices = list(&raw.block_devices, |device: &BlockDevice<Raw>| {
         Ok(BlockDevice {
             name: device.name.clone(),
-            model: fact(&device.model, |model| aliases.text(model))?,
+            model: fact(&device.model, |model| aliases.field(MODEL, model))?,
             serial: fact(&device.serial, |serial| aliases.serial(serial))?,
             size_bytes: device.size_bytes,
             medium: device.medium.clone(),
@@ -266,7 +267,7 @@ pub(super) fn network(raw: &Network<Raw>, aliases: &mut Aliases) -> Masking<Netw
             reach: listener.reach,
             port: listener.port,
             uid: listener.uid.clone(),
-            process: fact(&listener.process, |name| aliases.text(name))?,
+            process: fact(&listener.process, |name| aliases.field(PROCESS, name))?,
         })
     })?;
     Ok(Network {
@@ -311,6 +312,12 @@ fn route_table(raw: &RouteTable<Raw>, aliases: &mut Aliases) -> Masking<RouteTab
     })?;
     Ok(RouteTable { entries, left_out: raw.left_out, conflicts })
 }
+
+/// Linux cuts the names of processes at TASK_COMM_LEN, a zero included.
+const PROCESS: Field = Field::CutAt(15);
+
+/// SCSI cuts the names of products at 16 bytes (SPC-4, 6.6.2).
+const MODEL: Field = Field::CutAt(16);
 
 fn fact<T, U>(raw: &Fact<T>, mask: impl FnOnce(&T) -> Masking<U>) -> Masking<Fact<U>> {
     match raw {

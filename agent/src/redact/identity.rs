@@ -9,11 +9,13 @@ use crate::probe::{Root, native, os};
 
 mod sources;
 
-/// The machine's own names.
+/// The machine's own names, and those that a report has shown by their place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// Names with their kind; in this order they get their aliases.
     names: Vec<(PrivateKind, String)>,
+    /// How many of them are the machine's own; the others stand behind them.
+    own: usize,
 }
 
 impl Identity {
@@ -41,12 +43,26 @@ impl Identity {
                 && (*kind == PrivateKind::Wifi || !is_everybodys_name(name))
                 && seen.insert(name.to_lowercase())
         };
-        Self { names: names.into_iter().filter(keep).take(MAX_NAMES).collect() }
+        let names: Vec<_> = names.into_iter().filter(keep).take(MAX_NAMES).collect();
+        Self { own: names.len(), names }
+    }
+
+    /// The same with names that [`super::Aliases::learnt`] from a report, for another look at that report.
+    #[must_use]
+    pub fn and(mut self, learnt: &[(PrivateKind, String)]) -> Self {
+        let mut seen: BTreeSet<_> = self.names.iter().map(|(_, name)| name.to_lowercase()).collect();
+        self.names.extend(learnt.iter().filter(|(_, name)| seen.insert(name.to_lowercase())).cloned());
+        self
     }
 
     /// The names with their kind.
     pub fn names(&self) -> &[(PrivateKind, String)] {
         &self.names
+    }
+
+    /// Whether the name at `place` was learnt from a report: nobody on this machine is called so.
+    pub(super) const fn is_learnt(&self, place: usize) -> bool {
+        place >= self.own
     }
 }
 

@@ -10,13 +10,17 @@ use belay_protocol::report::PrivateKind;
 use super::identity::Identity;
 
 mod labelled;
+mod logons;
 mod names;
+mod places;
 mod shapes;
 mod tokens;
 mod words;
 
 use labelled::Label;
 use names::Fit;
+pub(super) use names::is_learnable;
+pub(super) use places::Field;
 pub(super) use shapes::is_everybodys;
 use tokens::Token;
 pub(super) use words::{is_everybodys_name, is_ordinary};
@@ -86,7 +90,9 @@ impl Scanner {
                     short.entry(spelling.to_ascii_lowercase()).or_insert(index);
                     continue;
                 }
-                literals.push(Literal::Name { index, fit: Fit::of(*kind, &spelling) });
+                let is_learnt = identity.is_learnt(index);
+                let fit = if is_learnt { Fit::of_learnt(&spelling) } else { Fit::of(*kind, &spelling) };
+                literals.push(Literal::Name { index, fit });
                 patterns.push(spelling);
             }
         }
@@ -107,10 +113,10 @@ impl Scanner {
         Self { automaton, literals, short, short_starts, kinds }
     }
 
-    /// What stands in `text`, in order and without overlaps; nothing at all when this text cannot be looked at. Words with
-    /// percent-encoded bytes are told apart when `decoding`.
-    pub(super) fn scan(&self, text: &str, decoding: bool) -> Option<Vec<Found>> {
-        let mut found = Vec::new();
+    /// What stands in `text`, which is a field of its own where it is no free text, in order and without overlaps; nothing
+    /// at all when this text cannot be looked at. Words with percent-encoded bytes are told apart when `decoding`.
+    pub(super) fn scan(&self, text: &str, field: Field, decoding: bool) -> Option<Vec<Found>> {
+        let (mut found, mut logins) = (Vec::new(), Vec::new());
         for matched in self.automaton.as_ref()?.find_overlapping_iter(text) {
             let range = matched.range();
             match self.literals.get(matched.pattern().as_usize())? {
@@ -120,11 +126,21 @@ impl Scanner {
                         found.push(Found { range, what: What::Name(*index) });
                     }
                 }
-                Literal::Label(label) => found.extend(label.value(text, &range)),
-                Literal::Token(token) => found.extend(token.look(text, &range)),
+                Literal::Label(label) => label.look(text, &range, &mut found),
+                Literal::Token(token) => {
+                    let secret = token.look(text, &range);
+                    logins.extend(secret.iter().filter(|_| *token == Token::Url).map(|login| login.range.end));
+                    found.extend(secret);
+                }
             }
         }
         self.words(text, decoding, &mut found);
+        for login in logins {
+            // What stands behind a login is its host: together they look like a mail address.
+            found.retain(|one| one.what != What::Shape(PrivateKind::Mail) || !one.range.contains(&login));
+            found.extend(places::host(text, login + 1));
+        }
+        places::look(field, text, &mut found);
         Some(untangled(found))
     }
 
@@ -244,6 +260,11 @@ fn in_order(mut layer: Vec<Found>) -> Vec<Found> {
     let mut kept: Vec<Found> = Vec::with_capacity(layer.len());
     for mut one in layer {
         let end = kept.last().map_or(0, |last| last.range.end);
+        if let Some(last) = kept.last_mut().filter(|last| last.what == What::Secret && one.range.start < end) {
+            // A layer of secrets has nothing else: what two rules see in one place is one.
+            last.range.end = end.max(one.range.end);
+            continue;
+        }
         one.range.start = one.range.start.max(end);
         if !one.range.is_empty() {
             kept.push(one);

@@ -178,6 +178,72 @@ async fn proxies_programs_and_addresses_are_masked_too() {
     assert!(json.contains("https_proxy") && json.contains("mac-1"), "{json}");
 }
 
+/// The report of a machine to which nobody in it is known, as JSON.
+async fn report_of_strangers(mounts: &str, processes: &[&str]) -> String {
+    let mut files = vec![("proc/self/mounts".to_owned(), mounts.to_owned())];
+    for (number, name) in processes.iter().enumerate() {
+        files.push((format!("proc/{}/status", number + 10), format!("Name:\t{name}\nState:\tD\nVmRSS:\t {number} kB\n")));
+    }
+    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let (dir, _root) = tree(&files);
+    let survey = look(&Look { root: Some(dir.path().to_owned()), ..Look::default() }, |_| ()).await.unwrap();
+    serde_json::to_string(&redact(survey, Default::default()).unwrap().report().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn names_that_no_account_here_has_are_masked_where_their_place_shows_them() {
+    let json = report_of_strangers(
+        "/dev/sdb1 /media/jdoe/STICK vfat rw 0 0\n\
+         /dev/sdc1 /run/media/mmuster/X vfat rw 0 0\n\
+         //srv-ad01/erika$ /mnt/a cifs rw,username=hmeier,domain=NORDWIND,addr=dc-berlin 0 0\n\
+         \\134\\134srv-ad01\\134share /mnt/b cifs rw 0 0\n\
+         filer7:/export/home2/kschmidt /mnt/c nfs4 rw 0 0\n\
+         pvogel@bastion:/srv /mnt/d fuse.sshfs rw 0 0\n\
+         /dev/sdd1 /home/tfischer9 ext4 rw 0 0\n",
+        &[],
+    )
+    .await;
+    for private in [
+        "jdoe", "mmuster", "srv-ad01", "erika", "hmeier", "NORDWIND", "dc-berlin", "filer7", "kschmidt", "pvogel",
+        "bastion", "tfischer9",
+    ] {
+        assert!(!json.contains(private), "{private} in {json}");
+    }
+    // A host is the same in both forms of writing its shares.
+    let host = json.split("\"//").nth(1).unwrap().split('/').next().unwrap();
+    assert!(host.starts_with("host-") && json.contains(&format!(r"\\\\{host}\\share")), "{json}");
+    assert!(json.contains("/STICK") && json.contains("/export/home2/user-"), "{json}");
+}
+
+#[tokio::test]
+async fn a_name_that_one_section_shows_is_masked_in_all_whatever_their_order() {
+    // Processes come before mounts in a report.
+    let json = report_of_strangers(
+        "/dev/sdb1 /media/jdoe/jdoe-backup vfat rw 0 0\n//srv-ad01/data /mnt/data cifs rw 0 0\n",
+        &["jdoe-sync", "tunnel srv-ad01", "jdoex"],
+    )
+    .await;
+    assert!(!json.contains("jdoe-") && !json.contains("srv-ad01"), "{json}");
+    let user = json.split("/media/").nth(1).unwrap().split('/').next().unwrap();
+    assert!(user.starts_with("user-") && json.contains(&format!("\"{user}-sync\"")), "{json}");
+    assert!(json.contains(&format!("/media/{user}/{user}-backup")), "{json}");
+    // A part of another word is no name of a stranger.
+    assert!(json.contains("\"jdoex\""), "{json}");
+}
+
+#[tokio::test]
+async fn words_that_stand_where_names_do_are_not_masked_elsewhere() {
+    let json = report_of_strangers("//server/data /mnt/server cifs rw,username=admin 0 0\n", &["admin-server"]).await;
+    assert!(json.contains("\"admin-server\"") && json.contains("/mnt/server"), "{json}");
+}
+
+#[tokio::test]
+async fn a_token_that_the_kernel_has_cut_off_is_removed_from_the_name_of_a_process() {
+    let json = report_of_strangers("", &["x ghp_16C7e42F2", "x ghp_16C7e4", "eyJhbGciOiJIUzI"]).await;
+    assert!(!json.contains("ghp_16C7e42F2") && json.contains("x <removed>"), "{json}");
+    assert!(json.contains("\"x ghp_16C7e4\"") && !json.contains("eyJhbG"), "{json}");
+}
+
 /// Files that every probe reads.
 const READ: [&str; 52] = [
     "etc/passwd",

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use belay_protocol::report::PrivateKind;
 
+use super::logons::{self, behind_domain};
 use super::words::NOT_A_PERSON;
-use super::{Found, What, is_everybodys_name};
+use super::{Found, What, is_everybodys_name, places};
 
 /// What kind of value stands behind a label, and how strict to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,18 @@ pub(super) enum Label {
     User,
     /// A login name in a sentence.
     UserInSentence,
-    /// A step of a path.
+    /// A directory of homes, whose number may follow: `/home/`, `/home2/`, `/homes/`.
     Home,
+    /// The same on Windows, where names have blanks.
+    WindowsHome,
+    /// `/media/`, below which each person's media are mounted.
+    Media,
+    /// The two backslashes before the host of a share.
+    Unc,
+    /// The backslash in `DOMAIN\name`.
+    Logon,
+    /// `smb://`, before the host of a share.
+    Server,
 }
 
 /// Labels in lower case; where one is the end of another, both are found and judged.
@@ -96,6 +107,9 @@ pub(super) const LABELS: &[(&str, Label)] = &[
     ("service tag", Label::Serial),
     ("asset tag", Label::Serial),
     ("imei", Label::Serial),
+    ("meid", Label::Serial),
+    ("imsi", Label::Serial),
+    ("iccid", Label::Serial),
     ("序列号", Label::Serial),
     ("身份证", Label::Serial),
     ("身份证号", Label::Serial),
@@ -129,15 +143,21 @@ pub(super) const LABELS: &[(&str, Label)] = &[
     ("用户名", Label::User),
     ("姓名", Label::User),
     ("联系人", Label::User),
-    ("/home/", Label::Home),
-    ("/users/", Label::Home),
-    ("\\users\\", Label::Home),
+    ("/user:", Label::User),
+    ("/home", Label::Home),
+    ("/users", Label::Home),
+    ("\\users\\", Label::WindowsHome),
+    ("/media/", Label::Media),
+    ("\\\\", Label::Unc),
+    ("\\", Label::Logon),
+    ("smb://", Label::Server),
+    ("cifs://", Label::Server),
+    ("nfs://", Label::Server),
 ];
 
 impl Label {
-    /// The value behind the label that stands in `range`.
-    pub(super) fn value(self, text: &str, range: &Range<usize>) -> Option<Found> {
-        let secret = |range: Range<usize>| Found { range, what: What::Secret };
+    /// Finds the value behind the label that stands in `range`.
+    pub(super) fn look(self, text: &str, range: &Range<usize>, found: &mut Vec<Found>) {
         let labelled = |kind, range: Range<usize>| Found { range, what: What::Labelled(kind) };
         match self {
             Self::Secret
@@ -148,13 +168,23 @@ impl Label {
             | Self::Key
             | Self::Likely
             | Self::Header
-            | Self::Chinese => self.secret(text, range).map(secret),
-            Self::Serial => serial(text, range).map(|range| labelled(PrivateKind::Serial, range)),
-            Self::Phone => phone(text, range).map(|range| labelled(PrivateKind::Phone, range)),
-            Self::Wifi => wifi(text, range).map(|range| labelled(PrivateKind::Wifi, range)),
-            Self::User | Self::UserInSentence | Self::Home => {
-                self.person(text, range).map(|range| labelled(PrivateKind::User, range))
+            | Self::Chinese => {
+                found.extend(self.secret(text, range).map(|range| Found { range, what: What::Secret }));
             }
+            Self::Serial => found.extend(serial(text, range).map(|range| labelled(PrivateKind::Serial, range))),
+            Self::Phone => found.extend(phone(text, range).map(|range| labelled(PrivateKind::Phone, range))),
+            Self::Wifi => found.extend(wifi(text, range).map(|range| labelled(PrivateKind::Wifi, range))),
+            Self::User | Self::UserInSentence | Self::Home | Self::WindowsHome | Self::Media => {
+                let Some(range) = self.person(text, range) else { return };
+                // `CORP\jdoe` behind a label, in any case of letters.
+                let logon = behind_domain(text, range.end).filter(|_| matches!(self, Self::User | Self::UserInSentence));
+                let domain = if logon.is_some() { PrivateKind::Host } else { PrivateKind::User };
+                found.push(labelled(domain, range));
+                found.extend(logon);
+            }
+            Self::Unc => logons::share(text, range, found),
+            Self::Logon => logons::logon(text, range, found),
+            Self::Server => found.extend(places::host(text, range.end)),
         }
     }
 
@@ -219,37 +249,70 @@ impl Label {
 
     fn person(self, text: &str, range: &Range<usize>) -> Option<Range<usize>> {
         let before = text.get(..range.start)?;
-        let rest = text.get(range.end..)?;
+        let label = match self {
+            Self::Home => range.start..range.end + homes_end(text.get(range.end..)?)?,
+            _ => range.clone(),
+        };
+        let rest = text.get(label.end..)?;
+        let in_path = matches!(self, Self::Home | Self::WindowsHome | Self::Media);
         // Behind `logname=` and a blank stands the next option.
-        let may_be_blank = !text.get(range.clone())?.ends_with(['=', ' ']);
+        let may_be_blank = !in_path && !text.get(label.clone())?.ends_with(['=', ' ']);
         let is_between = |c: char| {
             matches!(c, '"' | '\'' | '“' | '\\') || (may_be_blank && matches!(c, ':' | '：' | '=' | ' ' | '/'))
         };
         let skipped = rest.len() - rest.trim_start_matches(is_between).len();
         // `用户名不存在` is a sentence.
-        let is_sentence = skipped == 0 && !text.get(range.clone())?.is_ascii() && self == Self::User;
+        let is_sentence = skipped == 0 && !text.get(label.clone())?.is_ascii() && self == Self::User;
         if skipped > MOST_BETWEEN || is_sentence {
             return None;
         }
         let value = rest.get(skipped..)?;
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
         let end = value.find(|c: char| !is_part(c)).unwrap_or(value.len());
+        let end = if self == Self::WindowsHome { end + further_words(value.get(end..)?) } else { end };
         let name = value.get(..end)?.trim_end_matches(['.', '-']);
         let behind = value.get(name.len()..)?;
-        let glued = self != Self::Home && before.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let glued = !in_path && before.ends_with(|c: char| c.is_ascii_alphanumeric());
         let word = name.to_lowercase();
         let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
-        let is_word = self == Self::UserInSentence && NOT_A_PERSON.contains(&word.as_str());
+        let is_nobody = match self {
+            Self::UserInSentence => NOT_A_PERSON.contains(&word.as_str()),
+            // `/media/STICK` is the medium itself, unless systemd keeps the media of each person apart.
+            Self::Media => {
+                let goes_on = behind.strip_prefix('/').is_some_and(|behind| behind.starts_with(is_part));
+                places::is_medium_name(name) || !(goes_on || before.ends_with("/run"))
+            }
+            Self::Home => behind.starts_with('+'),
+            _ => false,
+        };
         // `for user` begins sentences about any user as well.
         let ends = self != Self::UserInSentence
             || behind.is_empty()
-            || behind.starts_with(['.', ',', ';', ':', '(', ')', '"', '\'', '\n', '”', '，', '。'])
+            || behind.starts_with(['.', ',', ';', ':', '(', ')', '"', '\'', '\n', '\\', '”', '，', '。'])
             || [" from ", " by ", " on ", " at ", " via ", " not ", " in "].iter().any(|word| behind.starts_with(word));
-        let fits = name.chars().count() >= 2 && !glued && !is_number && !is_word && ends && !is_everybodys_name(name);
+        let fits = name.chars().count() >= 2 && !glued && !is_number && !is_nobody && ends && !is_everybodys_name(name);
         // `invalid user user` and `/home/linuxbrew` name nobody, `/home/user` does: the label decides.
-        fits.then(|| range.end + skipped..range.end + skipped + name.len())
+        fits.then(|| label.end + skipped..label.end + skipped + name.len())
     }
 }
+
+/// The end of a directory of homes behind `/home`: `/`, `s/`, `2/`.
+fn homes_end(rest: &str) -> Option<usize> {
+    let plural = rest.strip_prefix(['s', 'S']).unwrap_or(rest);
+    let step = plural.trim_start_matches(|c: char| c.is_ascii_digit());
+    step.starts_with('/').then(|| rest.len() - step.len() + 1)
+}
+
+/// The length of the further words of a name that is a step of a path of Windows: ` Doe` before a backslash.
+fn further_words(rest: &str) -> usize {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_');
+    let length = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
+    let goes_on = rest.starts_with(' ') && length <= LONGEST_WINDOWS_NAME;
+    if goes_on && rest.get(length..).is_some_and(|behind| behind.starts_with('\\')) { length } else { 0 }
+}
+
+/// Characters of the longest login name of Windows.
+const LONGEST_WINDOWS_NAME: usize = 20;
 
 /// Characters between a label and its value.
 const MOST_BETWEEN: usize = 8;

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use belay_protocol::report::PrivateKind;
 
-use super::words::{HOST_LABELS, NOT_A_PERSON, PERSON_LABELS};
-use super::{after_any, is_ordinary};
+use super::words::{FILE_ENDINGS, HOST_LABELS, NOT_A_PERSON, PERSON_LABELS, VERSION_LABELS};
+use super::{after_any, is_everybodys_name, is_ordinary};
 
 /// Names of at most this many bytes are looked for word by word.
 pub(super) const SHORT_BYTES: usize = 3;
@@ -36,6 +36,11 @@ impl Fit {
             }
             _ => Self::Word,
         }
+    }
+
+    /// For a name that a report has shown by its place: less is known of it than of the machine's own.
+    pub(super) fn of_learnt(name: &str) -> Self {
+        if name.is_ascii() { Self::Word } else { Self::Anywhere }
     }
 
     pub(super) fn accepts(self, kind: PrivateKind, text: &str, range: &Range<usize>) -> bool {
@@ -177,3 +182,38 @@ fn escaped(name: &str) -> String {
     }
     text
 }
+
+/// Whether a name that stood behind a label or in its place can be looked for everywhere else.
+pub(in crate::redact) fn is_learnable(name: &str) -> bool {
+    let letters = name.chars().filter(|c| c.is_alphabetic()).count();
+    let least = if name.is_ascii() { LEARNT_LETTERS } else { LEARNT_CHARACTERS };
+    let lower = name.to_lowercase();
+    let word = lower.as_str();
+    let is_word = is_ordinary(word)
+        || is_everybodys_name(word)
+        || NOT_A_PERSON.contains(&word)
+        || PERSON_LABELS.contains(&word)
+        || HOST_LABELS.contains(&word)
+        || VERSION_LABELS.contains(&word)
+        || FILE_ENDINGS.contains(&word)
+        || NOT_LEARNT.contains(&word);
+    letters >= least && name.len() <= LEARNT_MAX_BYTES && !is_word && !name.contains(char::is_control)
+}
+
+/// Letters of the shortest name that is learnt: shorter ones are words of every log.
+const LEARNT_LETTERS: usize = 4;
+
+/// The same for scripts in which a name has two.
+const LEARNT_CHARACTERS: usize = 2;
+
+/// A domain name (RFC 1035, section 2.3.4) is the longest.
+const LEARNT_MAX_BYTES: usize = 253;
+
+/// Words that stand where names do and are none.
+const NOT_LEARNT: [&str; 48] = [
+    "account", "active", "android", "anonymous", "apple", "backups", "bitcoin", "common", "container", "containers",
+    "device", "directory", "documents", "downloads", "email", "export", "exports", "folder", "global", "invalid",
+    "library", "machine", "movies", "music", "password", "people", "photos", "pictures", "private", "process",
+    "profile", "projects", "shared", "software", "unknown", "videos", "volume", "volumes", "website", "workgroup",
+    "管理员", "用户", "登录", "系统", "客户", "公司", "电话", "不存在",
+];

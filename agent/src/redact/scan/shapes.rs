@@ -11,11 +11,13 @@ use super::words::{
 };
 use super::{Found, What, after_any};
 
+mod numbers;
+
 /// Looks into one run of letters, digits and `.:-_@+%` at `run` of `text`. `base` is where `text` itself stands.
 pub(super) fn look(text: &str, run: Range<usize>, found: &mut Vec<Found>) {
     let word = text.get(run.clone()).unwrap_or_default();
     let marks = Marks::of(word);
-    if marks.says_nothing(word) {
+    if marks.says_nothing(word) && !numbers::may_go_on(text, &run) {
         return;
     }
     let no_domain_before = Cell::new(0);
@@ -23,11 +25,14 @@ pub(super) fn look(text: &str, run: Range<usize>, found: &mut Vec<Found>) {
     while at < word.len() {
         let rest = word.get(at..).unwrap_or_default();
         let here = Place { text, start: run.start + at, marks, no_domain_before: &no_domain_before };
-        let starts = is_start(word, at);
-        match starts.then(|| first(&here, rest)).flatten().or_else(|| glued_address(&here, word, at)) {
-            Some((range, kind)) if !range.is_empty() => {
+        let shape = if is_start(word, at) { first(&here, rest) } else { glued(&here, word, at) };
+        match shape {
+            Some((range, what)) if range.end > 0 => {
                 let end = at + range.end;
-                found.push(Found { range: run.start + at + range.start..run.start + end, what: What::Shape(kind) });
+                // One that everybody has is passed over as a whole.
+                if !range.is_empty() {
+                    found.push(Found { range: run.start + at + range.start..run.start + end, what });
+                }
                 at = end;
             }
             // Every shape begins behind another character than a letter or digit.
@@ -74,7 +79,9 @@ impl Marks {
         let is_split = self.colons >= 5 || self.has_double_colon || self.dashes >= 4;
         // `138-1234 5678` goes on behind the run.
         let is_phone = self.has_plus || (self.dashes == 1 && self.digits >= 6);
-        let is_long = self.dots == 0 && (self.digits >= FEWEST_DIGITS || word.len() >= SHORTEST_INTERFACE);
+        // A full stop may end the sentence.
+        let is_whole = self.dots == 0 || (self.dots == 1 && word.ends_with('.'));
+        let is_long = is_whole && (self.digits >= FEWEST_DIGITS || word.len() >= SHORTEST_INTERFACE);
         !(has_dots || is_split || is_phone || is_long || self.has_at)
     }
 }
@@ -105,7 +112,20 @@ impl<'a> Place<'a> {
 }
 
 /// What stands at the start of `rest`, the most telling form first.
-fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
+fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, What)> {
+    let has_bot = here.marks.colons > 0 && rest.len() >= numbers::SHORTEST_BOT;
+    let number = has_bot.then(|| numbers::bot(rest)).flatten().or_else(|| numbers::at(here, rest));
+    number.or_else(|| named(here, rest).map(|(range, kind)| (range, What::Shape(kind))))
+}
+
+/// What stands right behind a letter.
+fn glued(here: &Place<'_>, word: &str, at: usize) -> Option<(Range<usize>, What)> {
+    let has_bot = here.marks.colons > 0 && word.len() >= numbers::SHORTEST_BOT;
+    let token = has_bot.then(|| word.get(at..).and_then(numbers::bot)).flatten();
+    token.or_else(|| glued_address(here, word, at).map(|(range, kind)| (range, What::Shape(kind))))
+}
+
+fn named(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     use PrivateKind::{Address, HardwareAddress, Host, Mail, Phone, Serial};
     let whole = |length: usize| 0..length;
     let marks = here.marks;
@@ -121,7 +141,6 @@ fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     if rest.len() >= SHORTEST_NUMBER
         && let Some(length) = serial(here, rest)
     {
-        // One that everybody has is passed over as a whole.
         return Some((if length.1 { whole(length.0) } else { length.0..length.0 }, Serial));
     }
     let is_address = marks.dots >= 3 || marks.has_double_colon || marks.colons >= 7;
@@ -481,7 +500,7 @@ fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
 }
 
 /// Whether `name`, in lower case, is or belongs to a domain that everybody's software asks.
-fn is_everybodys_domain(name: &str) -> bool {
+pub(super) fn is_everybodys_domain(name: &str) -> bool {
     let belongs = |front: &str| front.is_empty() || front.ends_with('.');
     EVERYBODYS_DOMAINS.iter().any(|known| name.strip_suffix(known).is_some_and(belongs))
 }

@@ -35,6 +35,14 @@ pub(super) enum Login {
     Pair,
     /// A password.
     Password,
+    /// A password right behind, of a program that has such an option.
+    PasswordOf(&'static [&'static str]),
+    /// The same, also behind a blank.
+    SpacedPasswordOf(&'static [&'static str]),
+    /// The password of `net use` on Windows, which stands anywhere among the other words.
+    NetUse,
+    /// The password of `net user NAME PASSWORD` on Windows.
+    NetUser,
 }
 
 /// What secrets begin with.
@@ -83,11 +91,17 @@ pub(super) const TOKENS: &[(&str, Token)] = &[
     ("$y$", Token::Crypt),
     ("$argon2", Token::Crypt),
     ("hooks.slack.com/services/", Token::Hook),
-    ("sshpass -p ", Token::Option(Login::Password)),
-    ("mysql -p", Token::Option(Login::Password)),
-    ("curl -u ", Token::Option(Login::Pair)),
     (" --user ", Token::Option(Login::Pair)),
+    (" --user=", Token::Option(Login::Pair)),
+    (" --proxy-user ", Token::Option(Login::Pair)),
     (" -u ", Token::Option(Login::Pair)),
+    (" -pw ", Token::Option(Login::Password)),
+    (" -p", Token::Option(Login::PasswordOf(&["mysql", "mariadb"]))),
+    (" -p", Token::Option(Login::SpacedPasswordOf(&["sshpass"]))),
+    (" -a", Token::Option(Login::SpacedPasswordOf(&["redis-cli"]))),
+    (" /p:", Token::Option(Login::PasswordOf(&["freerdp", "mstsc"]))),
+    ("net use ", Token::Option(Login::NetUse)),
+    ("net user ", Token::Option(Login::NetUser)),
 ];
 
 impl Token {
@@ -135,23 +149,114 @@ impl Token {
                 let length = length_of(rest, |c| c.is_ascii_alphanumeric() || c == '/');
                 (length > 0).then_some(range.end..range.end + length)
             }
-            Self::Option(login) => {
-                let length = length_of(rest, |c| !c.is_whitespace() && c != '"');
-                let value = rest.get(..length)?;
-                let fits = match login {
-                    Login::Password => !value.is_empty(),
-                    // `date -u 12:30` has a time there.
-                    Login::Pair => value.split_once(':').is_some_and(|(name, password)| {
-                        !password.is_empty()
-                            && name.bytes().any(|byte| byte.is_ascii_alphabetic())
-                            && !value.contains("://")
-                    }),
-                };
-                fits.then_some(range.end..range.end + length)
-            }
+            Self::Option(login) => login.password(text, range),
         }?;
         Some(Found { range: place, what: What::Secret })
     }
+}
+
+impl Login {
+    /// The password behind the option that stands in `range`.
+    fn password(self, text: &str, range: &Range<usize>) -> Option<Range<usize>> {
+        let rest = text.get(range.end..)?;
+        // `-p` and `-P` are different options.
+        let is_exact = text.get(range.clone())?.bytes().all(|byte| !byte.is_ascii_uppercase());
+        let place = match self {
+            Self::Pair => argument(rest).filter(|value| rest.get(value.clone()).is_some_and(is_pair)),
+            Self::Password => argument(rest),
+            Self::PasswordOf(programs) => {
+                let is_glued = !rest.starts_with(char::is_whitespace);
+                argument(rest).filter(|_| is_exact && is_glued && is_command_of(programs, text, range.start))
+            }
+            Self::SpacedPasswordOf(programs) => {
+                let blanks = rest.len() - rest.trim_start_matches(' ').len();
+                let value = argument(rest.get(blanks..)?).map(|value| blanks + value.start..blanks + value.end);
+                value.filter(|_| is_exact && is_command_of(programs, text, range.start))
+            }
+            // `internet use` is another thing.
+            Self::NetUse | Self::NetUser if text.get(..range.start)?.ends_with(char::is_alphanumeric) => None,
+            Self::NetUse => {
+                let mut words = words(rest);
+                let is_other = |word: &str| {
+                    word.starts_with(['/', '\\', '"', '\'']) || word == "*" || word.len() == 2 && word.ends_with(':')
+                };
+                let is_command = words.clone().any(|(_, word)| word.starts_with("\\\\") || word.starts_with('/'));
+                let (at, word) = words.find(|(_, word)| !is_other(word)).filter(|_| is_command)?;
+                Some(at..at + word.len())
+            }
+            Self::NetUser => {
+                let mut words = words(rest);
+                let _name = words.next().filter(|(_, word)| !word.starts_with('/'))?;
+                let (at, word) = words.next().filter(|(_, word)| !word.starts_with('/') && *word != "*")?;
+                // `net user interface has failed` goes on with words.
+                words.next().is_none_or(|(_, word)| word.starts_with('/')).then(|| at..at + word.len())
+            }
+        }?;
+        (!place.is_empty()).then(|| range.end + place.start..range.end + place.end)
+    }
+}
+
+/// The words of a command, up to the end of its line.
+fn words(rest: &str) -> impl Iterator<Item = (usize, &str)> + Clone {
+    let line = rest.get(..rest.find(['\n', '"', '|', ';']).unwrap_or(rest.len())).unwrap_or_default();
+    let mut at = 0;
+    let words = line.split([' ', '\t']).map(move |word| {
+        let start = at;
+        at += word.len() + 1;
+        (start, word)
+    });
+    words.filter(|(_, word)| !word.is_empty())
+}
+
+/// Whether `name:password` stands in `value`. `date -u 12:30` has a time there.
+fn is_pair(value: &str) -> bool {
+    value.split_once(':').is_some_and(|(name, password)| {
+        !password.is_empty() && name.bytes().any(|byte| byte.is_ascii_alphabetic()) && !value.contains("://")
+    })
+}
+
+/// The argument of a command at the start of `rest`, without its quotes.
+fn argument(rest: &str) -> Option<Range<usize>> {
+    let open = rest.len() - rest.trim_start_matches('\\').len();
+    let quote = rest.get(open..)?.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let (start, length) = match quote {
+        Some(quote) => {
+            let value = rest.get(open + 1..)?;
+            (open + 1, length_of(value, |c| c != quote && c != '\n' && !(open > 0 && c == '\\')))
+        }
+        None => (0, length_of(rest, |c| !c.is_whitespace() && c != '"')),
+    };
+    (length > 0).then_some(start..start + length)
+}
+
+/// Whether one of `programs` stands in the command before `end`.
+fn is_command_of(programs: &[&str], text: &str, end: usize) -> bool {
+    let start = text.floor_char_boundary(end.saturating_sub(LONGEST_COMMAND));
+    let before = text.get(start..end).unwrap_or_default();
+    let command = before.rsplit(['\n', ';', '|']).next().unwrap_or_default().to_ascii_lowercase();
+    programs.iter().any(|program| command.contains(program))
+}
+
+/// Bytes of a command between its program and an option.
+const LONGEST_COMMAND: usize = 256;
+
+/// Where a secret begins that goes up to the end of `text` and is known by its first letters alone: the rest was cut off.
+pub(super) fn beginning_at_end(text: &str) -> Option<usize> {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let start = text.char_indices().rev().take_while(|(_, c)| in_token(*c)).last().map_or(text.len(), |(at, _)| at);
+    let word = text.get(start..)?;
+    let begins = |(prefix, token): &(&str, Token)| {
+        let is_token = matches!(token, Token::Prefix(..) | Token::Jwt);
+        let mut places = word.match_indices(prefix).map(|(at, _)| at).filter(|_| is_token);
+        places.find(|at| !word.get(..*at).is_some_and(|before| before.ends_with(|c: char| c.is_ascii_alphanumeric())))
+    };
+    let token = TOKENS.iter().filter_map(begins).min().map(|at| start + at);
+    token.or_else(|| {
+        let (before, authority) = text.rsplit_once("://")?;
+        let (_, password) = authority.split_once(':')?;
+        let is_login = !authority.contains(['/', '@']) && password.bytes().any(|byte| !byte.is_ascii_digit());
+        is_login.then_some(before.len() + 3)
+    })
 }
 
 /// The length of what stands before the host of a URL, without the `@`.
@@ -244,3 +349,76 @@ const DIFFERENT_LETTERS: usize = 18;
 const FINGERPRINT_LETTERS: usize = 43;
 
 const HASHES: [&str; 4] = ["sha1-", "sha256-", "sha384-", "sha512-"];
+
+#[cfg(test)]
+mod tests {
+    use belay_protocol::report::{PrivateKind, SectionName};
+
+    use crate::redact::Aliases;
+    use crate::redact::identity::Identity;
+
+    fn check(text: &str, expected: &str) {
+        let masked = Aliases::of(&Identity::default()).mask(text).unwrap();
+        assert_eq!(masked, expected, "{text}");
+    }
+
+    #[test]
+    fn passwords_on_command_lines_are_removed() {
+        check("mysql -u root -phunter2 shop", "mysql -u root -p<removed> shop");
+        check("mysqldump -p'hun ter2' shop", "mysqldump -p'<removed>' shop");
+        check("mariadb --password=hunter2", "mariadb --password=<removed>");
+        check("sshpass -p hunter2 ssh x", "sshpass -p <removed> ssh x");
+        check("sshpass -phunter2 ssh x", "sshpass -p<removed> ssh x");
+        check("curl -u bob:hunter2 x", "curl -u <removed> x");
+        check("curl -u \"bob:hun ter2\" x", "curl -u \"<removed>\" x");
+        check("curl --user=bob:hunter2 x", "curl --user=<removed> x");
+        check("PGPASSWORD=hunter2 psql", "PGPASSWORD=<removed> psql");
+        check("MYSQL_PWD=hunter2 mysql", "MYSQL_PWD=<removed> mysql");
+        check("plink -pw hunter2 x", "plink -pw <removed> x");
+        check("redis-cli -a hunter2 ping", "redis-cli -a <removed> ping");
+        check("xfreerdp /v:x /p:hunter2", "xfreerdp /v:x /p:<removed>");
+        check(r"net use X: \\srv7\d hunter2 /user:CORP\jdoe", r"net use X: \\host-1\d <removed> /user:host-2\user-1");
+        check(r"net use \\srv7\d /user:CORP\jdoe hunter2", r"net use \\host-1\d /user:host-2\user-1 <removed>");
+        check("net user jdoe hunter2 /add", "net user jdoe <removed> /add");
+    }
+
+    #[test]
+    fn options_of_other_programs_stay() {
+        for text in [
+            "mysql -u root -p shop",
+            "mysql -P3306",
+            "mkdir -p /srv/x; rsync -a x y",
+            "date -u 12:30",
+            "docker run -p 80:80 mysql",
+            "internet use of memory",
+            "net use of memory",
+            "net user interface has failed",
+            "net use X: /delete",
+        ] {
+            check(text, text);
+        }
+    }
+
+    #[test]
+    fn behind_a_login_in_an_address_stands_a_host_and_no_mail_address() {
+        check("https://user:pass@nas.contoso.com/x", "https://<removed>@host-1/x");
+        check("https://user:pass@nas7:8443/x", "https://<removed>@host-1:8443/x");
+        check("ftp://bob:hun/ter@2@nas.contoso.com/x", "ftp://<removed>@host-1/x");
+        check("https://user:pass@github.com/x", "https://<removed>@github.com/x");
+        check("https://user:pass@10.0.0.9/x", "https://<removed>@lan-1.1/x");
+        let mut aliases = Aliases::of(&Identity::default());
+        aliases.mask("https://user:pass@nas.contoso.com/x").unwrap();
+        let counted: Vec<_> = aliases.replaced(&[SectionName::System]);
+        let counted: Vec<_> = counted.iter().map(|one| (one.kind, one.distinct, one.times)).collect();
+        assert_eq!(counted, [(PrivateKind::Host, 1, 1), (PrivateKind::Secret, 1, 1)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn looking_at_any_command_never_panics(
+            text in r#"(mysql| -p| -u |net use |net user |['"\\ /:@%]|[a-z王]|://){0,30}"#,
+        ) {
+            let _ = Aliases::of(&Identity::default()).mask(&text);
+        }
+    }
+}

@@ -6,7 +6,7 @@ pub(in crate::redact) fn is_everybodys_name(name: &str) -> bool {
     EVERYBODYS_NAMES.contains(&name.to_lowercase().as_str()) || name.starts_with("systemd-") || name.starts_with('_')
 }
 
-const EVERYBODYS_NAMES: [&str; 69] = [
+const EVERYBODYS_NAMES: [&str; 70] = [
     "root",
     "localhost",
     "localdomain",
@@ -74,6 +74,7 @@ const EVERYBODYS_NAMES: [&str; 69] = [
     "operator",
     "ftp",
     "public",
+    "shared",
     "default",
     "(unknown)",
 ];
