@@ -18,6 +18,7 @@ use crate::terminal::{Screen, obeys};
 mod chinese;
 pub mod doctor;
 pub mod join;
+pub mod open;
 pub mod rules;
 pub mod survey;
 mod watch;
@@ -75,6 +76,9 @@ pub enum Command {
     /// Look at this machine and show what was found; contacts no support desk unless you name one
     #[command(after_help = survey::EXAMPLE)]
     Survey(survey::SurveyArgs),
+    /// Show a report that was saved to a file: whose it is, whether it is whole, and what is in it
+    #[command(after_help = open::EXAMPLE)]
+    Open(open::OpenArgs),
     /// Join the support session of an invite: shows what would be sent, asks, and sends it
     #[command(after_help = join::EXAMPLE)]
     Join(join::JoinArgs),
@@ -120,6 +124,7 @@ pub async fn run(cli: Cli) -> Exit {
     let outcome = match (log, cli.command) {
         (Err(error), _) => Err(anyhow::Error::msg(error)),
         (Ok(()), Command::Survey(options)) => survey::run(options, language).await,
+        (Ok(()), Command::Open(options)) => open::run(options, language),
         (Ok(()), Command::Join(options)) => join::run(options, language).await,
         (Ok(()), Command::Doctor(options)) => doctor::run(options, language).await,
         (Ok(()), Command::Rules(command)) => rules::run(command, language),

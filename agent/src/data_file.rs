@@ -7,21 +7,46 @@ use std::time::Duration;
 
 /// The bytes of a file; nothing when there is none, and an error when it is larger than `max_bytes`.
 pub fn read(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
-    let found = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => found?,
-    };
-    if !found.is_file() {
-        // To open a pipe is to wait for whoever writes into it.
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a file"));
+    match read_regular(path, max_bytes) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
-    let file = File::open(path)?;
+}
+
+/// The bytes of what somebody has named as a file; [`io::ErrorKind::InvalidInput`] when it is none, for a pipe or a device
+/// may never end.
+pub fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let regular = |file: fs::Metadata| match file.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a file")),
+    };
+    // Some devices act when they are opened; and what is opened may be another thing by then.
+    fs::metadata(path).and_then(regular)?;
+    let file = open_at_once(path)?;
+    file.metadata().and_then(regular)?;
+    bounded(file, max_bytes)
+}
+
+/// Opens a file to read it, without waiting for a writer when it is a pipe.
+#[cfg(unix)]
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
+}
+
+/// Opens a file to read it.
+#[cfg(not(unix))]
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+fn bounded(file: File, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than this program writes it"));
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Writes beside and renames, so that a reader sees the old bytes or the new ones. Only the owner can read the file.

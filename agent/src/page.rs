@@ -102,7 +102,7 @@ impl Page<'_> {
         let severity = finding.severity.phrase().text(self.language);
         let title = self.own(finding.title.text(self.language));
         let mark = format!("[{severity}]");
-        let rule = IN_BRACKETS.fill(self.language, &[("text", &finding.rule)]);
+        let rule = IN_BRACKETS.fill(self.language, &[("text", &plain(&finding.rule))]);
         let colour = self.screen.colour;
         let lines = wrap(&format!("{mark} {title}"), self.screen.columns - INDENT);
         let has_room = lines.last().is_some_and(|last| last.width() + rule.width() + INDENT <= self.screen.columns);
@@ -182,7 +182,7 @@ impl Page<'_> {
                 reason += lifted_by;
             }
             let reason = IN_BRACKETS.fill(self.language, &[("text", &reason)]);
-            let line = format!("{}{reason}", subjects.join(COMMA.text(self.language)));
+            let line = format!("{}{reason}", plain(&subjects.join(COMMA.text(self.language))));
             for (number, line) in wrap(&line, self.screen.columns - 4).into_iter().enumerate() {
                 self.line(&format!("  {} {line}", if number == 0 { "-" } else { " " }));
             }

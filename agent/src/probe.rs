@@ -3,7 +3,7 @@
 //! Every probe runs on a thread of its own and is left behind at its deadline, so that a source that hangs costs its
 //! own deadline and nothing else. Nothing here starts a process.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use belay_protocol::Phrase;
 use belay_protocol::report::{Why, WhyKind};
 use tokio::sync::oneshot;
+
+use crate::data_file::open_at_once;
 
 pub mod addresses;
 pub mod apt;
@@ -223,7 +225,8 @@ impl Root {
 
     /// A file or device, opened for reading without waiting for anybody.
     pub fn open(&self, path: &str, source: &'static str) -> Result<File, Why> {
-        open(&self.resolve(path, source)?).map_err(|e| why(&e, source))
+        // A pipe in a captured tree would otherwise wait for a writer for ever.
+        open_at_once(&self.resolve(path, source)?).map_err(|e| why(&e, source))
     }
 
     /// The names in a directory, sorted. Names that are not UTF-8 are left out.
@@ -296,18 +299,6 @@ pub fn why(error: &io::Error, source: &'static str) -> Why {
         _ => WhyKind::Failed,
     };
     Why::new(kind, source).with_os_error(error.raw_os_error())
-}
-
-#[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    // A pipe in a captured tree would otherwise wait for a writer for ever.
-    OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
-}
-
-#[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
 }
 
 /// Bytes of one file. `/proc/mounts` of a machine with ten thousand containers has about 2 MB.

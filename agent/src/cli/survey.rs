@@ -97,10 +97,16 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
         certificates: options.certificate,
         ..Look::default()
     };
+    if let Some(file) = &options.save {
+        // Nobody waits for a survey that has nowhere to go; and what is stopped meanwhile leaves no file behind.
+        drop(NewFile::claim(file, language)?);
+    }
     let progress = ProgressLine::new(language);
     let survey = look(&watch, |step| progress.show(step)).await;
     progress.clear();
     let survey = survey?;
+    // From here on this device has a key and a map of names, which a file that cannot be written is no reason to make.
+    let new_file = options.save.as_deref().map(|file| NewFile::claim(file, language)).transpose()?;
     let seen_here = if survey.is_nameless() { Some(see_here(&survey, Arc::clone(&rulebook))?) } else { None };
     let redacted = match &watch.data_dir {
         Some(data_dir) => redact_keeping(survey, Arc::clone(&rulebook), data_dir)?,
@@ -113,11 +119,11 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     if options.json {
         let sent = redacted.report()?;
         writeln!(out, "{}", serde_json::to_string_pretty(&sent).context("cannot write the report as JSON")?)?;
-    } else if let Some(file) = &options.save {
+    } else if let Some(file) = new_file {
         let data_dir = watch.data_dir.as_deref().context(NO_DATA.text(language))?;
+        let values = [("file", &*file.path.display().to_string())];
         save(&redacted, data_dir, file, language)?;
         let contents = Contents::new(&redacted)?.list(language, Colour::of(&io::stdout()));
-        let values = [("file", &*file.display().to_string())];
         writeln!(out, "{}\n\n{}", SAVED.fill(language, &values), contents.trim_end())?;
     } else if options.show {
         let (contents, colour) = (Contents::new(&redacted)?, Colour::of(&io::stdout()));
@@ -143,27 +149,54 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     Ok(Exit::Done)
 }
 
-/// Writes the report with this device's signature to a file that is not there yet.
-fn save(redacted: &Redacted, data_dir: &Path, file: &Path, language: Language) -> anyhow::Result<()> {
+/// A file that was not there and that only its owner may read; it goes again unless something was written to it.
+#[derive(Debug)]
+struct NewFile<'a> {
+    path: &'a Path,
+    file: File,
+    is_written: bool,
+}
+
+impl<'a> NewFile<'a> {
+    fn claim(path: &'a Path, language: Language) -> anyhow::Result<Self> {
+        let file =
+            data_file::private().create_new(true).open(path).map_err(|error| unwritten(path, &error, language))?;
+        Ok(Self { path, file, is_written: false })
+    }
+
+    fn write(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_all()?;
+        self.is_written = true;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile<'_> {
+    fn drop(&mut self) {
+        if !self.is_written {
+            // A part of a report is of no use to anybody.
+            let _ = fs::remove_file(self.path);
+        }
+    }
+}
+
+fn unwritten(file: &Path, error: &io::Error, language: Language) -> anyhow::Error {
+    let (phrase, why) = match error.kind() {
+        io::ErrorKind::AlreadyExists => (EXISTS, String::new()),
+        _ => (NOT_WRITTEN, error.to_string()),
+    };
+    anyhow::Error::msg(phrase.fill(language, &[("file", &file.display().to_string()), ("why", &why)]))
+}
+
+/// Writes the report with this device's signature to `file`.
+fn save(redacted: &Redacted, data_dir: &Path, file: NewFile<'_>, language: Language) -> anyhow::Result<()> {
     fs::create_dir_all(data_dir)?;
     let identity = Identity::load_or_create(&data_dir.join(DEVICE_KEY))?;
     let signature = identity.sign(&signed_bytes(redacted.sha256()));
     let saved = SavedReport { device: identity.device_key(), signature, report: redacted.bytes().to_vec() };
-    let shown = file.display().to_string();
-    let failed = |error: io::Error| {
-        let (phrase, why) = match error.kind() {
-            io::ErrorKind::AlreadyExists => (EXISTS, String::new()),
-            _ => (NOT_WRITTEN, error.to_string()),
-        };
-        anyhow::Error::msg(phrase.fill(language, &[("file", &shown), ("why", &why)]))
-    };
-    let mut new = File::create_new(file).map_err(failed)?;
-    let written = new.write_all(&saved.encode()).and_then(|()| new.sync_all());
-    written.map_err(|error| {
-        // A part of a report is of no use to anybody.
-        let _ = fs::remove_file(file);
-        failed(error)
-    })
+    let path = file.path;
+    file.write(&saved.encode()).map_err(|error| unwritten(path, &error, language))
 }
 
 const SILENT_DATA: Phrase = Phrase {
@@ -222,16 +255,41 @@ mod tests {
         let redacted = redact(survey, Arc::default()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let (data, file) = (dir.path().join("data"), dir.path().join("report.belay"));
-        save(&redacted, &data, &file, Language::English).unwrap();
+        save(&redacted, &data, NewFile::claim(&file, Language::English).unwrap(), Language::English).unwrap();
         let saved = SavedReport::decode(&fs::read(&file).unwrap()).unwrap();
         assert_eq!(saved.report, redacted.bytes());
         assert!(is_signed_by(&saved.device.0, &signed_bytes(redacted.sha256()), &saved.signature));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
         for (language, words) in [(Language::English, "is there already"), (Language::Chinese, "已存在")] {
-            let error = save(&redacted, &data, &file, language).unwrap_err().to_string();
+            let error = NewFile::claim(&file, language).unwrap_err().to_string();
             assert!(error.contains(words) && error.contains("report.belay"), "{error}");
         }
         assert_eq!(SavedReport::decode(&fs::read(&file).unwrap()).unwrap(), saved);
-        let error = save(&redacted, &data, &dir.path().join("no/such"), Language::English).unwrap_err().to_string();
-        assert!(error.contains("choose another place"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_written_is_refused_before_the_device_has_a_key_or_a_map() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, there) = (dir.path().join("data"), dir.path().join("there"));
+        fs::write(&there, b"mine").unwrap();
+        for (file, words) in [(there.clone(), "is there already"), (dir.path().join("no/such"), "choose another place")]
+        {
+            let options = SurveyArgs { save: Some(file), data: Some(data.clone()), every: 2, ..SurveyArgs::default() };
+            let error = run(options, Language::English).await.unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        assert!(!data.exists() && fs::read(there).unwrap() == b"mine");
+    }
+
+    #[test]
+    fn a_claimed_file_that_is_not_written_goes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("report.belay");
+        drop(NewFile::claim(&file, Language::English).unwrap());
+        assert!(!file.exists());
     }
 }

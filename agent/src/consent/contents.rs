@@ -9,6 +9,7 @@ use belay_protocol::id::hex;
 use belay_protocol::report::{Replacement, Report, Section, SectionName, Withholding};
 use belay_protocol::{Language, Phrase};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::page;
 use crate::redact::Redacted;
@@ -34,6 +35,13 @@ impl Contents {
         };
         let replaced = report.sections.iter().map(replaced_in).collect();
         Ok(Self { bytes: redacted.bytes().len(), sha256: *redacted.sha256(), replaced, report })
+    }
+
+    /// The contents of a report that was saved to a file as `bytes`. What was replaced in each of its sections is known
+    /// on its device alone.
+    pub fn of_saved(report: Report, bytes: &[u8]) -> Self {
+        let replaced = vec![Vec::new(); report.sections.len()];
+        Self { bytes: bytes.len(), sha256: Sha256::digest(bytes).into(), replaced, report }
     }
 
     /// The sections that a person can take out, in the order of their numbers.

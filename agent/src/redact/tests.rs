@@ -182,7 +182,10 @@ async fn proxies_programs_and_addresses_are_masked_too() {
 async fn report_of_strangers(mounts: &str, processes: &[&str]) -> String {
     let mut files = vec![("proc/self/mounts".to_owned(), mounts.to_owned())];
     for (number, name) in processes.iter().enumerate() {
-        files.push((format!("proc/{}/status", number + 10), format!("Name:\t{name}\nState:\tD\nVmRSS:\t {number} kB\n")));
+        files.push((
+            format!("proc/{}/status", number + 10),
+            format!("Name:\t{name}\nState:\tD\nVmRSS:\t {number} kB\n"),
+        ));
     }
     let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let (dir, _root) = tree(&files);
@@ -204,8 +207,18 @@ async fn names_that_no_account_here_has_are_masked_where_their_place_shows_them(
     )
     .await;
     for private in [
-        "jdoe", "mmuster", "srv-ad01", "erika", "hmeier", "NORDWIND", "dc-berlin", "filer7", "kschmidt", "pvogel",
-        "bastion", "tfischer9",
+        "jdoe",
+        "mmuster",
+        "srv-ad01",
+        "erika",
+        "hmeier",
+        "NORDWIND",
+        "dc-berlin",
+        "filer7",
+        "kschmidt",
+        "pvogel",
+        "bastion",
+        "tfischer9",
     ] {
         assert!(!json.contains(private), "{private} in {json}");
     }

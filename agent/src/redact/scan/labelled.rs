@@ -177,7 +177,8 @@ impl Label {
             Self::User | Self::UserInSentence | Self::Home | Self::WindowsHome | Self::Media => {
                 let Some(range) = self.person(text, range) else { return };
                 // `CORP\jdoe` behind a label, in any case of letters.
-                let logon = behind_domain(text, range.end).filter(|_| matches!(self, Self::User | Self::UserInSentence));
+                let logon =
+                    behind_domain(text, range.end).filter(|_| matches!(self, Self::User | Self::UserInSentence));
                 let domain = if logon.is_some() { PrivateKind::Host } else { PrivateKind::User };
                 found.push(labelled(domain, range));
                 found.extend(logon);

@@ -32,7 +32,9 @@ pub(super) fn logon(text: &str, range: &Range<usize>, found: &mut Vec<Found>) {
     let before = text.get(..range.start).unwrap_or_default();
     let in_domain = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'-';
     let length = before.bytes().rev().take(LONGEST_DOMAIN + 1).take_while(in_domain).count();
-    let Some(start) = before.len().checked_sub(length).filter(|_| (2..=LONGEST_DOMAIN).contains(&length)) else { return };
+    let Some(start) = before.len().checked_sub(length).filter(|_| (2..=LONGEST_DOMAIN).contains(&length)) else {
+        return;
+    };
     let domain = before.get(start..).unwrap_or_default();
     let opens = before.get(..start).is_none_or(|before| before.is_empty() || before.ends_with(is_opening));
     let letters = domain.bytes().filter(u8::is_ascii_uppercase).count();
@@ -75,18 +77,75 @@ const LONGEST_LOGON: usize = 64;
 /// What stands before a backslash in capitals and is no domain: parts of the registry, accounts of every machine, buses in
 /// ids of devices, and what logs shout.
 const NOT_A_DOMAIN: [&str; 64] = [
-    "HKLM", "HKCU", "HKCR", "HKU", "HKCC", "SOFTWARE", "SYSTEM", "SAM", "SECURITY", "HARDWARE", "BCD00000000",
-    "AUTHORITY", "BUILTIN", "SERVICE", "APPPOOL", "WORKGROUP", "WINDOWS", "SYSTEM32", "DRIVERS", "NTLM", "LOCALHOST",
-    "PCI", "USB", "USBSTOR", "USBPRINT", "ACPI", "ACPIAPIC", "ROOT", "HID", "SWD", "HDAUDIO", "INTELAUDIO", "SCSI",
-    "STORAGE", "BTH", "BTHENUM", "BTHLE", "BTHLEDEVICE", "BTHHFENUM", "DISPLAY", "HTREE", "UMB", "UEFI", "SW", "IDE",
-    "PCIIDE", "MONITOR", "PRINTENUM", "WPDBUSENUM", "SD", "PCMCIA", "ISAPNP", "VMBUS", "XVDD", "ERROR", "WARNING",
-    "WARN", "INFO", "OK", "FAILED", "DONE", "GET", "POST", "DEVICE",
+    "HKLM",
+    "HKCU",
+    "HKCR",
+    "HKU",
+    "HKCC",
+    "SOFTWARE",
+    "SYSTEM",
+    "SAM",
+    "SECURITY",
+    "HARDWARE",
+    "BCD00000000",
+    "AUTHORITY",
+    "BUILTIN",
+    "SERVICE",
+    "APPPOOL",
+    "WORKGROUP",
+    "WINDOWS",
+    "SYSTEM32",
+    "DRIVERS",
+    "NTLM",
+    "LOCALHOST",
+    "PCI",
+    "USB",
+    "USBSTOR",
+    "USBPRINT",
+    "ACPI",
+    "ACPIAPIC",
+    "ROOT",
+    "HID",
+    "SWD",
+    "HDAUDIO",
+    "INTELAUDIO",
+    "SCSI",
+    "STORAGE",
+    "BTH",
+    "BTHENUM",
+    "BTHLE",
+    "BTHLEDEVICE",
+    "BTHHFENUM",
+    "DISPLAY",
+    "HTREE",
+    "UMB",
+    "UEFI",
+    "SW",
+    "IDE",
+    "PCIIDE",
+    "MONITOR",
+    "PRINTENUM",
+    "WPDBUSENUM",
+    "SD",
+    "PCMCIA",
+    "ISAPNP",
+    "VMBUS",
+    "XVDD",
+    "ERROR",
+    "WARNING",
+    "WARN",
+    "INFO",
+    "OK",
+    "FAILED",
+    "DONE",
+    "GET",
+    "POST",
+    "DEVICE",
 ];
 
 /// Ends of files that Windows keeps beside each other.
-const PROGRAM_ENDINGS: [&str; 16] = [
-    "exe", "dll", "sys", "inf", "cat", "dat", "ini", "bat", "cmd", "tmp", "msi", "evtx", "mui", "drv", "lnk", "ps1",
-];
+const PROGRAM_ENDINGS: [&str; 16] =
+    ["exe", "dll", "sys", "inf", "cat", "dat", "ini", "bat", "cmd", "tmp", "msi", "evtx", "mui", "drv", "lnk", "ps1"];
 
 #[cfg(test)]
 mod tests {

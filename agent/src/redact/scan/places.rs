@@ -233,7 +233,9 @@ mod tests {
         check(Field::MountOption, "domain=CORP", &["CORP"]);
         check(Field::MountOption, "addr=srv-ad01", &["srv-ad01"]);
         check(Field::MountOption, "credentials=/home/jdoe/.smb", &["jdoe"]);
-        for plain in ["rw", "addr=10.0.0.9", "addr=fe80::1%eth0", "uid=1000", "user_id=0", "user", "vers=3.1.1", "username=root"] {
+        for plain in
+            ["rw", "addr=10.0.0.9", "addr=fe80::1%eth0", "uid=1000", "user_id=0", "user", "vers=3.1.1", "username=root"]
+        {
             check(Field::MountOption, plain, &[]);
         }
     }

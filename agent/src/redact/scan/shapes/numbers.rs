@@ -13,7 +13,8 @@ pub(super) fn may_go_on(text: &str, run: &Range<usize>) -> bool {
     let behind = text.as_bytes().get(run.end..run.end + 5);
     run.len() == GROUP
         && behind.is_some_and(|behind| {
-            behind.starts_with(b" ") && behind.iter().skip(1).all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+            behind.starts_with(b" ")
+                && behind.iter().skip(1).all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
         })
 }
 
@@ -98,7 +99,8 @@ const RECOVERY_KEY: usize = 55;
 /// has ([MS-DTYP], 2.4.2). Those of services and groups of every machine are passed over.
 fn sid(rest: &str) -> Option<Range<usize>> {
     let body = rest.get(..4).filter(|start| start.eq_ignore_ascii_case("S-1-")).and_then(|_| rest.get(4..))?;
-    let length = 4 + body.get(..run_of(body, |byte| byte.is_ascii_digit() || byte == b'-'))?.trim_end_matches('-').len();
+    let length =
+        4 + body.get(..run_of(body, |byte| byte.is_ascii_digit() || byte == b'-'))?.trim_end_matches('-').len();
     let whole = rest.get(..length).filter(|_| is_boundary(rest, length))?;
     let mut parts = whole.split('-').skip(2);
     match (parts.next()?, parts.next()?, parts.clone().count()) {
@@ -194,7 +196,8 @@ fn card(here: &Place<'_>) -> Option<usize> {
         let (mut digits, mut length) = (String::new(), 0);
         for (place, group) in groups.iter().enumerate() {
             length += usize::from(place > 0 && text.get(length..)?.starts_with(separator));
-            let part = text.get(length..length + group).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
+            let part =
+                text.get(length..length + group).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
             digits.push_str(part);
             length += group;
         }
@@ -278,7 +281,8 @@ fn mobile(here: &Place<'_>, rest: &str) -> Option<usize> {
         word.is_some_and(|word| COUNTED.iter().any(|counted| word.ends_with(counted)) || UNITS.contains(&word.as_str()))
     };
     let unit: String = behind.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
-    let is_counted = counts(last_word(before)) || counts(Some(unit.to_ascii_lowercase()).filter(|unit| !unit.is_empty()));
+    let is_counted =
+        counts(last_word(before)) || counts(Some(unit.to_ascii_lowercase()).filter(|unit| !unit.is_empty()));
     (!in_row && !in_number && !is_counted).then_some(length)
 }
 
@@ -291,10 +295,46 @@ fn goes_on(behind: &str, signs: &[char]) -> bool {
 
 /// Ends of words beside which a number counts something.
 const COUNTED: [&str; 40] = [
-    "byte", "bytes", "size", "sector", "sectors", "block", "blocks", "offset", "inode", "inodes", "packets", "octets",
-    "time", "stamp", "total", "used", "free", "available", "cached", "capacity", "limit", "length", "position", "count",
-    "counter", "cycles", "ticks", "written", "seconds", "sequence", "hash", "serial", "number", "lba", "pages", "lines",
-    "rows", "events", "errors", "instructions",
+    "byte",
+    "bytes",
+    "size",
+    "sector",
+    "sectors",
+    "block",
+    "blocks",
+    "offset",
+    "inode",
+    "inodes",
+    "packets",
+    "octets",
+    "time",
+    "stamp",
+    "total",
+    "used",
+    "free",
+    "available",
+    "cached",
+    "capacity",
+    "limit",
+    "length",
+    "position",
+    "count",
+    "counter",
+    "cycles",
+    "ticks",
+    "written",
+    "seconds",
+    "sequence",
+    "hash",
+    "serial",
+    "number",
+    "lba",
+    "pages",
+    "lines",
+    "rows",
+    "events",
+    "errors",
+    "instructions",
 ];
 
 /// Words that are more often the end of another one.
@@ -306,8 +346,8 @@ const UNITS: [&str; 36] = [
 
 #[cfg(test)]
 mod tests {
-    use crate::redact::identity::Identity;
     use crate::redact::Aliases;
+    use crate::redact::identity::Identity;
 
     fn check(text: &str, expected: &str) {
         let masked = Aliases::of(&Identity::default()).mask(text).unwrap();
@@ -401,7 +441,8 @@ mod tests {
         check("S-1-5-21-3623811015-3361044348-30300820-1013 did", "serial-1 did");
         check("S-1-5-21-3623811015-3361044348-30300820-500", "serial-1-500");
         check("S-1-12-1-3623811015-1161044348-30300820-1013", "serial-1");
-        for everybodys in ["S-1-5-18", "S-1-5-32-544", "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"] {
+        for everybodys in ["S-1-5-18", "S-1-5-32-544", "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"]
+        {
             stays(everybodys);
         }
     }
