@@ -171,7 +171,15 @@ impl Aliases {
             match one.what {
                 What::Secret => masked.push_str(self.remove()),
                 What::Encoded => masked.push_str(&self.encoded(value, depth)?),
-                What::Shape(kind) => masked.push_str(self.alias(kind, value)?),
+                What::Shape(kind) => {
+                    // A full name's first label is how its machine is called, where that is no word such as `mail`.
+                    let short = value.split_once('.').map(|(short, _)| short).filter(|_| kind == PrivateKind::Host);
+                    if let Some(short) = short.filter(|short| short.contains(|c: char| c.is_ascii_digit() || c == '-'))
+                    {
+                        self.learn(kind, short);
+                    }
+                    masked.push_str(self.alias(kind, value)?);
+                }
                 What::Labelled(kind) => {
                     self.learn(kind, value);
                     masked.push_str(self.alias(kind, value)?);

@@ -257,7 +257,7 @@ pub(super) fn network(raw: &Network<Raw>, aliases: &mut Aliases) -> Masking<Netw
         Ok(WayOut { interface: aliases.text(&way.interface)?, kind: way.kind, physical })
     })?;
     let proxies = list(&raw.proxies, |proxy| {
-        let value = aliases.text(&proxy.value)?;
+        let value = aliases.field(Field::Hosts, &proxy.value)?;
         Ok(ProxySetting { source: proxy.source, variable: proxy.variable.clone(), value })
     })?;
     let listeners = list(&raw.listeners, |listener| {

@@ -81,6 +81,8 @@ const ITEMS: &[Item] = &[
     item("Chinese phone with the country's code", "8613812345678", &["13812345678"]),
     item("account of Windows", "S-1-5-21-3623811015-3361044348-30300820-1013", &["3623811015", "30300820"]),
     item("IMEI", "IMEI: 490154203237518", &["490154203237518"]),
+    item("owner of a device", "Mallory's iPhone", &["mallory"]),
+    item("Chinese owner of a device", "李小龙的iPhone", &["李小龙"]),
     secret("bot's token", "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsawx", &["aahdqtcv"]),
     secret("recovery key", "111111-222222-333333-444444-555555-666666-000011-000022", &["333333", "000022"]),
     secret("product key", "VK7JG-NPHTM-C97JM-9MPGT-3V66T", &["nphtm", "3v66t"]),

@@ -12,6 +12,7 @@ use super::identity::Identity;
 mod labelled;
 mod logons;
 mod names;
+mod owners;
 mod places;
 mod shapes;
 mod tokens;
@@ -79,6 +80,7 @@ enum Literal {
     Name { index: usize, fit: Fit },
     Label(Label),
     Token(Token),
+    Owned,
 }
 
 impl Scanner {
@@ -99,6 +101,10 @@ impl Scanner {
         for (text, label) in labelled::LABELS {
             literals.push(Literal::Label(*label));
             patterns.push((*text).to_owned());
+        }
+        for text in owners::OWNED {
+            literals.push(Literal::Owned);
+            patterns.push(text.to_owned());
         }
         for (text, token) in tokens::TOKENS {
             literals.push(Literal::Token(*token));
@@ -127,6 +133,7 @@ impl Scanner {
                     }
                 }
                 Literal::Label(label) => label.look(text, &range, &mut found),
+                Literal::Owned => found.extend(owners::owner(text, &range)),
                 Literal::Token(token) => {
                     let secret = token.look(text, &range);
                     logins.extend(secret.iter().filter(|_| *token == Token::Url).map(|login| login.range.end));

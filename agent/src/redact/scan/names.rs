@@ -185,8 +185,9 @@ fn escaped(name: &str) -> String {
 
 /// Whether a name that stood behind a label or in its place can be looked for everywhere else.
 pub(in crate::redact) fn is_learnable(name: &str) -> bool {
-    let letters = name.chars().filter(|c| c.is_alphabetic()).count();
+    let letters = name.chars().filter(|c| c.is_alphanumeric()).count();
     let least = if name.is_ascii() { LEARNT_LETTERS } else { LEARNT_CHARACTERS };
+    let is_number = name.chars().all(|c| c.is_ascii_hexdigit()) && name.contains(|c: char| c.is_ascii_digit());
     let lower = name.to_lowercase();
     let word = lower.as_str();
     let is_word = is_ordinary(word)
@@ -197,10 +198,10 @@ pub(in crate::redact) fn is_learnable(name: &str) -> bool {
         || VERSION_LABELS.contains(&word)
         || FILE_ENDINGS.contains(&word)
         || NOT_LEARNT.contains(&word);
-    letters >= least && name.len() <= LEARNT_MAX_BYTES && !is_word && !name.contains(char::is_control)
+    letters >= least && name.len() <= LEARNT_MAX_BYTES && !is_word && !is_number && !name.contains(char::is_control)
 }
 
-/// Letters of the shortest name that is learnt: shorter ones are words of every log.
+/// Letters and digits of the shortest name that is learnt: shorter ones are words of every log.
 const LEARNT_LETTERS: usize = 4;
 
 /// The same for scripts in which a name has two.
@@ -210,7 +211,7 @@ const LEARNT_CHARACTERS: usize = 2;
 const LEARNT_MAX_BYTES: usize = 253;
 
 /// Words that stand where names do and are none.
-const NOT_LEARNT: [&str; 48] = [
+const NOT_LEARNT: [&str; 52] = [
     "account",
     "active",
     "android",
@@ -259,4 +260,8 @@ const NOT_LEARNT: [&str; 48] = [
     "公司",
     "电话",
     "不存在",
+    "corp",
+    "company",
+    "limited",
+    "holding",
 ];

@@ -25,6 +25,8 @@ pub(in crate::redact) enum Field {
     Source,
     /// An option of a mount.
     MountOption,
+    /// Hosts, as addresses or by name, with commas or the like between them: what a proxy is set to.
+    Hosts,
 }
 
 /// Finds what shows in `text` by being a `field`.
@@ -44,6 +46,17 @@ pub(super) fn look(field: Field, text: &str, found: &mut Vec<Found>) {
         }
         Field::Source => source(text, 0, found),
         Field::MountOption => option(text, found),
+        Field::Hosts => {
+            let mut start = 0;
+            for part in text.split([',', ';', ' ', '|']) {
+                let rest = ["://", "@", "="]
+                    .into_iter()
+                    .fold(part, |rest, sign| rest.rsplit_once(sign).map_or(rest, |(_, rest)| rest));
+                let rest = rest.trim_start_matches(['*', '.']);
+                found.extend(host_at(rest, start + part.len() - rest.len()));
+                start += part.len() + 1;
+            }
+        }
     }
 }
 
@@ -253,7 +266,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn looking_at_any_field_never_panics_and_stays_in_it(text in "(.|[/\\\\:@=$%.-]|home|media|run){0,12}") {
-            for field in [Field::CutAt(3), Field::Path, Field::Unit, Field::Source, Field::MountOption] {
+            for field in [Field::CutAt(3), Field::Path, Field::Unit, Field::Source, Field::MountOption, Field::Hosts] {
                 let mut found = Vec::new();
                 look(field, &text, &mut found);
                 proptest::prop_assert!(found.iter().all(|one| text.get(one.range.clone()).is_some()));
