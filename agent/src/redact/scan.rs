@@ -142,11 +142,13 @@ impl Scanner {
             }
         }
         self.words(text, decoding, &mut found);
-        for login in logins {
-            // What stands behind a login is its host: together they look like a mail address.
-            found.retain(|one| one.what != What::Shape(PrivateKind::Mail) || !one.range.contains(&login));
-            found.extend(places::host(text, login + 1));
-        }
+        // What stands behind a login is its host: together they look like a mail address.
+        logins.sort_unstable();
+        found.retain(|one| {
+            let next = logins.get(logins.partition_point(|login| *login < one.range.start));
+            one.what != What::Shape(PrivateKind::Mail) || next.is_none_or(|login| *login >= one.range.end)
+        });
+        found.extend(logins.into_iter().filter_map(|login| places::host(text, login + 1)));
         places::look(field, text, &mut found);
         Some(untangled(found))
     }

@@ -36,7 +36,7 @@ pub(super) fn logon(text: &str, range: &Range<usize>, found: &mut Vec<Found>) {
         return;
     };
     let domain = before.get(start..).unwrap_or_default();
-    let opens = before.get(..start).is_none_or(|before| before.is_empty() || before.ends_with(is_opening));
+    let opens = before.get(..start).is_none_or(|before| !before.ends_with(|c| !is_opening(c) && c != '/'));
     let letters = domain.bytes().filter(u8::is_ascii_uppercase).count();
     let is_other = NOT_A_DOMAIN.contains(&domain) || is_everybodys_name(domain);
     if !opens || letters < 2 || !domain.starts_with(|c: char| c.is_ascii_uppercase()) || is_other {
@@ -59,8 +59,12 @@ pub(super) fn behind_domain(text: &str, at: usize) -> Option<Found> {
     let goes_on = rest.get(end..)?.starts_with(['\\', '/', '&', '*', '#', '{', '(', '%', '~']);
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     let is_file = FILE_ENDINGS.contains(&ending.as_str()) || PROGRAM_ENDINGS.contains(&ending.as_str());
-    // `\n` and `\t` in a text that was quoted.
-    let is_escape = backslashes == 1 && name.len() < 3 && name.starts_with(['n', 'r', 't', 'u', 'x']);
+    // `\n`, `\t`, `\x2d` and `\u00e9` in a text that was quoted.
+    let is_hex = |digits: usize| name.get(1..=digits).is_some_and(|code| code.bytes().all(|b| b.is_ascii_hexdigit()));
+    let is_escape = backslashes == 1
+        && ((name.len() < 3 && name.starts_with(['n', 'r', 't', 'u', 'x']))
+            || (name.starts_with('x') && is_hex(2))
+            || (name.starts_with('u') && is_hex(4)));
     let fits = (1..=2).contains(&backslashes) && !goes_on && !is_file && !is_escape && name.len() <= LONGEST_LOGON;
     places::person(name, at + backslashes).filter(|_| fits)
 }
@@ -183,6 +187,7 @@ mod tests {
             r"match \d+\s*\w",
             r"dev-disk-by\x2duuid-1A2B\x2d3C4D.device",
             r"DRIVE\setup.exe",
+            r"MZVL-AB\x2dEFI CAF\u00e9",
         ] {
             check(text, text);
         }

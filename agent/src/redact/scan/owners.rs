@@ -58,7 +58,7 @@ pub(super) fn owner(text: &str, range: &Range<usize>) -> Option<Found> {
         before.char_indices().rev().take_while(|(_, c)| c.is_alphabetic()).last().map_or(before.len(), |(at, _)| at)
     };
     // A name with two words is one where nothing else stands before it.
-    if let Some(front) = before.get(..start)?.strip_suffix(' ').filter(|front| !front.is_empty())
+    if let Some(front) = before.get(..start)?.strip_suffix(' ').filter(|front| (1..=LONGEST).contains(&front.len()))
         && front.chars().all(char::is_alphabetic)
         && front.starts_with(char::is_uppercase)
     {

@@ -198,6 +198,7 @@ impl Login {
 
 /// The words of a command, up to the end of its line.
 fn words(rest: &str) -> impl Iterator<Item = (usize, &str)> + Clone {
+    let rest = rest.get(..rest.floor_char_boundary(LONGEST_COMMAND)).unwrap_or_default();
     let line = rest.get(..rest.find(['\n', '"', '|', ';']).unwrap_or(rest.len())).unwrap_or_default();
     let mut at = 0;
     let words = line.split([' ', '\t']).map(move |word| {
@@ -237,7 +238,7 @@ fn is_command_of(programs: &[&str], text: &str, end: usize) -> bool {
     programs.iter().any(|program| command.contains(program))
 }
 
-/// Bytes of a command between its program and an option.
+/// Bytes of a command between its program and an option: whoever writes many into one line does not hold us up.
 const LONGEST_COMMAND: usize = 256;
 
 /// Where a secret begins that goes up to the end of `text` and is known by its first letters alone: the rest was cut off.

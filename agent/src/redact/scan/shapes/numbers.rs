@@ -271,8 +271,9 @@ fn mobile(here: &Place<'_>, rest: &str) -> Option<usize> {
     let in_row = before.trim_end_matches([' ', '\t', ',']).ends_with(is_figure)
         || behind.trim_start_matches([' ', '\t', ',', '/']).starts_with(is_figure);
     // `7/13812345678` and `12:13812345678` are figures, `/srv/7/13812345678` is a path.
-    let word = before.rsplit(|c: char| c.is_whitespace() || c == '"').next().unwrap_or_default();
-    let is_ratio = word.strip_suffix(['/', ':']).is_some_and(|front| !front.is_empty() && front.chars().all(is_figure));
+    let front = before.strip_suffix(['/', ':']).unwrap_or_default();
+    let word = front.trim_end_matches(is_figure);
+    let is_ratio = word.len() < front.len() && !word.ends_with(|c: char| !c.is_whitespace() && c != '"');
     let in_number = is_ratio
         || before.ends_with(['.', '-', '_', '#', '+', '*', '^', '@'])
         || goes_on(behind, &['.', '-', ':'])
