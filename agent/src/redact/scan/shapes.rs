@@ -212,11 +212,11 @@ fn mail(rest: &str) -> Option<usize> {
 
 /// The length of an IP address at the start of `rest`, if it says anything about anybody.
 fn address(here: &Place<'_>, rest: &str) -> Option<usize> {
-    let v4 = run_of(rest, |byte| byte.is_ascii_digit() || byte == b'.');
+    let v4 = run_up_to(LONGEST_ADDRESS, rest, |byte| byte.is_ascii_digit() || byte == b'.');
     if let Some(length) = dotted(rest.get(..v4)?) {
         return is_address_here(here, rest, length).then_some(length);
     }
-    let v6 = run_of(rest, |byte| byte.is_ascii_hexdigit() || byte == b':' || byte == b'.').min(LONGEST_ADDRESS);
+    let v6 = run_up_to(LONGEST_ADDRESS, rest, |byte| byte.is_ascii_hexdigit() || byte == b':' || byte == b'.');
     let candidate = rest.get(..v6)?;
     if candidate.bytes().filter(|byte| *byte == b':').count() < 2 {
         return None;
@@ -303,7 +303,7 @@ fn glued_address(here: &Place<'_>, word: &str, at: usize) -> Option<(Range<usize
     if !before.is_ascii_alphabetic() || !rest.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let length = dotted(rest.get(..run_of(rest, |byte| byte.is_ascii_digit() || byte == b'.'))?)?;
+    let length = dotted(rest.get(..run_up_to(LONGEST_ADDRESS, rest, |byte| byte.is_ascii_digit() || byte == b'.'))?)?;
     let address: std::net::Ipv4Addr = rest.get(..length)?.parse().ok()?;
     let is_inside = address.is_private() || address.is_link_local();
     (is_inside && is_address_here(here, rest, length)).then_some((0..length, PrivateKind::Address))
@@ -312,7 +312,7 @@ fn glued_address(here: &Place<'_>, word: &str, at: usize) -> Option<(Range<usize
 /// `ip-10-0-0-9`, as clouds name their machines.
 fn dashed_address(rest: &str) -> Option<Range<usize>> {
     let numbers = rest.get(..3).filter(|prefix| prefix.eq_ignore_ascii_case("ip-")).and_then(|_| rest.get(3..))?;
-    let length = run_of(numbers, |byte| byte.is_ascii_digit() || byte == b'-');
+    let length = run_up_to(LONGEST_ADDRESS, numbers, |byte| byte.is_ascii_digit() || byte == b'-');
     let dots = numbers.get(..length)?.trim_end_matches('-').replace('-', ".");
     dotted(&dots).filter(|fits| *fits == dots.len()).map(|length| 3..3 + length)
 }

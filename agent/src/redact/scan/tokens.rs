@@ -110,9 +110,10 @@ impl Token {
         let rest = text.get(range.end..)?;
         let glued = text.get(..range.start)?.ends_with(|c: char| c.is_ascii_alphanumeric());
         let place = match self {
+            Self::Prefix(..) | Self::Jwt if glued => None,
             Self::Prefix(exact, least) => {
                 let length = length_of(rest, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-                let fits = !glued && length >= least && text.get(range.clone()) == Some(exact);
+                let fits = length >= least && text.get(range.clone()) == Some(exact);
                 // `sk-` begins ordinary words; a key has digits.
                 let mixed = rest.get(..length)?.bytes().any(|byte| byte.is_ascii_digit());
                 (fits && mixed).then_some(range.start..range.end + length)
@@ -121,7 +122,7 @@ impl Token {
                 let length = length_of(rest, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '='));
                 let is_jwt =
                     rest.get(..length)?.contains('.') && length >= 20 && text.get(range.clone()) == Some("eyJ");
-                (is_jwt && !glued).then_some(range.start..range.end + length)
+                is_jwt.then_some(range.start..range.end + length)
             }
             Self::Pem => {
                 let (label, _) = rest.split_once("-----")?;
@@ -262,6 +263,7 @@ pub(super) fn beginning_at_end(text: &str) -> Option<usize> {
 
 /// The length of what stands before the host of a URL, without the `@`.
 fn login(rest: &str) -> Option<usize> {
+    let rest = rest.get(..rest.floor_char_boundary(LONGEST_LOGIN))?;
     let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`')).unwrap_or(rest.len());
     let whole = rest.get(..end)?;
     let authority = whole.split(['/', '?', '#']).next()?;
@@ -277,6 +279,9 @@ fn login(rest: &str) -> Option<usize> {
         || authority.starts_with('[');
     whole.rfind('@').filter(|_| !is_port)
 }
+
+/// Bytes in which a login ends: many a text has more addresses than logins.
+const LONGEST_LOGIN: usize = 1024;
 
 fn length_of(text: &str, fits: impl Fn(char) -> bool) -> usize {
     text.find(|c: char| !fits(c)).unwrap_or(text.len())
