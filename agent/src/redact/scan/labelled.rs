@@ -8,6 +8,8 @@ use super::logons::{self, behind_domain};
 use super::words::NOT_A_PERSON;
 use super::{Found, What, is_everybodys_name, places};
 
+mod values;
+
 /// What kind of value stands behind a label, and how strict to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Label {
@@ -171,9 +173,9 @@ impl Label {
             | Self::Chinese => {
                 found.extend(self.secret(text, range).map(|range| Found { range, what: What::Secret }));
             }
-            Self::Serial => found.extend(serial(text, range).map(|range| labelled(PrivateKind::Serial, range))),
-            Self::Phone => found.extend(phone(text, range).map(|range| labelled(PrivateKind::Phone, range))),
-            Self::Wifi => found.extend(wifi(text, range).map(|range| labelled(PrivateKind::Wifi, range))),
+            Self::Serial => found.extend(values::serial(text, range).map(|range| labelled(PrivateKind::Serial, range))),
+            Self::Phone => found.extend(values::phone(text, range).map(|range| labelled(PrivateKind::Phone, range))),
+            Self::Wifi => found.extend(values::wifi(text, range).map(|range| labelled(PrivateKind::Wifi, range))),
             Self::User | Self::UserInSentence | Self::Home | Self::WindowsHome | Self::Media => {
                 let Some(range) = self.person(text, range) else { return };
                 // `CORP\jdoe` behind a label, in any case of letters.
@@ -590,73 +592,3 @@ fn starts_another(rest: &str) -> bool {
 fn line_end(value: &str) -> usize {
     value.find(['\n', '\r', '"', '<']).unwrap_or(value.len())
 }
-
-/// A number behind a label for serial numbers: six letters and digits at least, one of them a digit.
-fn serial(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
-    let before = text.get(..range.start)?;
-    if before.ends_with(|c: char| c.is_ascii_alphanumeric()) {
-        return None;
-    }
-    let label = Around::new(text, range);
-    let sign =
-        label.sign(false).filter(|sign| sign.kind != SignKind::Blank || !label.label.eq_ignore_ascii_case("serial"))?;
-    let value = text.get(sign.value..)?;
-    let end = value.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.')).unwrap_or(value.len());
-    let number = value.get(..end)?.trim_end_matches(['.', '-']);
-    let fits = number.len() >= SHORTEST_SERIAL && number.bytes().any(|byte| byte.is_ascii_digit());
-    fits.then_some(sign.value..sign.value + number.len())
-}
-
-/// Shorter ones are counts of ports and positions.
-const SHORTEST_SERIAL: usize = 6;
-
-fn phone(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
-    let label = Around::new(text, range);
-    let is_label = label.front.is_empty() || label.front.ends_with(['_', '-', '.']) || !label.label.is_ascii();
-    let rest = text.get(range.end..)?;
-    let starts = |(_, c): &(usize, char)| c.is_ascii_digit() || matches!(c, '+' | '(');
-    let (skip, _) = rest.char_indices().take(MOST_BETWEEN).find(starts).filter(|_| is_label)?;
-    let between = rest.get(..skip)?;
-    let is_signed = between.contains([':', '=', '：']) || !label.label.is_ascii() || rest.starts_with(" +");
-    let is_between = |c: char| !c.is_alphanumeric() || matches!(c, '号' | '码' | '是' | '为');
-    if !is_signed || !between.chars().all(is_between) {
-        return None;
-    }
-    let value = rest.get(skip..)?;
-    let end = value
-        .find(|c: char| !c.is_ascii_digit() && !matches!(c, ' ' | '-' | '+' | '(' | ')' | '.'))
-        .unwrap_or(value.len());
-    let number = value.get(..end)?.trim_end_matches([' ', '-', '.', '(', '+']);
-    let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    (digits >= SHORTEST_PHONE).then(|| range.end + skip..range.end + skip + number.len())
-}
-
-/// Numbers within one place.
-const SHORTEST_PHONE: usize = 7;
-
-/// The name of a network behind `SSID`: quoted, or up to the next mark.
-fn wifi(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
-    let before = text.get(..range.start)?;
-    let front = before.chars().next_back();
-    // ESSID is the same thing; BSSID is the address of its access point.
-    if front.is_some_and(|c| c.is_ascii_alphanumeric() && !matches!(c, 'e' | 'E')) {
-        return None;
-    }
-    let label = Around::new(text, range);
-    let sign = label.sign(!label.label.is_ascii())?;
-    let value = text.get(sign.value..)?;
-    if sign.kind == SignKind::Blank && sign.quote.is_none() {
-        return None;
-    }
-    let end = sign.quote.map_or_else(
-        || value.find([',', ';', '\n', '"', ')', '，', '。']).unwrap_or(value.len()),
-        |quote| quoted_end(value, quote),
-    );
-    let end = if sign.quote.is_none() && sign.kind == SignKind::Equals { bare_end(value).min(end) } else { end };
-    let name = value.get(..end)?.trim_end();
-    (!name.is_empty() && name.len() <= SSID_MAX_BYTES && !["any", "off", "off/any", "hidden"].contains(&name))
-        .then(|| sign.value..sign.value + name.len())
-}
-
-/// IEEE 802.11 allows 32 bytes; some programs escape each with four.
-const SSID_MAX_BYTES: usize = 128;

@@ -67,7 +67,7 @@ pub(super) fn owner(text: &str, range: &Range<usize>) -> Option<Found> {
     let name = before.get(start..)?;
     let letters = name.chars().count();
     let is_name = (least..=LONGEST).contains(&letters) && !NOBODY.contains(&name.to_lowercase().as_str());
-    is_name.then(|| Found { range: start..range.start, what: What::Labelled(PrivateKind::User) })
+    is_name.then_some(Found { range: start..range.start, what: What::Labelled(PrivateKind::User) })
 }
 
 /// Letters of two long names.

@@ -87,7 +87,8 @@ const PRODUCT_KEY: usize = 29;
 fn recovery_key(rest: &str) -> Option<usize> {
     let key = rest.get(..RECOVERY_KEY)?;
     let is_group = |group: &str| {
-        group.len() == 6 && group.parse::<u32>().is_ok_and(|number| number % 11 == 0 && number / 11 <= u16::MAX.into())
+        group.len() == 6
+            && group.parse::<u32>().is_ok_and(|number| number.is_multiple_of(11) && number / 11 <= u16::MAX.into())
     };
     let fits = key.split('-').count() == 8 && key.split('-').all(is_group) && key.bytes().any(|byte| byte != b'0');
     (fits && is_boundary(rest, RECOVERY_KEY)).then_some(RECOVERY_KEY)
@@ -186,7 +187,7 @@ fn card(here: &Place<'_>) -> Option<usize> {
         let digits = text.get(..row)?;
         let ends = is_boundary(text, row) && !goes_on(text.get(row..)?, &['.', '-', ':']);
         // Disks have such sizes, and all of them are sectors.
-        let is_size = row < SHORTEST_CARD && digits.parse::<u64>().is_ok_and(|size| size % SECTOR_BYTES == 0);
+        let is_size = row < SHORTEST_CARD && digits.parse::<u64>().is_ok_and(|size| size.is_multiple_of(SECTOR_BYTES));
         return (ends && !is_size && is_card(digits)).then_some(row);
     }
     let separator = text.get(row..)?.chars().next().filter(|c| matches!(c, ' ' | '-'))?;
@@ -246,7 +247,7 @@ fn is_luhn(digits: &str) -> bool {
             (_, digit) => digit * 2,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// A mobile number of China: eleven digits, also with the country's code before them. Sizes, times and positions have
@@ -262,7 +263,8 @@ fn mobile(here: &Place<'_>, rest: &str) -> Option<usize> {
         && number.starts_with('1')
         && number.as_bytes().get(1).is_some_and(|byte| (b'3'..=b'9').contains(byte));
     // A round number is a size or a limit.
-    let is_round = number.parse::<u64>().is_ok_and(|number| number % SECTOR_BYTES == 0 || number % 1_000 == 0);
+    let is_round =
+        number.parse::<u64>().is_ok_and(|number| number.is_multiple_of(SECTOR_BYTES) || number.is_multiple_of(1_000));
     if !is_mobile || is_round || !is_boundary(rest, length) {
         return None;
     }
