@@ -1,6 +1,6 @@
 //! The second pass of redaction: what is personal in a text, and the aliases in place of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -46,6 +46,8 @@ pub struct Aliases {
     room: usize,
     /// See [`Self::learnt`].
     learnt: Vec<(PrivateKind, String)>,
+    /// Places in `entries` of names that need not be judged again.
+    judged: HashSet<usize>,
 }
 
 /// Aliases that stand in one section, by their places in `entries`, and in how many places of the text.
@@ -84,6 +86,7 @@ impl Aliases {
             used: BTreeMap::new(),
             room: max_aliases,
             learnt: Vec::new(),
+            judged: HashSet::new(),
         };
         for entry in kept.entries {
             aliases.remember(entry);
@@ -109,8 +112,9 @@ impl Aliases {
         match value.reveal() {
             name if scan::is_everybodys_name(name) => Ok(Masked::redacted(name)),
             name => {
-                self.learn(PrivateKind::Host, name);
-                self.alias(PrivateKind::Host, name).map(Masked::redacted)
+                let place = self.place(PrivateKind::Host, name)?;
+                self.learn(place, PrivateKind::Host, name);
+                Ok(Masked::redacted(self.counted(place)))
             }
         }
     }
@@ -153,9 +157,10 @@ impl Aliases {
         &self.learnt
     }
 
-    fn learn(&mut self, kind: PrivateKind, name: &str) {
-        let is_name = matches!(kind, PrivateKind::User | PrivateKind::Host) && scan::is_learnable(name);
-        if is_name && self.learnt.len() < MAX_LEARNT && !self.learnt.iter().any(|(_, known)| known == name) {
+    /// Takes the name whose alias is at `place`, unless it was seen before or would be found where nobody is meant.
+    fn learn(&mut self, place: usize, kind: PrivateKind, name: &str) {
+        let is_name = matches!(kind, PrivateKind::User | PrivateKind::Host) && self.judged.insert(place);
+        if is_name && self.learnt.len() < MAX_LEARNT && scan::is_learnable(name) {
             self.learnt.push((kind, name.to_owned()));
         }
     }
@@ -172,17 +177,19 @@ impl Aliases {
                 What::Secret => masked.push_str(self.remove()),
                 What::Encoded => masked.push_str(&self.encoded(value, depth)?),
                 What::Shape(kind) => {
+                    let place = self.place(kind, value)?;
                     // A full name's first label is how its machine is called, where that is no word such as `mail`.
                     let short = value.split_once('.').map(|(short, _)| short).filter(|_| kind == PrivateKind::Host);
                     if let Some(short) = short.filter(|short| short.contains(|c: char| c.is_ascii_digit() || c == '-'))
                     {
-                        self.learn(kind, short);
+                        self.learn(place, kind, short);
                     }
-                    masked.push_str(self.alias(kind, value)?);
+                    masked.push_str(self.counted(place));
                 }
                 What::Labelled(kind) => {
-                    self.learn(kind, value);
-                    masked.push_str(self.alias(kind, value)?);
+                    let place = self.place(kind, value)?;
+                    self.learn(place, kind, value);
+                    masked.push_str(self.counted(place));
                 }
                 What::Name(name) => {
                     let place = *self.own.get(name).ok_or(CannotMask)?;
@@ -258,14 +265,19 @@ impl Aliases {
     }
 
     fn alias(&mut self, kind: PrivateKind, value: &str) -> Result<&str, CannotMask> {
-        let place = match self.known.get(&(kind, canonical(kind, value))) {
-            Some(place) => *place,
+        let place = self.place(kind, value)?;
+        Ok(self.counted(place))
+    }
+
+    /// The place of `value`, which gets an alias as long as there is room.
+    fn place(&mut self, kind: PrivateKind, value: &str) -> Result<usize, CannotMask> {
+        match self.known.get(&(kind, canonical(kind, value))) {
+            Some(place) => Ok(*place),
             None => {
                 self.room = self.room.checked_sub(1).ok_or(CannotMask)?;
-                self.name(kind, value)
+                Ok(self.name(kind, value))
             }
-        };
-        Ok(self.counted(place))
+        }
     }
 
     /// The alias at `place`, counted as standing once more in this section.

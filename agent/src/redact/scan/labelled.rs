@@ -178,9 +178,13 @@ impl Label {
             Self::Wifi => found.extend(values::wifi(text, range).map(|range| labelled(PrivateKind::Wifi, range))),
             Self::User | Self::UserInSentence | Self::Home | Self::WindowsHome | Self::Media => {
                 let Some(range) = self.person(text, range) else { return };
-                // `CORP\jdoe` behind a label, in any case of letters.
-                let logon =
-                    behind_domain(text, range.end).filter(|_| matches!(self, Self::User | Self::UserInSentence));
+                // `CORP\jdoe` behind a label, in any case of letters; `bob\next line` was quoted with its end of line.
+                let is_shouted = text.get(range.clone()).is_some_and(|name| !name.contains(char::is_lowercase));
+                let is_line_end = text
+                    .get(range.end..)
+                    .is_some_and(|behind| ["\\n", "\\r", "\\t"].iter().any(|end| behind.starts_with(end)));
+                let is_label = matches!(self, Self::User | Self::UserInSentence) && (is_shouted || !is_line_end);
+                let logon = behind_domain(text, range.end).filter(|_| is_label);
                 let domain = if logon.is_some() { PrivateKind::Host } else { PrivateKind::User };
                 found.push(labelled(domain, range));
                 found.extend(logon);

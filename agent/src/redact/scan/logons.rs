@@ -166,6 +166,7 @@ mod tests {
         check(r"CORP\jdoe logged on", r"host-1\user-1 logged on");
         check(r#"{"user":"CORP\\j.doe"}"#, r#"{"user":"host-1\\user-1"}"#);
         check(r"user=corp\jdoe", r"user=host-1\user-1");
+        check(r"user=bob\next line", r"user=user-1\next line");
         check(r"CORP\WS01$ (CORP\nina)", r"host-1\user-1 (host-1\user-2)");
     }
 

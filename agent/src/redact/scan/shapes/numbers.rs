@@ -10,11 +10,10 @@ use crate::redact::scan::{What, last_word};
 /// Whether a number that [`at`] knows may begin with the run at `run` of `text`, which says nothing by itself: one in
 /// groups of four.
 pub(super) fn may_go_on(text: &str, run: &Range<usize>) -> bool {
-    let behind = text.as_bytes().get(run.end..run.end + 5);
     run.len() == GROUP
-        && behind.is_some_and(|behind| {
-            behind.starts_with(b" ")
-                && behind.iter().skip(1).all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+        && text.as_bytes().get(run.end..run.end + 1 + GROUP).is_some_and(|behind| {
+            let mut behind = behind.iter();
+            behind.next() == Some(&b' ') && behind.all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
         })
 }
 
@@ -190,7 +189,11 @@ fn card(here: &Place<'_>) -> Option<usize> {
         let is_size = row < SHORTEST_CARD && digits.parse::<u64>().is_ok_and(|size| size.is_multiple_of(SECTOR_BYTES));
         return (ends && !is_size && is_card(digits)).then_some(row);
     }
-    let separator = text.get(row..)?.chars().next().filter(|c| matches!(c, ' ' | '-'))?;
+    let separator = text.get(row..)?.chars().next().filter(|c| row == GROUP && matches!(c, ' ' | '-'))?;
+    // A day has dashes as well.
+    if separator == '-' && (here.marks.digits as usize) < *CARD_DIGITS.start() {
+        return None;
+    }
     // A row of figures has no beginning.
     let is_row = before.strip_suffix(separator).is_some_and(|before| before.ends_with(|c: char| c.is_ascii_digit()));
     CARD_GROUPS.iter().filter(|_| !is_row).find_map(|groups| {
