@@ -449,11 +449,11 @@ impl<'a> Around<'a> {
 }
 
 /// What is written where a secret is not.
-const NOT_SECRET: [&str; 13] =
+pub(super) const NOT_SECRET: [&str; 13] =
     ["null", "none", "nil", "true", "false", "yes", "no", "undefined", "empty", "unset", "(null)", "***", "optional"];
 
 /// What is said of a secret behind a colon or a blank.
-const SAID_OF_SECRETS: [&str; 34] = [
+pub(super) const SAID_OF_SECRETS: [&str; 34] = [
     "for",
     "is",
     "was",

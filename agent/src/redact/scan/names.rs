@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use belay_protocol::report::PrivateKind;
 
+use super::labelled::{NOT_SECRET, SAID_OF_SECRETS};
 use super::words::{FILE_ENDINGS, HOST_LABELS, NOT_A_PERSON, PERSON_LABELS, VERSION_LABELS};
 use super::{after_any, is_everybodys_name, is_ordinary};
 
@@ -197,6 +198,8 @@ pub(in crate::redact) fn is_learnable(name: &str) -> bool {
         || HOST_LABELS.contains(&word)
         || VERSION_LABELS.contains(&word)
         || FILE_ENDINGS.contains(&word)
+        || SAID_OF_SECRETS.contains(&word)
+        || NOT_SECRET.contains(&word)
         || NOT_LEARNT.contains(&word);
     letters >= least && name.len() <= LEARNT_MAX_BYTES && !is_word && !is_number && !name.contains(char::is_control)
 }
@@ -211,7 +214,7 @@ const LEARNT_CHARACTERS: usize = 2;
 const LEARNT_MAX_BYTES: usize = 253;
 
 /// Words that stand where names do and are none.
-const NOT_LEARNT: [&str; 52] = [
+const NOT_LEARNT: [&str; 72] = [
     "account",
     "active",
     "android",
@@ -264,4 +267,40 @@ const NOT_LEARNT: [&str; 52] = [
     "company",
     "limited",
     "holding",
+    "added",
+    "removed",
+    "deprecated",
+    "denied",
+    "allowed",
+    "enabled",
+    "disabled",
+    "available",
+    "connected",
+    "success",
+    "successful",
+    "exists",
+    "found",
+    "created",
+    "deleted",
+    "started",
+    "stopped",
+    "used",
+    "unused",
+    "locked",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::is_learnable;
+
+    #[test]
+    fn names_are_looked_for_elsewhere_and_words_are_not() {
+        for name in ["jdoe", "srv-ad01", "nas7", "edda", "王芳", "Zoë", "jdoe2"] {
+            assert!(is_learnable(name), "{name}");
+        }
+        for word in ["bo", "CORP", "admin", "ADDED", "required", "server", "home", "1000", "12ab", "管理员", "password"]
+        {
+            assert!(!is_learnable(word), "{word}");
+        }
+    }
+}

@@ -113,6 +113,12 @@ impl<'a> Place<'a> {
 
 /// What stands at the start of `rest`, the most telling form first.
 fn first(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, What)> {
+    // `13812345678@example.com` is one thing and not two.
+    if here.marks.has_at
+        && let Some(length) = mail(rest)
+    {
+        return Some((0..length, What::Shape(PrivateKind::Mail)));
+    }
     let has_bot = here.marks.colons > 0 && rest.len() >= numbers::SHORTEST_BOT;
     let number = has_bot.then(|| numbers::bot(rest)).flatten().or_else(|| numbers::at(here, rest));
     number.or_else(|| named(here, rest).map(|(range, kind)| (range, What::Shape(kind))))
@@ -126,14 +132,9 @@ fn glued(here: &Place<'_>, word: &str, at: usize) -> Option<(Range<usize>, What)
 }
 
 fn named(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
-    use PrivateKind::{Address, HardwareAddress, Host, Mail, Phone, Serial};
+    use PrivateKind::{Address, HardwareAddress, Host, Phone, Serial};
     let whole = |length: usize| 0..length;
     let marks = here.marks;
-    if marks.has_at
-        && let Some(length) = mail(rest)
-    {
-        return Some((whole(length), Mail));
-    }
     let is_hardware = marks.colons + marks.dashes >= 5 || rest.starts_with(['e', 'w']);
     if is_hardware && let Some((range, kind)) = hardware(here, rest) {
         return Some((range, kind));

@@ -410,6 +410,7 @@ mod tests {
     fn mobile_numbers_of_china_are_replaced_where_nothing_is_counted() {
         check("call 13812345678 or 8613812345678.", "call phone-1 or phone-2.");
         check("+86 13812345678", "phone-1");
+        check("13812345678@contoso.com", "mail-1@host-1");
         check("/srv/7/13812345678/x to:13812345678", "/srv/7/phone-1/x to:phone-1");
         check("{\"to\":\"13812345678\"}", "{\"to\":\"phone-1\"}");
         for counted in [
