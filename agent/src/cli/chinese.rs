@@ -179,6 +179,17 @@ const WORDS: &[(&str, &str)] = &[
         "Write what a desk would be sent to this new file, for a machine without a network: give the file to support",
         "把将发送给支持台的内容写入此新文件，供没有网络的机器使用：请把该文件交给客服",
     ),
+    (
+        "Directory of this device's key, to say whether the report is of this machine [default: of the system]",
+        "存放本设备密钥的目录，用于判断报告是否来自本机 [默认：由系统决定]",
+    ),
+    ("Print the report as JSON", "以 JSON 输出报告"),
+    (
+        "Show a report that was saved to a file: whose it is, whether it is whole, and what is in it",
+        "查看保存到文件的报告：来自哪台设备、是否完整以及内容",
+    ),
+    ("Show every value in it", "显示其中的每个值"),
+    ("What `survey --save` has written", "`survey --save` 写出的文件"),
 ];
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::consent::contents::Contents;
 use crate::data_file;
 use crate::page;
 use crate::paths::{DEVICE_KEY, default_data_dir};
-use crate::terminal::{Colour, Style, plain};
+use crate::terminal::{Colour, Screen, Style, plain};
 
 /// Shown below the help of the command.
 pub const EXAMPLE: &str = "Example:\n  belay-agent open report.belay\n  belay-agent open report.belay --show";
@@ -62,7 +62,7 @@ pub(super) fn run(args: OpenArgs, language: Language) -> anyhow::Result<Exit> {
     if args.show {
         write!(out, "{}", Contents::of_saved(report, &saved.report).everything(language, colour))?;
     } else {
-        write!(out, "{}", page::survey(&report, language, colour, &|text: &str| text.to_owned()))?;
+        write!(out, "{}", page::survey(&report, language, Screen::of(&io::stdout()), &|text: &str| text.to_owned()))?;
     }
     out.flush()?;
     Ok(Exit::Done)

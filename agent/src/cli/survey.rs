@@ -18,13 +18,14 @@ use belay_relay::net::SystemNet;
 use super::{Exit, ProgressLine, section, shown, watch};
 use crate::consent::contents::Contents;
 use crate::data_file;
+use crate::join::{JoinError, help_host};
 use crate::page;
 use crate::paths::{DEVICE_KEY, default_data_dir};
 use crate::probe::desk_path::Desk;
 use crate::redact::{Redacted, SeenHere, redact, redact_keeping, see_here};
 use crate::rulebook::Rulebook;
 use crate::survey::{Look, Smart, look};
-use crate::terminal::Colour;
+use crate::terminal::{Colour, Screen, plain};
 
 /// Shown below the help of the command.
 pub const EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n  belay-agent survey --save report.belay\n  belay-agent survey --watch memory\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist, and the system for a root server's address; nothing about you is in them.";
@@ -74,13 +75,20 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     if let Some(section) = options.watch {
         return watch::run(section, Duration::from_secs(options.every.into()), options.json, language).await;
     }
-    let desk = match options.desk {
-        Some(host) => {
-            let proxy = Proxy::from_environment(|name| std::env::var(name).ok())?;
-            Some(Desk::new(host, proxy).with_relays(Arc::new(SystemNet)))
+    let desk = match options.desk.as_deref().map(desk).transpose() {
+        Ok(desk) => desk,
+        Err(error) => {
+            writeln!(io::stderr(), "{}", error.sentence(language))?;
+            return Ok(Exit::Usage);
         }
-        None => None,
     };
+    if options.root.is_none()
+        && let Some((file, error)) = options.certificate.iter().find_map(|file| Some((file, fs::metadata(file).err()?)))
+    {
+        let values = [("file", &*plain(file)), ("why", &error.to_string())];
+        writeln!(io::stderr(), "{}", NO_CERTIFICATE.fill(language, &values))?;
+        return Ok(Exit::Usage);
+    }
     // A captured tree is another machine: what was seen here says nothing about it.
     let mut data_dir = options.data.or_else(|| default_data_dir().ok()).filter(|_| options.root.is_none());
     if let Some(dir) = data_dir.take_if(|dir| !data_file::answers(dir)) {
@@ -129,10 +137,10 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
         let (contents, colour) = (Contents::new(&redacted)?, Colour::of(&io::stdout()));
         write!(out, "{}\n{}", contents.everything(language, colour), contents.list(language, colour))?;
     } else if let Some(seen) = &seen_here {
-        let page = page::survey(&report, language, Colour::of(&io::stdout()), &|text: &str| seen.reveal(text));
+        let page = page::survey(&report, language, Screen::of(&io::stdout()), &|text: &str| seen.reveal(text));
         write!(out, "{page}\n{}\n", NAMELESS.text(language))?;
     } else {
-        write!(out, "{}", shown(&redacted, language, Colour::of(&io::stdout()))?)?;
+        write!(out, "{}", shown(&redacted, language, Screen::of(&io::stdout()))?)?;
     }
     out.flush()?;
     if !options.check {
@@ -199,6 +207,14 @@ fn save(redacted: &Redacted, data_dir: &Path, file: NewFile<'_>, language: Langu
     file.write(&saved.encode()).map_err(|error| unwritten(path, &error, language))
 }
 
+/// The desk that somebody has named.
+fn desk(host: &str) -> Result<Desk, JoinError> {
+    let proxy = Proxy::from_environment(|name| std::env::var(name).ok())?;
+    Ok(Desk::new(help_host(host)?, proxy).with_relays(Arc::new(SystemNet)))
+}
+
+const NO_CERTIFICATE: Phrase =
+    Phrase { en: "The certificate {file} cannot be read: {why}.", zh: "无法读取证书 {file}：{why}。" };
 const SILENT_DATA: Phrase = Phrase {
     en: "{dir} does not answer: the survey goes on without what is kept there. --data names another directory.",
     zh: "{dir} 没有响应：检查将在不使用其中数据的情况下继续。可用 --data 指定其他目录。",
