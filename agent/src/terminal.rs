@@ -117,7 +117,7 @@ impl Screen {
 
     /// Where standard output leads to.
     pub fn of(out: &Stdout) -> Self {
-        let columns = size(out).map_or(Self::COLUMNS_MAX, |(_, columns)| columns);
+        let columns = size(out).and_then(|(_, columns)| columns).unwrap_or(Self::COLUMNS_MAX);
         Self { colour: Colour::of(out), columns: columns.clamp(Self::COLUMNS_MIN, Self::COLUMNS_MAX) }
     }
 }
@@ -130,20 +130,20 @@ impl From<Colour> for Screen {
 
 /// Lines that the terminal behind `out` shows at once; nothing where there is none, or where that is not known.
 pub fn rows(out: &Stdout) -> Option<usize> {
-    size(out).map(|(rows, _)| rows)
+    size(out)?.0
 }
 
-/// Rows and columns of the terminal behind `out`.
+/// Rows and columns of the terminal behind `out`, each where it is known.
 #[cfg(unix)]
-fn size(out: &Stdout) -> Option<(usize, usize)> {
+fn size(out: &Stdout) -> Option<(Option<usize>, Option<usize>)> {
     let size = rustix::termios::tcgetwinsize(out).ok()?;
-    let (rows, columns) = (usize::from(size.ws_row), usize::from(size.ws_col));
-    (rows > 0 && columns > 0).then_some((rows, columns))
+    let [rows, columns] = [size.ws_row, size.ws_col].map(|count| Some(usize::from(count)).filter(|count| *count > 0));
+    Some((rows, columns))
 }
 
 /// Not known here.
 #[cfg(not(unix))]
-fn size(_: &Stdout) -> Option<(usize, usize)> {
+fn size(_: &Stdout) -> Option<(Option<usize>, Option<usize>)> {
     None
 }
 
