@@ -25,11 +25,13 @@ struct Tool {
 /// What does not agree; with figures to compare at all.
 type Comparison = Vec<String>;
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 12] = [
     Tool { name: "df", args: &["-B1", "--output=size,used,avail,pcent,target"], compare: space },
     Tool { name: "df", args: &["--output=itotal,iused,iavail,ipcent,target"], compare: inodes },
     Tool { name: "free", args: &["-b"], compare: memory },
     Tool { name: "ip", args: &["-j", "addr"], compare: interfaces },
+    Tool { name: "ip", args: &["-j", "-4", "route"], compare: |a, said, b| routes("ipv4", a, said, b) },
+    Tool { name: "ip", args: &["-j", "-6", "route"], compare: |a, said, b| routes("ipv6", a, said, b) },
     Tool { name: "ss", args: &["-H", "-4", "-ltun"], compare: |a, said, b| listeners("ipv4", a, said, b) },
     Tool { name: "ss", args: &["-H", "-6", "-ltun"], compare: |a, said, b| listeners("ipv6", a, said, b) },
     Tool { name: "findmnt", args: &["-J", "-l", "-o", "TARGET,SOURCE,FSTYPE,OPTIONS"], compare: mounts },
@@ -254,6 +256,33 @@ fn interfaces(before: &Seen, said: &str, after: &Seen) -> Comparison {
     };
     let said = said.as_array().unwrap().iter().filter(|interface| !is_loopback(interface)).map(shape).collect();
     sets(&of_survey(before), &said, &of_survey(after))
+}
+
+/// Where it leads is replaced in a report, but not how wide it is.
+fn routes(family: &str, before: &Seen, said: &str, after: &Seen) -> Comparison {
+    let of_survey = |seen: &Seen| {
+        let all = seen.section("network")["routes"]["known"]["entries"].as_array().into_iter().flatten();
+        let own = all.filter(|route| route["family"] == family);
+        let shape =
+            |route: &Value| (route["prefix_bits"].as_u64(), route["metric"].as_u64(), !route["gateway"].is_null());
+        own.map(shape).collect::<BTreeSet<_>>()
+    };
+    let said: Value = serde_json::from_str(said).unwrap();
+    let shape = |route: &Value| {
+        let width = |(_, bits): (&str, &str)| bits.parse::<u64>().ok();
+        let bits = match route["dst"].as_str().unwrap() {
+            "default" => Some(0),
+            network => network.split_once('/').map_or(Some(if family == "ipv4" { 32 } else { 128 }), width),
+        };
+        (bits, Some(route["metric"].as_u64().unwrap_or(0)), route["gateway"].is_string())
+    };
+    let usable = said.as_array().unwrap().iter().filter(|route| route["type"].is_null() && route["dev"] != "lo");
+    let usable: BTreeSet<_> = usable.map(shape).collect();
+    // A machine may be in no network of one kind.
+    if usable.is_empty() && of_survey(before).is_empty() {
+        return Vec::new();
+    }
+    sets(&of_survey(before), &usable, &of_survey(after))
 }
 
 fn listeners(family: &str, before: &Seen, said: &str, after: &Seen) -> Comparison {

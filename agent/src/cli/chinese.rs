@@ -67,8 +67,8 @@ const WORDS: &[(&str, &str)] = &[
         "另用 smartmontools 查看磁盘健康：会启动一个程序，不会唤醒磁盘，需要 root 权限",
     ),
     (
-        "Also look at the way to this support desk; nothing about this machine is sent to it",
-        "另检查到该支持台的网络路径；不会向其发送本机的任何信息",
+        "Also look at the way to this support desk and its relays; nothing about this machine is sent there",
+        "另检查到该支持台及其中继的网络路径；不会发送本机的任何信息",
     ),
     ("Also look when this certificate ends", "另检查该证书何时到期"),
     ("Ask a desk on this very machine by plain HTTP", "用明文 HTTP 访问本机上的支持台"),

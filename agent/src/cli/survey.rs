@@ -66,7 +66,7 @@ pub struct SurveyArgs {
     /// Exit with 4 when something critical is found
     #[arg(long)]
     pub check: bool,
-    /// Also look at the way to this support desk; nothing about this machine is sent to it
+    /// Also look at the way to this support desk and its relays; nothing about this machine is sent there
     #[arg(long, value_name = "HOST")]
     pub desk: Option<String>,
 }

@@ -150,3 +150,35 @@ fn outcome(probe: &DnsProbe, language: Language) -> String {
     };
     phrase.fill(language, &[("time", &micros_for_people(probe.took_us))])
 }
+
+#[cfg(test)]
+mod tests {
+    use belay_protocol::bounded::Name;
+    use belay_protocol::report::{RelayWay, Transport, Why, WhyKind};
+
+    use super::*;
+
+    #[test]
+    fn a_relay_is_told_with_both_ways_and_what_they_are_like() {
+        let way = |reachability, rtt_us| Fact::Known(RelayWay { reachability, took_us: Some(90_000), rtt_us });
+        let mut relay = RelayPath {
+            relay: Name::truncating("relay:443"),
+            reachability: Reachability::Reached,
+            transport: Some(Transport::Udp),
+            rtt_us: Some(30_000),
+            jitter_us: Some(2_000),
+            loss_percent: Some(0.0),
+            mtu_bytes: None,
+            black_holes: None,
+            clock_ahead_seconds: None,
+            udp: way(Reachability::Reached, Some(30_000)),
+            tcp: way(Reachability::Unreachable, None),
+        };
+        let shown = "relay:443 30 ms · ± 2 ms · 0.0 % lost · UDP 30 ms · TCP cannot be reached";
+        assert_eq!(relay_path(&relay, Language::English), shown);
+        relay.tcp = Fact::Unknown(Why::new(WhyKind::Failed, "relay"));
+        relay.udp = way(Reachability::Reached, None);
+        let shown = "relay:443 30 ms · 抖动 2 ms · 丢包 0.0 % · UDP 可用 · TCP 系统报告错误";
+        assert_eq!(relay_path(&relay, Language::Chinese), shown);
+    }
+}
