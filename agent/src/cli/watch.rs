@@ -14,7 +14,7 @@ use crate::page;
 use crate::redact::{Redacted, redact_only};
 use crate::rulebook::Rulebook;
 use crate::survey::{Extent, Look, learn_identity, look_at};
-use crate::terminal::{Colour, Style, rows};
+use crate::terminal::{Screen, Style, rows};
 
 /// Looks every `every` until the person has seen enough. Nothing is kept.
 pub(super) async fn run(section: SectionName, every: Duration, json: bool, language: Language) -> anyhow::Result<Exit> {
@@ -51,11 +51,11 @@ fn show(
     if json {
         writeln!(out, "{}", line(&report, section)?)?;
     } else {
-        let (is_screen, colour) = (out.is_terminal(), Colour::of(&out));
-        let page = page::watched(&report, language, colour, &|text: &str| redacted.reveal(text));
+        let (is_screen, screen) = (out.is_terminal(), Screen::of(&io::stdout()));
+        let page = page::watched(&report, language, screen, &|text: &str| redacted.reveal(text));
         if is_screen {
             let seconds = every.as_secs().to_string();
-            let footer = colour.paint(Style::Dim, AGAIN.fill(language, &[("seconds", &seconds)]));
+            let footer = screen.colour.paint(Style::Dim, AGAIN.fill(language, &[("seconds", &seconds)]));
             // To the top, the page over the last one, and away with what that had more; without a flicker. What does not
             // fit the screen is left out, and lines are not wrapped, because both would push the top away.
             let fits = rows(&io::stdout()).map_or(usize::MAX, |rows| rows.saturating_sub(FOOTER_ROWS));
