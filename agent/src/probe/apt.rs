@@ -35,7 +35,7 @@ pub fn look(root: &Root) -> Result<Updates, Why> {
         let reader = BufReader::with_capacity(READ_BYTES, file.take(length));
         waiting.read(reader, &installed, name.contains("security")).map_err(|e| super::why(&e, LISTS))?;
     }
-    Ok(Updates { listed_unix_s: listed(root), ..waiting.counted() })
+    Ok(waiting.counted(root))
 }
 
 const LISTS: &str = "/var/lib/apt/lists";
@@ -53,8 +53,21 @@ const LISTS_MAX_BYTES: u64 = 160 * 1024 * 1024;
 
 const READ_BYTES: usize = 64 * 1024;
 
+/// These counts, and how old the lists are that they come from.
+pub(super) fn updates(root: &Root, pending: u32, security: u32) -> Updates {
+    let listed = listed(root);
+    let days_ago = listed.clone().map(|listed| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = now.saturating_sub(u64::try_from(listed).unwrap_or(0));
+        u32::try_from(seconds / SECONDS_PER_DAY).unwrap_or(u32::MAX)
+    });
+    Updates { pending, security, listed_unix_s: listed, listed_days_ago: days_ago }
+}
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
 /// When apt fetched its lists last.
-pub(super) fn listed(root: &Root) -> Fact<i64> {
+fn listed(root: &Root) -> Fact<i64> {
     let modified = |path: &str| {
         let file = root.open(path, LISTS)?;
         let modified = file.metadata().and_then(|metadata| metadata.modified()).map_err(|e| super::why(&e, LISTS))?;
@@ -160,10 +173,9 @@ impl Waiting {
         }
     }
 
-    fn counted(&self) -> Updates {
+    fn counted(&self, root: &Root) -> Updates {
         let count = |set: &BTreeSet<_>| u32::try_from(set.len()).unwrap_or(u32::MAX);
-        let not_known = Why::new(WhyKind::NotApplicable, LISTS);
-        Updates { pending: count(&self.all), security: count(&self.security), listed_unix_s: Fact::Unknown(not_known) }
+        updates(root, count(&self.all), count(&self.security))
     }
 }
 
@@ -300,13 +312,14 @@ mod tests {
     #[test]
     fn an_update_that_is_handed_out_in_phases_does_not_wait_yet() {
         let phased = stanza("tzdata", "all", "2025a").trim_end().to_owned() + "\nPhased-Update-Percentage: 20\n";
+        let (_dir, root) = tree(&[]);
         let mut waiting = Waiting::default();
         waiting.read(phased.as_bytes(), &parse_installed(STATUS_TEXT), false).unwrap();
-        assert_eq!(waiting.counted().pending, 0);
+        assert_eq!(waiting.counted(&root).pending, 0);
         waiting
             .read(stanza("tzdata", "all", "2025a").trim_end().as_bytes(), &parse_installed(STATUS_TEXT), false)
             .unwrap();
-        assert_eq!(waiting.counted().pending, 1, "the last package has no blank line behind it");
+        assert_eq!(waiting.counted(&root).pending, 1, "the last package has no blank line behind it");
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn compare_releases(a: &str, b: &str) -> Ordering {
 pub fn updates(root: &Root) -> Result<Updates, Why> {
     let counted = root.read(AVAILABLE).ok().and_then(|text| parse_updates(&text));
     if let Some((pending, security)) = counted {
-        return Ok(Updates { pending, security, listed_unix_s: apt::listed(root) });
+        return Ok(apt::updates(root, pending, security));
     }
     apt::look(root).map_err(|why| match other_manager(root) {
         Some(manager) if why.kind == WhyKind::NotOffered => Why::new(WhyKind::NotSupported, manager),

@@ -98,6 +98,8 @@ pub struct Updates {
     pub security: u32,
     /// When the machine fetched its lists of packages last, in seconds since 1970 UTC.
     pub listed_unix_s: Fact<i64>,
+    /// Whole days since then; what came out later is not counted.
+    pub listed_days_ago: Fact<u32>,
 }
 
 /// Records of crashes that lie on this machine. Their contents are not read.
@@ -285,7 +287,12 @@ pub(crate) mod tests {
                 newest_kernel: Fact::Known(Name::truncating("6.1.0")),
                 packages: BoundedVec::new(),
             }),
-            updates: Fact::Known(Updates { pending: 3, security: 0, listed_unix_s: Fact::Known(1_700_000_000) }),
+            updates: Fact::Known(Updates {
+                pending: 3,
+                security: 0,
+                listed_unix_s: Fact::Known(1_700_000_000),
+                listed_days_ago: Fact::Known(0),
+            }),
             unfinished_packages: Fact::Known(BoundedVec::new()),
             crashes: Fact::Known(Crashes {
                 reports: Fact::Known(0),

@@ -128,6 +128,7 @@ export const factLabels: Record<string, Label> = {
   cpu_percent: { en: 'of one processor', zh: '单个处理器占比' },
   boot_seconds: { en: 'last start took', zh: '上次启动用时' },
   listed_unix_s: { en: 'lists fetched', zh: '列表获取时间' },
+  listed_days_ago: { en: 'days since then', zh: '距今天数' },
   read_bytes_per_second: { en: 'read a second', zh: '每秒读取' },
   written_bytes_per_second: { en: 'written a second', zh: '每秒写入' },
   rx_bytes_per_second: { en: 'received a second', zh: '每秒接收' },
