@@ -103,7 +103,7 @@ impl Pack {
         if text.len() > PACK_MAX_BYTES {
             return Err(PackError::TooLarge(text.len()));
         }
-        let file: PackFile = toml::from_str(text)?;
+        let file = PackFile::read(text)?;
         if !is_plain(&file.pack.id) {
             return Err(PackError::Name(file.pack.id));
         }
@@ -319,6 +319,59 @@ struct PackFile {
     rule: BoundedVec<RuleFile, PACK_MAX_RULES>,
     #[serde(default)]
     docs: BoundedVec<Docs, PACK_MAX_DOCS>,
+}
+
+/// A piece of a pack's file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Piece {
+    pack: Option<PackId>,
+    #[serde(default)]
+    rule: Vec<RuleFile>,
+    #[serde(default)]
+    docs: Vec<Docs>,
+}
+
+impl PackFile {
+    /// Reads rule by rule, because a document that is read as a whole takes twenty times its size in memory. What cannot be
+    /// read so is read as a whole, which also tells the right line of a mistake.
+    fn read(text: &str) -> Result<Self, toml::de::Error> {
+        Self::read_in_pieces(text).map_or_else(|| toml::from_str(text), Ok)
+    }
+
+    /// Nothing where a piece is no document, as when a text of several lines holds what looks like the beginning of a
+    /// rule: the piece before it then ends inside the text.
+    fn read_in_pieces(text: &str) -> Option<Self> {
+        let (mut pack, mut rule, mut docs) = (None, Vec::new(), Vec::new());
+        for piece in pieces(text) {
+            let piece: Piece = toml::from_str(piece).ok()?;
+            pack = match (pack, piece.pack) {
+                (Some(_), Some(_)) => return None,
+                (known, new) => known.or(new),
+            };
+            rule.extend(piece.rule);
+            docs.extend(piece.docs);
+        }
+        Some(Self { pack: pack?, rule: rule.try_into().ok()?, docs: docs.try_into().ok()? })
+    }
+}
+
+/// `text` cut before each line that begins a rule or a section of the documentation.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let begins = |line: &str| matches!(line.trim_end(), "[[rule]]" | "[[docs]]");
+        let mut end = 0;
+        for line in rest.split_inclusive('\n') {
+            if end > 0 && begins(line) {
+                break;
+            }
+            end += line.len();
+        }
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 #[derive(Deserialize)]

@@ -33,6 +33,36 @@ unit = "%"
 "#;
 
 #[test]
+fn a_pack_is_read_in_pieces_as_it_is_as_a_whole() {
+    let sheets = |text: &str| {
+        let pack = Pack::parse(text).unwrap();
+        serde_json::to_value(pack.rules().iter().map(Rule::sheet).collect::<Vec<_>>()).unwrap()
+    };
+    // What looks like the beginning of a rule stands in a sentence: this is read as a whole.
+    let trap = r#"
+[[docs]]
+id = "trap"
+title = { en = "a", zh = "b" }
+text.zh = "c"
+text.en = '''
+[[rule]]
+'''
+"#;
+    let whole = format!("{}\n{trap}", super::BASE_TEXT);
+    assert_eq!(sheets(&whole), sheets(super::BASE_TEXT));
+    assert_eq!(Pack::parse(&whole).unwrap().docs("trap").unwrap().text.en.as_str(), "[[rule]]\n");
+    // A mistake is told with its place in the file.
+    let broken = format!("{RULE}\n[[rule]]\nid = 7\n");
+    let told = Pack::parse(&broken).unwrap_err().to_string();
+    let line = broken.lines().position(|line| line == "id = 7").unwrap() + 1;
+    assert!(told.contains(&format!("line {line}")), "{told}");
+    let twice = format!("{RULE}\n[[docs]]\n[pack]\nid = \"other\"\nversion = 2\n");
+    for broken in [twice, RULE.replace("[pack]", "[pock]")] {
+        assert!(Pack::parse(&broken).is_err(), "{broken}");
+    }
+}
+
+#[test]
 fn the_base_pack_parses_and_its_rows_hold() {
     let pack = Pack::parse(super::BASE_TEXT).unwrap();
     assert!(pack.rules().len() >= 60);
