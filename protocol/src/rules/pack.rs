@@ -100,10 +100,19 @@ impl fmt::Display for Mistake {
 impl Pack {
     /// Reads and compiles a pack.
     pub fn parse(text: &str) -> Result<Self, PackError> {
+        Self::parse_with(text, Rows::Kept)
+    }
+
+    /// As [`Pack::parse`], for a pack whose test rows nobody will run: they take half of its memory.
+    pub(super) fn parse_without_rows(text: &str) -> Result<Self, PackError> {
+        Self::parse_with(text, Rows::Counted)
+    }
+
+    fn parse_with(text: &str, rows: Rows) -> Result<Self, PackError> {
         if text.len() > PACK_MAX_BYTES {
             return Err(PackError::TooLarge(text.len()));
         }
-        let file = PackFile::read(text)?;
+        let file = PackFile::read(text, rows)?;
         if !is_plain(&file.pack.id) {
             return Err(PackError::Name(file.pack.id));
         }
@@ -121,7 +130,8 @@ impl Pack {
             }
         }
         let mut rules = Vec::with_capacity(file.rule.len());
-        for rule in file.rule {
+        for mut rule in file.rule {
+            rule.count(rows);
             let id = rule.id.clone();
             rules.push(rule.compile(&docs).map_err(|mistake| PackError::Rule { rule: id, mistake })?);
         }
@@ -150,7 +160,7 @@ impl Pack {
 
     /// How many test rows stand in the pack.
     pub fn row_count(&self) -> usize {
-        self.rules.iter().map(|rule| rule.tests.len()).sum()
+        self.rules.iter().map(|rule| rule.rows).sum()
     }
 
     /// Runs the test rows that stand in the pack beside its rules.
@@ -182,7 +192,16 @@ pub struct Rule {
     pub(super) remedy: Bilingual,
     pub(super) source: Text<512>,
     pub(super) evidence: Vec<Figure>,
+    pub(super) rows: usize,
+    /// The test rows, unless they were only counted.
     pub(super) tests: Vec<TestRow>,
+}
+
+/// What becomes of a pack's test rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    Kept,
+    Counted,
 }
 
 impl Rule {
@@ -335,16 +354,17 @@ struct Piece {
 impl PackFile {
     /// Reads rule by rule, because a document that is read as a whole takes twenty times its size in memory. What cannot be
     /// read so is read as a whole, which also tells the right line of a mistake.
-    fn read(text: &str) -> Result<Self, toml::de::Error> {
-        Self::read_in_pieces(text).map_or_else(|| toml::from_str(text), Ok)
+    fn read(text: &str, rows: Rows) -> Result<Self, toml::de::Error> {
+        Self::read_in_pieces(text, rows).map_or_else(|| toml::from_str(text), Ok)
     }
 
     /// Nothing where a piece is no document, as when a text of several lines holds what looks like the beginning of a
     /// rule: the piece before it then ends inside the text.
-    fn read_in_pieces(text: &str) -> Option<Self> {
+    fn read_in_pieces(text: &str, rows: Rows) -> Option<Self> {
         let (mut pack, mut rule, mut docs) = (None, Vec::new(), Vec::new());
         for piece in pieces(text) {
-            let piece: Piece = toml::from_str(piece).ok()?;
+            let mut piece: Piece = toml::from_str(piece).ok()?;
+            piece.rule.iter_mut().for_each(|rule| rule.count(rows));
             pack = match (pack, piece.pack) {
                 (Some(_), Some(_)) => return None,
                 (known, new) => known.or(new),
@@ -407,9 +427,19 @@ struct RuleFile {
     evidence: BoundedVec<FigureFile, 8>,
     #[serde(default, rename = "test")]
     tests: Vec<TestRow>,
+    #[serde(skip)]
+    rows: usize,
 }
 
 impl RuleFile {
+    fn count(&mut self, rows: Rows) {
+        // Who is asked twice has no rows the second time.
+        self.rows = self.rows.max(self.tests.len());
+        if rows == Rows::Counted {
+            self.tests = Vec::new();
+        }
+    }
+
     fn compile(self, docs: &BTreeMap<Name, Docs>) -> Result<Rule, String> {
         let compile = |source: &str| Expression::compile(source).map_err(|e| e.to_string());
         if !is_plain(&self.id) {
@@ -469,6 +499,7 @@ impl RuleFile {
             remedy: self.remedy,
             source: self.source,
             evidence,
+            rows: self.rows,
             tests: self.tests,
         })
     }

@@ -65,7 +65,7 @@ impl Rule {
             remedy: &self.remedy,
             fixes: &self.fixes,
             docs: &self.docs,
-            rows: self.tests.len(),
+            rows: self.rows,
         }
     }
 }

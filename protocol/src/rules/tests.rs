@@ -51,6 +51,9 @@ text.en = '''
     let whole = format!("{}\n{trap}", super::BASE_TEXT);
     assert_eq!(sheets(&whole), sheets(super::BASE_TEXT));
     assert_eq!(Pack::parse(&whole).unwrap().docs("trap").unwrap().text.en.as_str(), "[[rule]]\n");
+    // The rows of the pack that comes along are counted, and cannot be taken for rows that hold.
+    assert_eq!(Pack::base().row_count(), Pack::parse(super::BASE_TEXT).unwrap().row_count());
+    assert!(!Pack::base().run_tests().is_empty());
     // A mistake is told with its place in the file.
     let broken = format!("{RULE}\n[[rule]]\nid = 7\n");
     let told = Pack::parse(&broken).unwrap_err().to_string();
