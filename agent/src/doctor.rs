@@ -116,15 +116,20 @@ impl Check {
 pub async fn examine(patient: &Patient, begins: impl Fn(Phrase)) -> Vec<Check> {
     begins(words::NETWORK);
     let seen = steps::network(patient).await;
-    begins(words::DESK);
-    let (desk, document) = steps::desk(patient).await;
     let mut checks = seen.checks;
-    // What stands in the way says more than that nobody answered.
-    checks.push(match seen.obstacle.filter(|_| document.is_none()) {
-        Some(obstacle) => Check { verdict: desk.verdict, ..obstacle },
-        None => desk,
-    });
-    checks.extend(seen.clock);
+    let mut document = None;
+    // Through a proxy that is not there nobody is asked.
+    if !checks.iter().any(|check| check.id == steps::PROXY_ID && check.verdict == Verdict::Bad) {
+        begins(words::DESK);
+        let (desk, answered) = steps::desk(patient).await;
+        document = answered;
+        // What stands in the way says more than that nobody answered.
+        checks.push(match seen.obstacle.filter(|_| document.is_none()) {
+            Some(obstacle) => Check { verdict: desk.verdict, ..obstacle },
+            None => desk,
+        });
+        checks.extend(seen.clock);
+    }
     let meeting = match &patient.target {
         Target::Invite(invite) => {
             Some(Meeting { relays: invite.relays().cloned().collect(), organization: invite.organization })

@@ -81,7 +81,17 @@ impl Page<'_> {
             1 => self.heading(&ONE_WRONG, Style::Bold, &[]),
             count => self.heading(&SOME_WRONG, Style::Bold, &[("count", &count.to_string())]),
         }
-        for finding in &wrong {
+        let (notes, serious): (Vec<_>, Vec<_>) =
+            wrong.iter().partition::<Vec<&Finding>, _>(|finding| finding.severity == Severity::Info);
+        for finding in serious {
+            self.finding(finding);
+        }
+        match notes.len() {
+            0 => {}
+            1 => self.heading(&ONE_NOTE, Style::Bold, &[]),
+            count => self.heading(&SOME_NOTES, Style::Bold, &[("count", &count.to_string())]),
+        }
+        for finding in notes {
             self.finding(finding);
         }
         let fine = FINE.fill(self.language, &[("count", &findings.ok.to_string())]);

@@ -1,7 +1,9 @@
 //! What may be written to a person's terminal, and how.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Stdout};
+
+use serde::Serialize;
 
 /// Text from a peer, a file or the system without anything that a terminal would obey: escape sequences and control
 /// characters are dropped, line breaks and tabs become blanks, and so do characters that reorder or hide text.
@@ -20,6 +22,27 @@ pub fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+/// A value as JSON in which no string holds what a terminal would obey, or what reorders text: those characters are written
+/// as their escapes, which read back as the same.
+pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(escaped(&serde_json::to_string_pretty(value)?))
+}
+
+/// JSON with the characters escaped that a terminal would obey; those of ASCII are escaped in any JSON.
+pub fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if !c.is_ascii() && (c.is_control() || is_invisible(c)) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 type Rest<'a> = std::iter::Peekable<std::str::Chars<'a>>;
@@ -188,6 +211,14 @@ mod tests {
         ] {
             assert_eq!(plain(hostile), harmless, "{hostile:?}");
         }
+    }
+
+    #[test]
+    fn json_reads_back_and_obeys_nothing() {
+        let hostile = "磁盘\u{9b}2J \u{202e}x\u{e0041}\u{1b}[31m\n\"";
+        let shown = json(&hostile).unwrap();
+        assert!(!shown.chars().any(|c| c.is_control() || is_invisible(c)), "{shown}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), hostile);
     }
 
     proptest::proptest! {

@@ -496,7 +496,8 @@ impl Report {
         // Read no further than a report can be: what is not one may be as large as a disk.
         let mut bytes = Vec::new();
         // To open a pipe is to wait for whoever writes into it.
-        anyhow::ensure!(fs_err::metadata(&file)?.is_file(), "{} is not a file", file.display());
+        let found = std::fs::metadata(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        anyhow::ensure!(found.is_file(), "{} is not a file", file.display());
         fs_err::File::open(&file)?.take(SAVED_MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         SavedReport::decode(&bytes).with_context(|| file.display().to_string())?;
         let (report, outcome) = place.reach().await?.make(LocalRequest::import(ticket, bytes.into())).await?;

@@ -10,7 +10,7 @@ use belay_relay::net::SystemNet;
 use super::{Exit, ProgressLine};
 use crate::doctor::{Check, Patient, Target, Verdict, examine};
 use crate::join::JoinError;
-use crate::terminal::{Colour, Style};
+use crate::terminal::{Colour, Style, json};
 
 /// Shown below the help of the command.
 pub const EXAMPLE: &str = "Examples:\n  belay-agent doctor help.example.com\n  belay-agent doctor 'belay://relay.example.com:443/418205975?desk=help.example.com#...'\n\nA link's code is not used up. Exit codes: 0 support can be reached, 1 it cannot, 2 wrong usage.";
@@ -51,7 +51,7 @@ pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
     let mut out = io::stdout().lock();
     if args.json {
         let report = serde_json::json!({ "reached": is_reached, "checks": checks });
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        writeln!(out, "{}", json(&report)?)?;
     } else {
         for check in &checks {
             writeln!(out, "{}", line(check, colour))?;

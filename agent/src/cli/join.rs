@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Exit;
 use crate::join::{JoinError, JoinOptions, Joined, PATIENCE, Person, join};
 use crate::paths::default_data_dir;
-use crate::terminal::Colour;
+use crate::terminal::{Colour, json};
 
 /// The help text's example.
 pub const EXAMPLE: &str = "Examples:\n  belay-agent join 'belay://relay.example.com:443/418205975?desk=help.example.com#...'\n  belay-agent join help.example.com 418205975\n\nPut a link in quotes: it holds characters that the shell would take for its own.\nWhere only an HTTP proxy lets you out, HTTPS_PROXY names it (http://[USER:PASSWORD@]HOST:PORT) and NO_PROXY the exceptions.\nNothing is sent before you have seen it and agreed.";
@@ -97,8 +97,7 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
     match join(options, person, cut).await {
         Ok(Joined::Filed(receipt)) => {
             if args.json {
-                serde_json::to_writer_pretty(io::stdout(), &receipt)?;
-                writeln!(io::stdout())?;
+                writeln!(io::stdout(), "{}", json(&receipt)?)?;
             }
             Ok(Exit::Done)
         }

@@ -18,7 +18,7 @@ use crate::consent::contents::Contents;
 use crate::data_file;
 use crate::page;
 use crate::paths::{DEVICE_KEY, default_data_dir};
-use crate::terminal::{Colour, Screen, Style, plain};
+use crate::terminal::{Colour, Screen, Style, json, plain};
 
 /// Shown below the help of the command.
 pub const EXAMPLE: &str = "Example:\n  belay-agent open report.belay\n  belay-agent open report.belay --show";
@@ -51,7 +51,7 @@ pub(super) fn run(args: OpenArgs, language: Language) -> anyhow::Result<Exit> {
     };
     let mut out = io::stdout().lock();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report).context("cannot write the report as JSON")?)?;
+        writeln!(out, "{}", json(&report).context("cannot write the report as JSON")?)?;
         return Ok(Exit::Done);
     }
     let dir = args.data.or_else(|| default_data_dir().ok()).filter(|dir| data_file::answers(dir));

@@ -14,7 +14,7 @@ use crate::data_file;
 use crate::page::wrap;
 use crate::paths::default_data_dir;
 use crate::rulebook::Rulebook;
-use crate::terminal::{Screen, Style, plain};
+use crate::terminal::{Screen, Style, json, plain};
 
 /// The help text's example.
 pub const EXAMPLE: &str =
@@ -90,7 +90,7 @@ impl Unusable {
             Self::Pack { source, .. } => (NO_PACK, source.to_string()),
             Self::NoRule(_) => (NO_RULE, String::new()),
         };
-        phrase.fill(language, &[("name", &path), ("why", why.trim_end())])
+        phrase.fill(language, &[("name", &path), ("why", &plain(why.trim_end()))])
     }
 }
 
@@ -252,7 +252,7 @@ fn test(pack: &Pack, json: bool, language: Language) -> anyhow::Result<Exit> {
 }
 
 fn print(value: &serde_json::Value) -> anyhow::Result<Exit> {
-    writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(value)?)?;
+    writeln!(io::stdout().lock(), "{}", json(value)?)?;
     Ok(Exit::Done)
 }
 

@@ -25,7 +25,7 @@ use crate::probe::desk_path::Desk;
 use crate::redact::{Redacted, SeenHere, redact, redact_keeping, see_here};
 use crate::rulebook::Rulebook;
 use crate::survey::{Look, Smart, look};
-use crate::terminal::{Colour, Screen, plain};
+use crate::terminal::{Colour, Screen, json, plain};
 
 /// Shown below the help of the command.
 pub const EXAMPLE: &str = "Example:\n  belay-agent survey\n  belay-agent survey --json | less\n  belay-agent survey --check || echo 'something is critical'\n  belay-agent survey --save report.belay\n  belay-agent survey --watch memory\n\nThe name servers of this machine are asked two questions each, about the root of all names and about a name that cannot exist, and the system for a root server's address; nothing about you is in them.";
@@ -126,7 +126,7 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     let mut out = io::stdout().lock();
     if options.json {
         let sent = redacted.report()?;
-        writeln!(out, "{}", serde_json::to_string_pretty(&sent).context("cannot write the report as JSON")?)?;
+        writeln!(out, "{}", json(&sent).context("cannot write the report as JSON")?)?;
     } else if let Some(file) = new_file {
         let data_dir = watch.data_dir.as_deref().context(NO_DATA.text(language))?;
         let values = [("file", &*file.path.display().to_string())];
@@ -199,7 +199,10 @@ fn unwritten(file: &Path, error: &io::Error, language: Language) -> anyhow::Erro
 
 /// Writes the report with this device's signature to `file`.
 fn save(redacted: &Redacted, data_dir: &Path, file: NewFile<'_>, language: Language) -> anyhow::Result<()> {
-    fs::create_dir_all(data_dir)?;
+    fs::create_dir_all(data_dir).map_err(|error| {
+        let unusable = JoinError::Data { dir: data_dir.to_owned(), source: Some(error) };
+        anyhow::Error::msg(unusable.sentence(language))
+    })?;
     let identity = Identity::load_or_create(&data_dir.join(DEVICE_KEY))?;
     let signature = identity.sign(&signed_bytes(redacted.sha256()));
     let saved = SavedReport { device: identity.device_key(), signature, report: redacted.bytes().to_vec() };

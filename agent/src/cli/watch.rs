@@ -14,7 +14,7 @@ use crate::page;
 use crate::redact::{Redacted, redact_only};
 use crate::rulebook::Rulebook;
 use crate::survey::{Extent, Look, learn_identity, look_at};
-use crate::terminal::{Screen, Style, rows};
+use crate::terminal::{Screen, Style, escaped, rows};
 
 /// Looks every `every` until the person has seen enough. Nothing is kept.
 pub(super) async fn run(section: SectionName, every: Duration, json: bool, language: Language) -> anyhow::Result<Exit> {
@@ -72,7 +72,7 @@ fn show(
 fn line(report: &Report, section: SectionName) -> anyhow::Result<String> {
     let facts = report.sections.iter().find(|one: &&Section| one.name() == section);
     let line = serde_json::json!({ "taken_at_unix_ms": report.header.taken_at_unix_ms, "section": facts });
-    Ok(serde_json::to_string(&line)?)
+    Ok(escaped(&serde_json::to_string(&line)?))
 }
 
 /// A blank line and the footer.

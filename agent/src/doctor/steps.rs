@@ -50,7 +50,7 @@ pub(super) async fn network(patient: &Patient) -> Seen {
 
 /// Whether somebody listens where the proxy is said to be.
 async fn through(net: &dyn Net, proxy: &Proxy, language: Language) -> Check {
-    let (id, step, values) = ("proxy", PROXY.text(language), [("proxy", &*plain(&proxy.host_port()))]);
+    let (id, step, values) = (PROXY_ID, PROXY.text(language), [("proxy", &*plain(&proxy.host_port()))]);
     let reach = async {
         for address in net.resolve(&proxy.host, proxy.port).await.ok()? {
             if net.connect(address).await.is_ok() {
@@ -64,6 +64,8 @@ async fn through(net: &dyn Net, proxy: &Proxy, language: Language) -> Check {
         Ok(None) | Err(_) => Check::bad(id, step, PROXY_SILENT.fill(language, &values), PROXY_ADDRESS.text(language)),
     }
 }
+
+pub(super) const PROXY_ID: &str = "proxy";
 
 /// A proxy stands in the same network.
 const PROXY_DEADLINE: Duration = Duration::from_secs(3);

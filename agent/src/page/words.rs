@@ -11,6 +11,9 @@ pub(super) const NOTHING_WRONG_SEEN: Phrase = Phrase {
 pub(super) const ONE_WRONG: Phrase = Phrase { en: "One thing needs attention:", zh: "有 1 项需要处理：" };
 pub(super) const SOME_WRONG: Phrase =
     Phrase { en: "{count} things need attention:", zh: "有 {count} 项需要处理：" };
+pub(super) const ONE_NOTE: Phrase = Phrase { en: "One thing to know beside:", zh: "另有 1 项供参考：" };
+pub(super) const SOME_NOTES: Phrase =
+    Phrase { en: "{count} things to know beside:", zh: "另有 {count} 项供参考：" };
 pub(super) const COLON: Phrase = Phrase { en: ": ", zh: "：" };
 pub(super) const COMMA: Phrase = Phrase { en: ", ", zh: "、" };
 pub(super) const SEMICOLON: Phrase = Phrase { en: "; ", zh: "；" };
@@ -47,7 +50,7 @@ pub(super) const SERVICES: Phrase = Phrase { en: "services", zh: "服务" };
 pub(super) const RUNNING_OF: Phrase =
     Phrase { en: "{running} of {all} running", zh: "共 {all} 个，其中 {running} 个正在运行" };
 pub(super) const UPDATES: Phrase = Phrase { en: "updates that wait", zh: "待装更新" };
-pub(super) const KERNEL_LOG: Phrase = Phrase { en: "in the log since start", zh: "启动以来的日志" };
+pub(super) const KERNEL_LOG: Phrase = Phrase { en: "in the kernel's log", zh: "内核日志中" };
 pub(super) const FIREWALL: Phrase = Phrase { en: "firewall", zh: "防火墙" };
 pub(super) const CERTIFICATES: Phrase = Phrase { en: "server certificates", zh: "服务器证书" };
 pub(super) const HEALTH: Phrase = Phrase { en: "health of", zh: "健康状况" };

@@ -1,9 +1,11 @@
 //! Redaction field by field. Every personal field has another type before than after, so that none can be forgotten.
 
+use std::collections::BTreeMap;
+
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{
     BlockDevice, Bus, BusyProcess, Certificate, Device, Disk, DnsServer, Drivers, Fact, Hardware, Interface,
-    InterfaceAddress, Listener, Memory, MemoryGroup, Mount, Network, Pnp, PnpDevice, Process, ProcessStates,
+    InterfaceAddress, Listener, Masked, Memory, MemoryGroup, Mount, Network, Pnp, PnpDevice, Process, ProcessStates,
     ProxySetting, Raw, Route, RouteConflict, RouteEntry, RouteTable, Shared, SlowUsb, System, Temperature, Unit,
     Upkeep, UsbPorts, Volume, WayOut,
 };
@@ -110,9 +112,10 @@ pub(super) fn memory(raw: &Memory<Raw>, aliases: &mut Aliases) -> Masking<Memory
 }
 
 pub(super) fn disk(raw: &Disk<Raw>, aliases: &mut Aliases) -> Masking<Disk<Shared>> {
+    let mut points = BTreeMap::new();
     let mount = |mount: &Mount<Raw>| {
         Ok(Mount {
-            mount_point: aliases.field(Field::Path, &mount.mount_point)?,
+            mount_point: distinct(aliases.field(Field::Path, &mount.mount_point)?, &mut points),
             device: aliases.field(Field::Source, &mount.device)?,
             device_kind: mount.device_kind,
             fs_type: mount.fs_type.clone(),
@@ -311,6 +314,14 @@ fn route_table(raw: &RouteTable<Raw>, aliases: &mut Aliases) -> Masking<RouteTab
         })
     })?;
     Ok(RouteTable { entries, left_out: raw.left_out, conflicts })
+}
+
+/// `masked`, told apart from those before it that read the same once their secrets are removed: each is a subject of its
+/// own, and a finding about one is none about the other.
+fn distinct<K>(masked: Masked<K>, seen: &mut BTreeMap<String, u32>) -> Masked<K> {
+    let times = seen.entry(masked.as_str().to_owned()).or_default();
+    *times += 1;
+    if *times == 1 { masked } else { Masked::redacted(format!("{masked} #{times}")) }
 }
 
 /// Linux cuts the names of processes at TASK_COMM_LEN, a zero included.

@@ -43,7 +43,13 @@ impl Identity {
                 && (*kind == PrivateKind::Wifi || !is_everybodys_name(name))
                 && seen.insert(name.to_lowercase())
         };
-        let names: Vec<_> = names.into_iter().filter(keep).take(MAX_NAMES).collect();
+        let mut bytes = 0;
+        let fits = |(_, name): &(PrivateKind, String)| {
+            bytes += name.len();
+            bytes <= MAX_NAMES_BYTES
+        };
+        let names = names.into_iter().map(|(kind, name)| (kind, cut(name)));
+        let names: Vec<_> = names.filter(keep).take(MAX_NAMES).take_while(fits).collect();
         Self { own: names.len(), names }
     }
 
@@ -72,8 +78,17 @@ const LOGIN_VARIABLES: [&str; 4] = ["USER", "LOGNAME", "SUDO_USER", "USERNAME"];
 /// A single letter is no name worth hiding, and hiding it would blacken everything.
 const SHORTEST: usize = 2;
 
-/// Names of one machine that are looked for.
+/// Names of one machine that are looked for, and their bytes: each takes memory and time.
 const MAX_NAMES: usize = 1_024;
+const MAX_NAMES_BYTES: usize = 32 * 1024;
+
+/// Bytes of a name that are looked for: a host's has 253 at most (RFC 1035, section 2.3.4), and others are shorter.
+const MAX_NAME_BYTES: usize = 256;
+
+fn cut(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(MAX_NAME_BYTES));
+    name
+}
 
 fn people(root: &Root) -> Vec<(PrivateKind, String)> {
     let passwd = root.read("/etc/passwd").unwrap_or_default();
@@ -159,6 +174,16 @@ const MAX_HOSTS: usize = 256;
 mod tests {
     use super::*;
     use crate::probe::tests::tree;
+
+    #[test]
+    fn names_without_end_are_cut_and_too_many_are_left_out() {
+        let long = "王".repeat(1_000);
+        let identity = Identity::of(vec![(PrivateKind::Serial, long.clone()), (PrivateKind::User, "alice".to_owned())]);
+        let names: Vec<_> = identity.names().iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names, [&long[..255], "alice"]);
+        let many = (0..1_000).map(|n| (PrivateKind::Serial, format!("{n:0200}"))).collect();
+        assert_eq!(Identity::of(many).names().len(), 32 * 1024 / 200);
+    }
 
     #[test]
     fn people_hosts_and_domains_are_learnt() {

@@ -110,7 +110,9 @@ impl Scanner {
             literals.push(Literal::Token(*token));
             patterns.push((*text).to_owned());
         }
-        let kind = (patterns.len() <= DFA_MAX_PATTERNS).then_some(AhoCorasickKind::DFA);
+        let bytes: usize = patterns.iter().map(String::len).sum();
+        let is_small = patterns.len() <= DFA_MAX_PATTERNS && bytes <= DFA_MAX_BYTES;
+        let kind = is_small.then_some(AhoCorasickKind::DFA);
         // Fails only for more patterns than an identity can have; then nothing is vouched for.
         let automaton = AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(&patterns).ok();
         let kinds = identity.names().iter().map(|(kind, _)| *kind).collect();
@@ -199,6 +201,9 @@ impl Scanner {
 
 /// An automaton with a table for each state is the fastest, and larger than the gain for machines with many names.
 const DFA_MAX_PATTERNS: usize = 1_000;
+
+/// Bytes of all patterns up to which it may be one: each byte is a state, and each state takes some hundred bytes.
+const DFA_MAX_BYTES: usize = 24 * 1024;
 
 /// `1::2`, and `a.de`, are the shortest; but for `+1`, behind which a telephone number may go on.
 const SHORTEST_SHAPE: usize = 4;

@@ -156,7 +156,10 @@ async fn reasons_hold_no_names_from_the_machine() {
 async fn proxies_programs_and_addresses_are_masked_too() {
     let mut all = files();
     all.extend([
-        ("etc/environment", "https_proxy=http://alice:hunter2@cache.corp.example.org:3128\n"),
+        (
+            "etc/environment",
+            "https_proxy=http://alice:hunter2@cache.corp.example.org:3128\nhttp_proxy=petra:Win'ter24@10.0.0.1:80\n",
+        ),
         ("proc/net/tcp", "  0: 0900A8C0:0016 00000000:0000 0A 0:0 0:0 0 1000 0 634 1\n"),
         ("proc/net/udp", ""),
         ("sys/class/net/enx00249b123456/flags", "0x1003\n"),
@@ -172,10 +175,18 @@ async fn proxies_programs_and_addresses_are_masked_too() {
     assert_eq!(survey.drivers.usb_ports.known().unwrap().slow.len(), 1);
     let json =
         serde_json::to_string(&redact(survey, Default::default()).unwrap().report().unwrap()).unwrap().to_lowercase();
-    for name in ["alice", "hunter2", "corp.example", "00249b"] {
+    for name in ["alice", "hunter2", "corp.example", "00249b", "petra", "ter24"] {
         assert!(!json.contains(name), "{name} is in the report");
     }
     assert!(json.contains("https_proxy") && json.contains("mac-1"), "{json}");
+}
+
+#[tokio::test]
+async fn what_reads_the_same_without_its_secrets_is_told_apart() {
+    let token = |last: char| format!("ghp_{}{last}", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R");
+    let mounts: String = ['1', '2'].map(|last| format!("/dev/sd{last} /srv/{} ext4 rw 0 0\n", token(last))).concat();
+    let json = report_of_strangers(&mounts, &[]).await;
+    assert!(json.contains("\"<removed>\"") && json.contains("\"<removed> #2\""));
 }
 
 /// The report of a machine to which nobody in it is known, as JSON.

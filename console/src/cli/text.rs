@@ -240,7 +240,9 @@ pub(super) fn imported(report: &Value, outcome: Outcome, language: Language) -> 
             zh: "设备 {device} 的这份报告已于 {time} 归档为 {id}（工单 {ticket}），未作更改。",
         },
     };
-    let findings = report["findings"].as_array().map_or(0, Vec::len);
+    // What could not be checked is no finding.
+    let is_known = |finding: &&Value| finding["severity"] != "unknown";
+    let findings = report["findings"].as_array().into_iter().flatten().filter(is_known).count();
     let values = [
         ("id", report["id"].to_string()),
         ("device", report["device"].to_string()),

@@ -47,9 +47,14 @@ pub(super) fn look(field: Field, text: &str, found: &mut Vec<Found>) {
         Field::Source => source(text, 0, found),
         Field::MountOption => option(text, found),
         Field::Hosts => {
-            let mut start = 0;
-            for part in text.split([',', ';', ' ', '|']) {
-                let rest = ["://", "@", "="]
+            // Whatever stands before the last @ is a login: a password may hold any of the signs that part hosts.
+            let mut start = text.rfind('@').map_or(0, |at| {
+                let login = text.find("://").map_or(0, |scheme| scheme + 3).min(at);
+                found.push(Found { range: login..at, what: What::Secret });
+                at + 1
+            });
+            for part in text.get(start..).unwrap_or_default().split([',', ';', ' ', '|']) {
+                let rest = ["://", "="]
                     .into_iter()
                     .fold(part, |rest, sign| rest.rsplit_once(sign).map_or(rest, |(_, rest)| rest));
                 let rest = rest.trim_start_matches(['*', '.']);
@@ -94,7 +99,10 @@ pub(super) fn is_medium_name(step: &str) -> bool {
 /// What a device field of a mount says: whose share on which host.
 fn source(text: &str, base: usize, found: &mut Vec<Found>) {
     if let Some((scheme, rest)) = text.split_once("://") {
-        found.extend(host_at(rest, base + scheme.len() + 3));
+        let at = base + scheme.len() + 3;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = login(authority, at, found);
+        found.extend(host_at(host, at + authority.len() - host.len()));
         return;
     }
     for double in ["//", "\\\\"] {
@@ -106,16 +114,30 @@ fn source(text: &str, base: usize, found: &mut Vec<Found>) {
     // `[name@]host[,host]:[/path]`; a drive of Windows has one letter, and a path of this machine begins with a slash.
     let remote = text.split_once(":/").or_else(|| text.strip_suffix(':').map(|remote| (remote, "")));
     if let Some((remote, rest)) = remote.filter(|(remote, _)| !remote.contains(['/', '\\']) && remote.len() > 1) {
-        let (login, hosts) = remote.rsplit_once('@').unwrap_or_default();
-        let hosts = if login.is_empty() { remote } else { hosts };
-        found.extend(person(login, base));
+        let hosts = login(remote, base, found);
         let mut at = base + remote.len() - hosts.len();
         for host in hosts.split(',') {
             found.extend(host_at(host, at));
             at += host.len() + 1;
         }
         path(rest, base + text.len() - rest.len(), &['/'], found);
+    } else if text.contains('@') && !text.contains(['/', '\\']) {
+        let host = login(text, base, found);
+        found.extend(host_at(host, base + text.len() - host.len()));
     }
+}
+
+/// Finds the login before `name[:password]@host`, which stands at `base`, and gives the host.
+fn login<'a>(text: &'a str, base: usize, found: &mut Vec<Found>) -> &'a str {
+    let Some((login, host)) = text.rsplit_once('@') else { return text };
+    match login.split_once(':') {
+        Some((name, _)) => {
+            found.extend(person(name, base));
+            found.push(Found { range: base + name.len() + 1..base + login.len(), what: What::Secret });
+        }
+        None => found.extend(person(login, base)),
+    }
+    host
 }
 
 /// `host/share/path` behind the two slashes of a share.
@@ -219,9 +241,32 @@ mod tests {
         check(Field::Source, "jdoe@bastion:/srv", &["jdoe", "bastion"]);
         check(Field::Source, "jdoe@bastion:", &["jdoe", "bastion"]);
         check(Field::Source, "https://dav7/jdoe", &["dav7"]);
-        for local in ["/dev/sda1", "tmpfs", "C:\\", "10.0.0.9:/x", "[fe80::1]:/x", "localhost:/x", "tank/data", "//"] {
+        check(Field::Source, "petra:Geheim99@dav", &["petra", "Geheim99", "dav"]);
+        check(Field::Source, "petra:Geh:e@im@dav:/srv", &["petra", "Geh:e@im", "dav"]);
+        check(Field::Source, "https://petra:Geheim99@dav7/x@y", &["petra", "Geheim99", "dav7"]);
+        for local in [
+            "/dev/sda1",
+            "tank/data@monday",
+            "tmpfs",
+            "C:\\",
+            "10.0.0.9:/x",
+            "[fe80::1]:/x",
+            "localhost:/x",
+            "tank/data",
+            "//",
+        ] {
             check(Field::Source, local, &[]);
         }
+    }
+
+    #[test]
+    fn what_stands_before_a_proxy_is_a_login_with_and_without_a_scheme() {
+        check(Field::Hosts, "anna.schmidt:Geheim123@proxy7:3128", &["anna.schmidt:Geheim123", "proxy7"]);
+        check(Field::Hosts, "CORP\\petra:Winter24@10.0.0.1:80", &["CORP\\petra:Winter24"]);
+        check(Field::Hosts, "http://petra:Win'ter\"24@10.0.0.1:80", &["petra:Win'ter\"24"]);
+        check(Field::Hosts, "http://anna:pass, w@rd;@proxy7", &["anna:pass, w@rd;", "proxy7"]);
+        check(Field::Hosts, "http://proxy7:3128", &["proxy7"]);
+        check(Field::Hosts, ".corp7,cache9", &["corp7", "cache9"]);
     }
 
     #[test]
