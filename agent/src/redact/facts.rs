@@ -41,7 +41,7 @@ pub(super) fn system(raw: &System<Raw>, aliases: &mut Aliases) -> Masking<System
         hardware: hardware(&raw.hardware, aliases)?,
         upkeep: upkeep(&raw.upkeep, aliases)?,
         busiest_processes: list(&raw.busiest_processes, |process| {
-            Ok(BusyProcess { name: aliases.text(&process.name)?, cpu_percent: process.cpu_percent })
+            Ok(BusyProcess { name: aliases.field(PROCESS, &process.name)?, cpu_percent: process.cpu_percent })
         })?,
         boot_seconds: raw.boot_seconds.clone(),
     })

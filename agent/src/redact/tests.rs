@@ -1,5 +1,5 @@
 use belay_protocol::finding::Severity;
-use belay_protocol::report::WhyKind;
+use belay_protocol::report::{BusyProcess, Fact, Private, WhyKind};
 
 use super::*;
 use crate::probe::tests::tree;
@@ -187,6 +187,16 @@ async fn what_reads_the_same_without_its_secrets_is_told_apart() {
     let mounts: String = ['1', '2'].map(|last| format!("/dev/sd{last} /srv/{} ext4 rw 0 0\n", token(last))).concat();
     let json = report_of_strangers(&mounts, &[]).await;
     assert!(json.contains("\"<removed>\"") && json.contains("\"<removed> #2\""));
+}
+
+#[tokio::test]
+async fn a_cut_off_secret_leaves_in_no_list_of_programs() {
+    let mut survey = survey().await;
+    let busiest = BusyProcess { name: Private::new("worker-ghp_16C7"), cpu_percent: 50.0 };
+    survey.system.busiest_processes = Fact::Known(BoundedVec::truncating([busiest]).0);
+    let report = redact(survey, Default::default()).unwrap().report().unwrap();
+    let Section::System(system) = &report.sections[0] else { panic!("the system comes first") };
+    assert_eq!(system.busiest_processes.known().unwrap()[0].name.as_str(), "worker-<removed>");
 }
 
 /// The report of a machine to which nobody in it is known, as JSON.
