@@ -127,12 +127,11 @@ fn seal_with(
     let identity = survey.identity.clone().unwrap_or_default();
     let mut aliases = Aliases::new(&identity, kept.clone(), max_aliases);
     // What one section shows to be somebody's name is looked for in all of them.
-    let mut learning = aliases.clone();
-    for (name, mask) in masks {
-        section(*name, *mask, survey, &mut learning);
-    }
-    if !learning.learnt().is_empty() {
-        aliases = Aliases::new(&identity.and(learning.learnt()), kept, max_aliases);
+    let mut sections = masked(masks, survey, &mut aliases);
+    let learnt = aliases.learnt().to_vec();
+    if !learnt.is_empty() {
+        aliases = Aliases::new(&identity.and(&learnt), kept, max_aliases);
+        sections = masked(masks, survey, &mut aliases);
     }
     let header = Header {
         schema: SCHEMA_VERSION,
@@ -142,8 +141,12 @@ fn seal_with(
         language: survey.language,
         replaced: BoundedVec::new(),
     };
-    let sections = masks.iter().map(|(name, mask)| section(*name, *mask, survey, &mut aliases));
     seal(Report { header, sections: BoundedVec::truncating(sections).0 }, aliases, rulebook)
+}
+
+/// The sections as they may leave, in the order of `masks`.
+fn masked(masks: &[(SectionName, Mask)], survey: &Survey, aliases: &mut Aliases) -> Vec<Section> {
+    masks.iter().map(|(name, mask)| section(*name, *mask, survey, aliases)).collect()
 }
 
 /// Redacts one section, or withholds it: when its redactor fails or panics, and when nobody knows which names it would
