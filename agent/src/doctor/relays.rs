@@ -1,13 +1,11 @@
 //! The relays, each by UDP and by TCP, and whether support is there.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::RelayRefusal;
 use belay_protocol::{Language, OrganizationKey, Phrase};
-use belay_relay::client::{Client, ClientOptions, Notice, ProxyError, Registration, RelayError, Role, Ways};
-use belay_relay::identity::Identity;
+use belay_relay::client::{Client, Notice, ProxyError, Registration, RelayError, Role, Ways};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
@@ -15,6 +13,7 @@ use super::words::*;
 use super::{Check, Patient, Verdict};
 use crate::desk;
 use crate::join::JoinError;
+use crate::probe::relay_path::stranger;
 use crate::terminal::plain;
 
 /// What came of trying the relays.
@@ -93,7 +92,7 @@ fn remedy(error: &RelayError, host: &str) -> Phrase {
 /// Registers at a relay with a key that nobody knows.
 async fn reach(patient: &Patient, relay: &RelayAddress, ways: Ways) -> Outcome {
     let began = Instant::now();
-    let (client, mut registration) = stranger(patient, relay, ways)?;
+    let (client, mut registration) = register(patient, relay, ways)?;
     let first = timeout(DEADLINE, registration.notice()).await;
     let took = began.elapsed();
     client.close().await;
@@ -104,11 +103,8 @@ async fn reach(patient: &Patient, relay: &RelayAddress, ways: Ways) -> Outcome {
     }
 }
 
-fn stranger(patient: &Patient, relay: &RelayAddress, ways: Ways) -> Result<(Client, Registration), RelayError> {
-    let start = |error: &dyn std::fmt::Display| RelayError::Start(error.to_string());
-    let identity = Identity::generate().map_err(|error| start(&error))?;
-    let options = ClientOptions { ways, proxy: patient.proxy.clone(), ..ClientOptions::new(Arc::clone(&patient.net)) };
-    let client = Client::start(Arc::new(identity), options).map_err(|error| start(&error))?;
+fn register(patient: &Patient, relay: &RelayAddress, ways: Ways) -> Result<(Client, Registration), RelayError> {
+    let client = stranger(&patient.net, patient.proxy.clone(), ways)?;
     let registration = client.register(relay.clone(), Role::Agent);
     Ok((client, registration))
 }
@@ -122,7 +118,7 @@ pub(super) async fn support(
 ) -> Check {
     let (language, step) = (patient.language, SUPPORT.text(patient.language));
     let bad = |said: Phrase, remedy: Phrase| Check::bad("support", step, said.text(language), remedy.text(language));
-    let Ok((client, mut registration)) = stranger(patient, relay, ways) else { return bad(SUPPORT_AWAY, CALL_THEM) };
+    let Ok((client, mut registration)) = register(patient, relay, ways) else { return bad(SUPPORT_AWAY, CALL_THEM) };
     registration.reach(organization).await;
     let asked = timeout(DEADLINE, async {
         loop {

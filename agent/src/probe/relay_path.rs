@@ -72,17 +72,21 @@ impl Relays {
     async fn one(&self, relay: &RelayAddress, ways: Ways) -> Tried {
         let began = Instant::now();
         let tried = async {
-            let start = |error: &dyn std::fmt::Display| RelayError::Start(error.to_string());
-            let stranger = Identity::generate().map_err(|error| start(&error))?;
-            let options =
-                ClientOptions { ways, proxy: self.proxy.clone(), ..ClientOptions::new(Arc::clone(&self.net)) };
-            let client = Client::start(Arc::new(stranger), options).map_err(|error| start(&error))?;
+            let client = stranger(&self.net, self.proxy.clone(), ways)?;
             let measured = client.measure(relay.clone(), self.deadline).await;
             client.close().await;
             measured
         };
         tried.await.map_err(|error| Failed { error, took: began.elapsed() })
     }
+}
+
+/// A client with a key that is made for it and forgotten.
+pub(crate) fn stranger(net: &Arc<dyn Net>, proxy: Option<Proxy>, ways: Ways) -> Result<Client, RelayError> {
+    let start = |error: &dyn std::fmt::Display| RelayError::Start(error.to_string());
+    let identity = Identity::generate().map_err(|error| start(&error))?;
+    let options = ClientOptions { ways, proxy, ..ClientOptions::new(Arc::clone(net)) };
+    Client::start(Arc::new(identity), options).map_err(|error| start(&error))
 }
 
 impl Both {
