@@ -6,7 +6,7 @@ use belay_protocol::report::{
     BlockDevice, Disk, Fact, Interface, LinkState, Memory, Network, Report, Section, Shared, Stall, System, WhyKind,
 };
 
-use super::{Page, words::*};
+use super::{Page, system::loads, words::*};
 
 impl Page<'_> {
     /// The rates of every section that has some.
@@ -31,9 +31,7 @@ impl Page<'_> {
             let (waiting, stolen) = (share(&used.iowait_percent), share(&used.steal_percent));
             CPU_RATES.fill(language, &[("busy", &busy), ("waiting", &waiting), ("stolen", &stolen)])
         });
-        self.rate(&LOAD, &system.load, |load| {
-            format!("{:.2} / {:.2} / {:.2}", load.one_minute, load.five_minutes, load.fifteen_minutes)
-        });
+        self.rate(&LOAD, &system.load, loads);
     }
 
     fn live_disk(&mut self, disk: &Disk<Shared>) {

@@ -1,7 +1,7 @@
 //! The machine as a whole on the page, and how it is kept up.
 
 use belay_protocol::finding::{bytes_for_people, word_for_people};
-use belay_protocol::report::{SectionName, Shared, Synchronisation, System, Trouble, TroubleKind};
+use belay_protocol::report::{Load, SectionName, Shared, Synchronisation, System, Trouble, TroubleKind};
 use belay_protocol::{Language, Phrase};
 
 use super::{Page, listed, words::*};
@@ -16,9 +16,7 @@ impl Page<'_> {
         self.fact(&UPTIME, &system.uptime_seconds, |seconds| uptime(*seconds, language));
         self.fact(&CPUS, &system.cpu_count, u32::to_string);
         self.fact(&CPU_USE, &system.cpu_use, |used| format!("{:.0} %", used.busy_percent));
-        self.fact(&LOAD, &system.load, |load| {
-            format!("{:.2} / {:.2} / {:.2}", load.one_minute, load.five_minutes, load.fifteen_minutes)
-        });
+        self.fact(&LOAD, &system.load, loads);
         self.fact(&CLOCK, &system.clock, |clock| {
             let kept = match clock.synchronisation {
                 Synchronisation::Synchronised => &SYNCHRONISED,
@@ -71,6 +69,11 @@ impl Page<'_> {
             count => count.to_string(),
         });
     }
+}
+
+/// The load over one, five and fifteen minutes.
+pub(super) fn loads(load: &Load) -> String {
+    format!("{:.2} / {:.2} / {:.2}", load.one_minute, load.five_minutes, load.fifteen_minutes)
 }
 
 const SHOWN_PROCESSES: usize = 3;
