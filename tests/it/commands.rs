@@ -167,7 +167,7 @@ fn logs_go_to_standard_error_and_are_json_when_asked_for() {
             assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
         }
     }
-    assert!(joined.out.contains("Done: Help desk has your report"), "{joined}");
+    assert!(joined.says("Done: Help desk has your report"), "{joined}");
     for ended in [&console, &relay] {
         assert_eq!(ended.out.lines().count(), 1, "{ended}");
     }

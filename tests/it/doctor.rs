@@ -70,7 +70,7 @@ fn what_is_in_the_way_is_named_with_what_to_do() {
     let link = ticket.link.replace(&relay.key.to_string(), &stranger.to_string());
     let ended = doctor(&site, &[&link], "");
     assert_eq!(ended.code, Some(1), "{ended}");
-    assert!(ended.out.contains("is not the one in your invite") && ended.out.contains("new invite"), "{ended}");
+    assert!(ended.says("is not the one in your invite") && ended.says("new invite"), "{ended}");
 
     // Nothing there, and no desk either.
     let nobody = free_port().unwrap();

@@ -100,7 +100,7 @@ fn a_survey_under_wine_tells_what_is_there_and_why_the_rest_is_not() {
     for words in
         ["C:\\", "programs running", "services", "Could not look at", "not yet supported on this operating system"]
     {
-        assert!(page.out.contains(words), "{words}: {page}");
+        assert!(page.says(words), "{words}: {page}");
     }
 }
 

@@ -87,6 +87,12 @@ impl Ended {
     pub fn json(&self) -> anyhow::Result<Value> {
         serde_json::from_str(&self.out).with_context(|| format!("not JSON alone: {self}"))
     }
+
+    /// Whether its page says `words`, wherever the lines were broken.
+    pub fn says(&self, words: &str) -> bool {
+        let page: Vec<_> = self.out.split_whitespace().collect();
+        page.join(" ").contains(words)
+    }
 }
 
 impl fmt::Display for Ended {
