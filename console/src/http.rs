@@ -28,6 +28,7 @@ use crate::store::Store;
 mod about;
 mod devices;
 mod docs;
+mod groups;
 mod guard;
 mod history;
 mod live;
@@ -35,6 +36,7 @@ mod problem;
 mod request;
 mod rules;
 mod sign_in;
+mod thread;
 mod tickets;
 mod ui;
 mod users;
@@ -68,6 +70,19 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::POST, "/api/v1/tickets", Action::WorkOnTickets),
     (Method::GET, "/api/v1/tickets/{number}", Action::ReadDesk),
     (Method::PATCH, "/api/v1/tickets/{number}", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}/articles", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets/{number}/articles", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}/links", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets/{number}/links", Action::WorkOnTickets),
+    (Method::DELETE, "/api/v1/tickets/{number}/links/{id}", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/tickets/{number}/verify", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/tickets/{number}/merge", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/tickets/{number}/follow-up", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/groups", Action::ReadDesk),
+    (Method::POST, "/api/v1/groups", Action::ConfigureDesk),
+    (Method::PATCH, "/api/v1/groups/{id}", Action::ConfigureDesk),
+    (Method::GET, "/api/v1/assignment-rules", Action::ReadDesk),
+    (Method::PUT, "/api/v1/assignment-rules", Action::ConfigureDesk),
     (Method::POST, "/api/v1/tickets/{number}/invites", Action::InviteCustomers),
     (Method::GET, "/api/v1/tickets/{number}/events", Action::ReadDesk),
     (Method::GET, "/api/v1/tickets/{number}/sessions", Action::ReadDesk),
@@ -194,6 +209,15 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(sign_in::set_up))
         .routes(routes!(tickets::list, tickets::open))
         .routes(routes!(tickets::show, tickets::change))
+        .routes(routes!(tickets::open_follow_up))
+        .routes(routes!(thread::articles, thread::add_article))
+        .routes(routes!(thread::links, thread::add_link))
+        .routes(routes!(thread::remove_link))
+        .routes(routes!(thread::verify))
+        .routes(routes!(thread::merge))
+        .routes(routes!(groups::list, groups::add))
+        .routes(routes!(groups::change))
+        .routes(routes!(groups::rules, groups::replace_rules))
         .routes(routes!(tickets::mint_invite))
         .routes(routes!(tickets::events))
         .routes(routes!(work::sessions_of_ticket))

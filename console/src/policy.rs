@@ -34,6 +34,8 @@ pub enum Action {
     RevokeDevices,
     /// Give the desk's devices newer rules.
     PublishRules,
+    /// Make groups, and say which tickets go to them.
+    ConfigureDesk,
     /// Create users and give them roles.
     ManageUsers,
     /// See the users of the desk.
@@ -51,6 +53,7 @@ impl Action {
         Self::InviteCustomers,
         Self::RevokeDevices,
         Self::PublishRules,
+        Self::ConfigureDesk,
         Self::ManageUsers,
         Self::ReadUsers,
         Self::ReadAudit,
@@ -65,7 +68,14 @@ pub const fn allows(role: Role, action: Action) -> bool {
         Role::Supervisor => {
             matches!(
                 action,
-                UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | RevokeDevices | ReadUsers | ReadAudit
+                UseOwnSignIn
+                    | ReadDesk
+                    | WorkOnTickets
+                    | InviteCustomers
+                    | RevokeDevices
+                    | ConfigureDesk
+                    | ReadUsers
+                    | ReadAudit
             )
         }
         Role::Admin => matches!(
@@ -76,6 +86,7 @@ pub const fn allows(role: Role, action: Action) -> bool {
                 | InviteCustomers
                 | RevokeDevices
                 | PublishRules
+                | ConfigureDesk
                 | ManageUsers
                 | ReadUsers
                 | ReadAudit
@@ -95,6 +106,7 @@ mod tests {
             Action::InviteCustomers,
             Action::RevokeDevices,
             Action::PublishRules,
+            Action::ConfigureDesk,
             Action::ManageUsers,
         ];
         for action in changing {

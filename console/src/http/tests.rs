@@ -20,6 +20,8 @@ use crate::secret::ServerKey;
 use crate::store::{Actor, DatabaseLocation, Line, NewPack, StoreSettings};
 use crate::ticket::TicketState;
 
+mod life;
+
 struct World {
     store: Store,
     router: Router,
@@ -262,7 +264,9 @@ async fn a_ticket_is_opened_read_and_changed() {
     assert_eq!(world.ask(get(&path, &cookie)).await, (200, opened.clone()));
     assert_eq!(opened["channel"], "api");
 
-    let change = json!({ "state": "open", "impact": "high", "owner": null });
+    assert!(opened["owner"].is_string(), "whoever is there gets it: {opened}");
+
+    let change = json!({ "state": "open", "impact": "high" });
     let (status, problem) = world.ask(patch(&path, &cookie, None, &change)).await;
     assert_eq!((status, problem["code"].as_str()), (428, Some("if_match_required")));
     let (status, changed) = world.ask(patch(&path, &cookie, Some("\"1\""), &change)).await;
@@ -273,7 +277,8 @@ async fn a_ticket_is_opened_read_and_changed() {
     let (status, problem) = world.ask(patch(&path, &cookie, Some("\"2\""), &json!({ "state": "new" }))).await;
     assert_eq!((status, &problem["code"]), (409, &json!("illegal_move")));
     assert!(problem["allowed"].as_array().unwrap().contains(&json!("closed")), "{problem}");
-    let (status, _) = world.ask(patch(&path, &cookie, Some("\"2\""), &json!({ "state": "closed" }))).await;
+    let close = json!({ "state": "closed", "closing": "spam" });
+    let (status, _) = world.ask(patch(&path, &cookie, Some("\"2\""), &close)).await;
     assert_eq!(status, 200);
     let (status, problem) = world.ask(post(&format!("{path}/invites"), &cookie, &json!({}))).await;
     assert_eq!((status, &problem["code"]), (409, &json!("ticket_takes_no_sessions")));

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::entity::{link, sign_in, user};
 use super::throttle::{self, Consequence};
 use super::write::Write;
-use super::{Actor, Line, LinkPurpose, Store, StoreError, User, UserId};
+use super::{Actor, Line, LinkPurpose, Store, StoreError, User, UserId, groups};
 use crate::clock::UnixMillis;
 use crate::password::{self, PASSWORD_MAX_BYTES, PasswordFault};
 use crate::policy::Role;
@@ -144,6 +144,9 @@ impl Store {
             ..Default::default()
         };
         let row = row.insert(&write.tx).await?;
+        if role != Role::Auditor {
+            groups::join_first(&write, UserId(row.id)).await?;
+        }
         write.audit("user.add", format!("user:{}", row.id), json!({ "role": role })).await?;
         let minted = insert_link(&mut write, row, LinkPurpose::SetUp, SET_UP_LIFE).await?;
         write.commit().await?;

@@ -7,13 +7,21 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_integer_uniq, big_pk_auto, blob, blob_null, text, text_null, text_uniq,
 };
 
+mod ticket_life;
+
 /// All steps, oldest first.
 pub(crate) struct Migrator;
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(FirstSchema), Box::new(Revocations), Box::new(RulePacks), Box::new(WholeFindings)]
+        vec![
+            Box::new(FirstSchema),
+            Box::new(Revocations),
+            Box::new(RulePacks),
+            Box::new(WholeFindings),
+            Box::new(ticket_life::TicketLife),
+        ]
     }
 }
 
@@ -379,15 +387,16 @@ fn record() -> Vec<TableCreateStatement> {
     vec![answers, audit_lines, audit_ends]
 }
 
+fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(table);
+    for column in columns {
+        index.col(*column);
+    }
+    index
+}
+
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
-        let mut index = Index::create();
-        index.name(name).table(table);
-        for column in columns {
-            index.col(*column);
-        }
-        index
-    };
     vec![
         index("contacts_of_organization", "contacts", &["organization_id", "name"]).unique().to_owned(),
         index("reports_once", "reports", &["device_id", "report_id"]).unique().to_owned(),
