@@ -1,11 +1,15 @@
 // The console's HTTP API as functions. Types come from its own description.
 import type {
+  AddArticle,
+  Article,
   ChangeTicket,
   Changes,
   Device,
   DocsView,
   Event,
   Finding,
+  Group,
+  LinkTicket,
   Me,
   MintedInvite,
   OpenTicket,
@@ -14,7 +18,9 @@ import type {
   Series,
   Session,
   Ticket,
+  TicketLink,
   User,
+  VerifyTicket,
 } from './schema';
 
 export type Page<T> = { items: T[]; next_cursor?: string | null };
@@ -110,6 +116,18 @@ export const api = {
     }),
   mintInvite: (number: string, key: string) =>
     post<MintedInvite>(`${ticketPath(number)}/invites`, undefined, { 'idempotency-key': key }),
+
+  articles: (number: string) => everything<Article>(`${ticketPath(number)}/articles`),
+  addArticle: (number: string, article: AddArticle, key: string) =>
+    post<Article>(`${ticketPath(number)}/articles`, article, { 'idempotency-key': key }),
+  links: (number: string) => request<TicketLink[]>(`${ticketPath(number)}/links`),
+  link: (number: string, link: LinkTicket) => post<TicketLink>(`${ticketPath(number)}/links`, link),
+  unlink: (number: string, id: number) => request<void>(`${ticketPath(number)}/links/${id}`, { method: 'DELETE' }),
+  verify: (number: string, how: VerifyTicket) => post<Ticket>(`${ticketPath(number)}/verify`, how),
+  merge: (number: string, into: string) => post<Ticket>(`${ticketPath(number)}/merge`, { into }),
+  followUp: (number: string, ticket: OpenTicket, key: string) =>
+    post<Ticket>(`${ticketPath(number)}/follow-up`, ticket, { 'idempotency-key': key }),
+  groups: () => request<Group[]>('groups'),
 
   eventsOfTicket: (number: string) => everything<Event>(`${ticketPath(number)}/events`),
   sessionsOfTicket: (number: string) => request<Page<Session>>(`${ticketPath(number)}/sessions?limit=${PAGE_MAX}`),

@@ -3,7 +3,7 @@ import { createStore, reconcile } from 'solid-js/store';
 
 import { ApiError, api } from '../api/client';
 import type { Event, SessionState, Ticket, TicketState } from '../api/schema';
-import { age, foreign } from '../format';
+import { age, foreign, titleOf } from '../format';
 import { onKeys } from '../keys';
 import { listen, streamReady } from '../live';
 import { PriorityMark, SessionMark, StateMark } from '../parts/chips';
@@ -190,10 +190,10 @@ export function Queue(props: { openTicket: () => void }) {
                   <PriorityMark priority={ticket.priority} />
                   <div class="what">
                     <a href={`/tickets/${ticket.number}`}>
-                      <span class="number">{ticket.number}</span> <Foreign text={ticket.title} class="title" />
+                      <span class="number">{ticket.number}</span> <bdi class="title" classList={{ quiet: !ticket.title }}>{titleOf(ticket)}</bdi>
                     </a>
                     <span class="customer">
-                      <Foreign text={ticket.customer} />
+                      <Foreign text={ticket.customer || t().ticket.unknown} />
                       <Show when={ticket.contact}>
                         {' · '}
                         <Foreign text={ticket.contact} />

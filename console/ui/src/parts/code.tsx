@@ -11,6 +11,17 @@ import { Problem } from './problem';
 /** Codes that this page got. The console shows a code once, so leaving the ticket must not lose it. */
 const [codes, setCodes] = createStore<Record<string, MintedInvite>>({});
 
+/** The digits of a code that this page got for a ticket, as they are read aloud, while they are good. */
+export function codeOf(number: string): string | undefined {
+  const invite = codes[number];
+  return invite && now() < invite.expires_at_ms ? invite.spoken : undefined;
+}
+
+/** Gets a code for a ticket and keeps it for its page. */
+export async function getCode(number: string): Promise<void> {
+  setCodes(number, await api.mintInvite(number, onceKey()));
+}
+
 export function CodePanel(props: { ticket: Ticket; events: Event[] }) {
   const [error, setError] = createSignal<unknown>();
   const [asking, setAsking] = createSignal(false);
@@ -22,7 +33,7 @@ export function CodePanel(props: { ticket: Ticket; events: Event[] }) {
     setAsking(true);
     setError(undefined);
     try {
-      setCodes(props.ticket.number, await api.mintInvite(props.ticket.number, onceKey()));
+      await getCode(props.ticket.number);
     } catch (error) {
       setError(error);
     } finally {
