@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::secret::Token;
 use crate::store::Store;
 
 mod about;
+mod customer;
 mod devices;
 mod docs;
 mod groups;
@@ -53,6 +54,12 @@ pub use ui::{Asset, AssetSource};
 /// Routes that anybody may use.
 pub(crate) const PUBLIC: &[(Method, &str)] = &[
     (Method::GET, "/.well-known/belay"),
+    (Method::GET, "/customer.css"),
+    (Method::GET, "/s/{number}/{key}"),
+    (Method::POST, "/s/{number}/{key}/fixed"),
+    (Method::POST, "/s/{number}/{key}/not-fixed"),
+    (Method::POST, "/s/{number}/{key}/score"),
+    (Method::POST, "/s/{number}/{key}/write"),
     (Method::GET, "/api/docs"),
     (Method::GET, "/api/docs.css"),
     (Method::GET, "/api/v1/health"),
@@ -78,6 +85,7 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::POST, "/api/v1/tickets/{number}/verify", Action::WorkOnTickets),
     (Method::POST, "/api/v1/tickets/{number}/merge", Action::WorkOnTickets),
     (Method::POST, "/api/v1/tickets/{number}/follow-up", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}/status-link", Action::WorkOnTickets),
     (Method::GET, "/api/v1/groups", Action::ReadDesk),
     (Method::POST, "/api/v1/groups", Action::ConfigureDesk),
     (Method::PATCH, "/api/v1/groups/{id}", Action::ConfigureDesk),
@@ -88,6 +96,7 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/tickets/{number}/sessions", Action::ReadDesk),
     (Method::GET, "/api/v1/tickets/{number}/reports", Action::ReadDesk),
     (Method::POST, "/api/v1/tickets/{number}/reports", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/search", Action::ReadDesk),
     (Method::GET, "/api/v1/sessions", Action::ReadDesk),
     (Method::GET, "/api/v1/sessions/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/reports/{id}", Action::ReadDesk),
@@ -170,10 +179,10 @@ pub(crate) struct Page<T> {
 
 impl<T> Page<T> {
     /// Makes a page of `limit` items from a list that was read one item further.
-    fn cut(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> i64) -> Self {
+    fn cut<C: ToString>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> C) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
-        let next_cursor = if more { items.last().map(|item| id(item).to_string()) } else { None };
+        let next_cursor = if more { items.last().map(|item| cursor(item).to_string()) } else { None };
         Self { items, next_cursor }
     }
 }
@@ -192,6 +201,12 @@ pub fn router(store: Store, profile: Profile, assets: AssetSource, shutdown: Can
         .route("/api/v1/openapi.json", get(docs::openapi))
         .route("/api/docs", get(docs::page))
         .route("/api/docs.css", get(docs::style))
+        .route("/customer.css", get(customer::style))
+        .route("/s/{number}/{key}", get(customer::show))
+        .route("/s/{number}/{key}/fixed", post(customer::fixed))
+        .route("/s/{number}/{key}/not-fixed", post(customer::not_fixed))
+        .route("/s/{number}/{key}/score", post(customer::score))
+        .route("/s/{number}/{key}/write", post(customer::write))
         .fallback(ui::serve)
         .layer(middleware::from_fn_with_state(api.clone(), guard::authorize))
         .layer(middleware::from_fn_with_state(api.clone(), guard::check_way))
@@ -215,6 +230,8 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(thread::remove_link))
         .routes(routes!(thread::verify))
         .routes(routes!(thread::merge))
+        .routes(routes!(tickets::search))
+        .routes(routes!(tickets::status_link))
         .routes(routes!(groups::list, groups::add))
         .routes(routes!(groups::change))
         .routes(routes!(groups::rules, groups::replace_rules))

@@ -20,6 +20,7 @@ pub mod number;
 pub mod password;
 pub mod policy;
 pub mod rules;
+pub mod search;
 pub mod secret;
 pub mod series;
 mod session;

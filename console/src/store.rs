@@ -19,6 +19,7 @@ use crate::secret::ServerKey;
 
 mod accounts;
 mod audit;
+mod customer;
 mod entity;
 mod events;
 mod groups;
@@ -30,6 +31,7 @@ mod once;
 mod reports;
 mod revocations;
 mod rule_packs;
+mod search;
 mod sessions;
 mod thread;
 mod throttle;
@@ -41,6 +43,7 @@ mod conformance;
 
 pub use accounts::{ABSOLUTE_LIFE, AccountError, IDLE_LIFE, MintedLink, SignIn, SignInError, SignedIn};
 pub use audit::AuditError;
+pub use customer::{CustomerError, GoesOn, Score};
 pub use events::Events;
 pub use groups::{GroupError, NewAssignmentRule};
 pub use invites::{CODE_LIFE, MintError, RedeemError};
@@ -52,7 +55,7 @@ pub use revocations::RevokeError;
 pub use rule_packs::PublishError;
 pub use sessions::SessionError;
 pub use thread::ThreadError;
-pub use tickets::{ChangeError, TicketFilter};
+pub use tickets::{ChangeError, TicketFilter, TicketOrder};
 
 /// The desk's memory. Clones share it.
 #[derive(Clone)]
@@ -135,6 +138,7 @@ impl Store {
             }),
         };
         store.interrupt_live_sessions().await?;
+        store.index_what_is_missing().await?;
         Ok(store)
     }
 

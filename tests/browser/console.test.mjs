@@ -90,6 +90,7 @@ test('the used link says so, and a wrong password is one sentence', async () => 
 
 let number;
 let call;
+let statusPage;
 
 test('a ticket is opened with the keyboard alone', async () => {
   await page.keyboard.press('?');
@@ -323,6 +324,8 @@ test('a ticket is resolved, verified, closed and opened again', async () => {
   await page.locator('.resolution', { hasText: 'upside down' }).waitFor();
   await page.getByRole('button', { name: 'Close', exact: true }).click();
   await page.getByText('Nobody has looked yet whether the fix holds').waitFor();
+  await page.getByRole('button', { name: 'Get the link' }).click();
+  statusPage = await page.locator('.copyable code', { hasText: '/s/BL-' }).textContent();
   await shoot(page, 'resolved');
   await page.getByRole('button', { name: 'Verify …' }).click();
   const verify = page.getByRole('dialog', { name: 'Verify …' });
@@ -339,6 +342,52 @@ test('a ticket is resolved, verified, closed and opened again', async () => {
   await page.getByRole('dialog').getByRole('button', { name: 'Wait' }).click();
   await page.locator('.ticket-head .state-pending_reminder').waitFor();
   await fact('Wakes up').waitFor();
+});
+
+test('a customer follows the ticket, answers and gives an opinion without a script', async () => {
+  const other = await browser.newContext({ locale: 'zh-CN', javaScriptEnabled: false, viewport: { width: 360, height: 800 } });
+  await watch(other);
+  const customer = await other.newPage();
+  await customer.goto(statusPage);
+  await customer.getByRole('heading', { name: 'The till prints blanks' }).waitFor();
+  await shoot(customer, 'customer-zh');
+  await customer.getByRole('link', { name: 'English' }).click();
+  await customer.getByLabel('Write to us').fill('Now it prints twice <i>everything</i>');
+  await customer.getByRole('button', { name: 'Send' }).click();
+  await customer.locator('.said', { hasText: '<i>everything</i>' }).waitFor();
+  await page.locator('.article-public', { hasText: 'Now it prints twice' }).waitFor();
+  await page.getByRole('button', { name: 'Resolve' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Resolve' });
+  for (const field of ['Cause', 'Fix', 'Prevention']) await dialog.getByLabel(field).fill(`The ${field}.`);
+  await dialog.getByRole('button', { name: 'Resolve' }).click();
+  await page.locator('.resolution').waitFor();
+  await customer.goto(`${statusPage}?lang=en`);
+  await customer.getByText('The Fix.').waitFor();
+  assert.equal(await customer.getByText('The Cause.').count(), 0, 'the cause is the desk’s own');
+  await shoot(customer, 'customer-resolved');
+  await customer.getByRole('button', { name: '是的，已解决' }).or(customer.getByRole('button', { name: 'Yes, it is fixed' })).click();
+  await customer.locator('.notice').waitFor();
+  await page.locator('.ticket-head .state-closed').waitFor();
+  await customer.goto(`${statusPage}?lang=en`);
+  await customer.getByLabel('4').check();
+  await customer.locator('form', { has: customer.getByLabel('4') }).getByRole('button').click();
+  await customer.locator('.notice').waitFor();
+  await page.getByText('The customer’s opinion: 4 of 5.').waitFor();
+  await customer.getByLabel('If not: what still happens?').fill('It is back.');
+  await customer.getByRole('button', { name: /No, it is not|没有解决/ }).click();
+  await customer.locator('.notice').waitFor();
+  await page.locator('.ticket-head .state-open').waitFor();
+  await page.locator('.article-public', { hasText: 'It is back.' }).waitFor();
+  await other.close();
+
+  for (const colorScheme of ['light', 'dark']) {
+    const judged = await browser.newContext({ bypassCSP: true, colorScheme, viewport: { width: 360, height: 800 } });
+    await watch(judged);
+    const look = await judged.newPage();
+    await look.goto(statusPage);
+    await judge(look, `the status page, ${colorScheme}`);
+    await judged.close();
+  }
 });
 
 test('an expired sign-in leads to the sign-in page and back to the same address', async () => {

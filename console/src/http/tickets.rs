@@ -13,13 +13,13 @@ use belay_protocol::invite::Invite;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::request::{Json, Named, Paging, Params, once};
-use super::{Api, Page, Profile};
+use super::{Api, Page, Profile, customer};
 use crate::clock::UnixMillis;
 use crate::life::Closing;
 use crate::number::TicketNumber;
 use crate::store::{
     About, DESCRIPTION_MAX_BYTES, Event, EventId, Line, NewResolution, NewTicket, Ticket, TicketChange, TicketFilter,
-    WORDS_MAX_BYTES,
+    TicketOrder, WORDS_MAX_BYTES,
 };
 use crate::ticket::{Channel, Level, Priority, TicketState};
 
@@ -279,6 +279,27 @@ pub(crate) struct Filter {
     group: Option<String>,
     /// A tag.
     tag: Option<String>,
+    /// The order: `newest` when not said.
+    sort: Option<Sort>,
+}
+
+/// The order of a list of tickets.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sort {
+    /// Newest first.
+    #[default]
+    Newest,
+    /// By priority, and the oldest of each first.
+    Pressing,
+}
+
+/// The cursor of a list by priority: the priority and the number of the page's last ticket.
+fn pressing_cursor(cursor: &str) -> Result<(Priority, TicketNumber), Problem> {
+    let wrong = || Problem::field("cursor", "cursor is not one that this list gave.");
+    let (priority, serial) = cursor.split_once('.').ok_or_else(wrong)?;
+    let serial = serial.parse().map_err(|_| wrong())?;
+    Ok((priority.parse().map_err(|_| wrong())?, TicketNumber::from_serial(serial)))
 }
 
 /// A code for a customer. It is shown once.
@@ -302,7 +323,7 @@ pub(crate) struct MintedInvite {
     expires_at_ms: UnixMillis,
 }
 
-/// Lists tickets, newest first.
+/// Lists tickets, newest first or by priority.
 #[utoipa::path(get, path = "/api/v1/tickets", tag = "tickets", params(Filter, Paging),
     responses((status = 200, body = Page<Ticket>), (status = 422, body = Problem)))]
 pub(crate) async fn list(
@@ -313,18 +334,55 @@ pub(crate) async fn list(
     let words = filter.state.iter().flat_map(|list| list.split(',')).filter(|word| !word.is_empty());
     let states: Result<Vec<TicketState>, _> = words.map(str::parse).collect();
     let states = states.map_err(|_| Problem::field("state", "state lists states of tickets, separated by commas."))?;
-    let (limit, before) = (paging.limit()?, paging.number()?);
+    let limit = paging.limit()?;
+    let sort = filter.sort.unwrap_or_default();
+    let order = match sort {
+        Sort::Newest => TicketOrder::Newest(paging.number()?),
+        Sort::Pressing => TicketOrder::Pressing(paging.cursor.as_deref().map(pressing_cursor).transpose()?),
+    };
     let filter = TicketFilter {
         states,
         owner: filter.owner,
         customer: filter.customer,
         group: filter.group,
         tag: filter.tag,
-        before,
+        order,
     };
     let tickets = api.store.list_tickets(&filter, limit as u64 + 1).await?;
+    Ok(Answer(Page::cut(tickets, limit, |ticket| match sort {
+        Sort::Newest => ticket.number.serial().to_string(),
+        Sort::Pressing => format!("{}.{}", ticket.priority, ticket.number.serial()),
+    })))
+}
+
+/// What to look for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Query {
+    /// Words that a ticket must all have, anywhere: in its texts, its thread, its customer, its number. The beginning of
+    /// a word is enough; Chinese is found without spaces.
+    #[param(min_length = 1, max_length = 500)]
+    q: String,
+}
+
+/// Finds tickets by words, newest first.
+#[utoipa::path(get, path = "/api/v1/search", tag = "tickets", params(Query, Paging),
+    responses((status = 200, body = Page<Ticket>), (status = 422, body = Problem)))]
+pub(crate) async fn search(
+    State(api): State<Api>,
+    Params(query): Params<Query>,
+    Params(paging): Params<Paging>,
+) -> Result<Answer<Page<Ticket>>, Problem> {
+    if query.q.len() > QUERY_MAX_BYTES {
+        return Err(Problem::field("q", format!("q has at most {QUERY_MAX_BYTES} bytes.")));
+    }
+    let (limit, before) = (paging.limit()?, paging.number()?);
+    let tickets = api.store.search_tickets(&query.q, before, limit as u64 + 1).await?;
     Ok(Answer(Page::cut(tickets, limit, |ticket| ticket.number.serial())))
 }
+
+/// Bytes of a search: more than anybody types.
+const QUERY_MAX_BYTES: usize = 500;
 
 /// Opens a ticket. With `Idempotency-Key`, sent twice it is opened once.
 #[utoipa::path(post, path = "/api/v1/tickets", tag = "tickets", request_body = OpenTicket,
@@ -390,6 +448,26 @@ pub(crate) async fn change(
     let version = expected_version(&headers)?;
     let change = value.into_change()?;
     Ok(tagged(api.store.change_ticket(&caller.actor, number, version, change).await?))
+}
+
+/// The address of a ticket's status page.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StatusLink {
+    /// Whoever has it may read what is public about the ticket and answer for its customer.
+    url: String,
+}
+
+/// Says where the customer of a ticket can follow it.
+#[utoipa::path(get, path = "/api/v1/tickets/{number}/status-link", tag = "tickets",
+    params(("number" = String, Path)),
+    responses((status = 200, body = StatusLink), (status = 404, body = Problem)))]
+pub(crate) async fn status_link(
+    State(api): State<Api>,
+    Named(number): Named<TicketNumber>,
+) -> Result<Answer<StatusLink>, Problem> {
+    known(&api, number).await?;
+    let path = customer::path(number, &api.store.status_key(number));
+    Ok(Answer(StatusLink { url: format!("{}{path}", api.profile.base_url) }))
 }
 
 /// Mints a code for a ticket; the ticket's earlier code stops working.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use belay_protocol::Text;
 use sea_orm::{ConnectionTrait as _, Database};
 
 use super::*;
@@ -16,12 +17,14 @@ use crate::ticket::{Channel, Level, TicketState};
 
 mod accounts;
 mod audit;
+mod customer;
 mod groups;
 mod invites;
 mod life;
 mod migrations;
 mod revocations;
 mod rule_packs;
+mod search;
 mod sessions;
 mod thread;
 mod tickets;

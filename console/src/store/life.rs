@@ -157,7 +157,28 @@ fn life_of(row: &ticket::Model, resolution: Option<&resolution::Model>) -> Life 
     }
 }
 
-async fn in_force(write: &Write, ticket: i64) -> Result<Option<resolution::Model>, DbErr> {
+/// Notes on a resolution that it holds, and tells the ticket's log.
+pub(super) async fn note_verified(
+    write: &mut Write,
+    row: &ticket::Model,
+    resolution: resolution::Model,
+    by: VerifiedBy,
+    report: Option<i64>,
+    words: Option<String>,
+) -> Result<(), DbErr> {
+    let mut resolution = resolution.into_active_model();
+    resolution.verified_as = Set(Some(by));
+    resolution.verified_by = Set(Some(write.actor().to_string()));
+    resolution.verified_at = Set(Some(write.now.0));
+    resolution.report_id = Set(report);
+    resolution.words = Set(words.clone());
+    resolution.update(&write.tx).await?;
+    let details = json!({ "as": by, "report": report, "words": words });
+    write.event(row, EventKind::TicketVerified, details).await?;
+    write.audit("ticket.verify", subject(row), json!({ "as": by, "report": report })).await
+}
+
+pub(super) async fn in_force(write: &Write, ticket: i64) -> Result<Option<resolution::Model>, DbErr> {
     resolution::Entity::find().filter(resolution::Column::LiveTicketId.eq(ticket)).one(&write.tx).await
 }
 
@@ -182,16 +203,7 @@ impl Store {
             }
             Verification::Person(words) => (VerifiedBy::Person, None, Some(words.into_string())),
         };
-        let mut resolution = resolution.into_active_model();
-        resolution.verified_as = Set(Some(by));
-        resolution.verified_by = Set(Some(write.actor().to_string()));
-        resolution.verified_at = Set(Some(write.now.0));
-        resolution.report_id = Set(report);
-        resolution.words = Set(words.clone());
-        resolution.update(&write.tx).await?;
-        let details = json!({ "as": by, "report": report, "words": words });
-        write.event(&row, EventKind::TicketVerified, details).await?;
-        write.audit("ticket.verify", subject(&row), json!({ "as": by, "report": report })).await?;
+        note_verified(&mut write, &row, resolution, by, report, words).await?;
         let ticket = touch(&mut write, row).await?;
         write.commit().await?;
         Ok(ticket)

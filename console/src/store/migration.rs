@@ -7,6 +7,7 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_integer_uniq, big_pk_auto, blob, blob_null, text, text_null, text_uniq,
 };
 
+mod search;
 mod ticket_life;
 
 /// All steps, oldest first.
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(RulePacks),
             Box::new(WholeFindings),
             Box::new(ticket_life::TicketLife),
+            Box::new(search::Search),
         ]
     }
 }

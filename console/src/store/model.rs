@@ -77,6 +77,8 @@ pub enum Actor {
     User(UserId),
     /// A device in a session or knocking for one.
     Device(DeviceKey),
+    /// The customer of a ticket, on its status page.
+    Customer,
     /// Somebody with the console's own account on its machine, through the command line.
     Local,
     /// The console itself.
@@ -88,6 +90,7 @@ impl std::fmt::Display for Actor {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Device(key) => write!(f, "device:{key}"),
+            Self::Customer => f.write_str("customer"),
             Self::Local => f.write_str("local"),
             Self::System => f.write_str("system"),
         }
@@ -766,6 +769,8 @@ stored_enum! {
         TicketMerged = "ticket_merged",
         /// It was linked to another ticket, or the link was taken away.
         TicketLinked = "ticket_linked",
+        /// The customer said how content they are; the payload holds the score.
+        CustomerScored = "customer_scored",
         /// The date it waited for has come.
         ReminderFired = "reminder_fired",
         /// A code was minted; an earlier one stopped working.
@@ -784,6 +789,16 @@ stored_enum! {
         ConsentRecorded = "consent_recorded",
         /// A report with its findings was stored.
         ReportFiled = "report_filed",
+    }
+}
+
+impl EventKind {
+    /// Whether the ticket may be found by other words afterwards.
+    pub(super) const fn may_change_words(self) -> bool {
+        matches!(
+            self,
+            Self::TicketOpened | Self::TicketChanged | Self::TicketResolved | Self::TicketMerged | Self::ArticleAdded
+        )
     }
 }
 

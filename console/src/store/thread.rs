@@ -70,19 +70,9 @@ impl Store {
         if old.state == TicketState::Merged {
             return Err(ThreadError::Merged);
         }
-        let row = article::ActiveModel {
-            ticket_id: Set(old.id),
-            visibility: Set(new.visibility),
-            author: Set(write.actor().to_string()),
-            body: Set(new.body.into_string()),
-            created_at: Set(write.now.0),
-            ..Default::default()
-        };
-        let row = row.insert(&write.tx).await?;
-        let details = json!({ "article": row.id, "visibility": row.visibility });
-        write.event(&old, EventKind::ArticleAdded, details.clone()).await?;
-        write.audit("article.add", subject(&old), details).await?;
-        if old.state == TicketState::New && new.visibility == Visibility::Public {
+        let visibility = new.visibility;
+        let row = insert_article(&mut write, &old, new).await?;
+        if old.state == TicketState::New && visibility == Visibility::Public {
             let mut ticket = old.clone();
             ticket.state = TicketState::Open;
             save(&mut write, ticket.clone(), differences(&old, &ticket)).await?;
@@ -204,7 +194,28 @@ impl Store {
     }
 }
 
-async fn insert_link(
+/// Stores what was said, and tells the ticket's log.
+pub(super) async fn insert_article(
+    write: &mut Write,
+    ticket: &ticket::Model,
+    new: NewArticle,
+) -> Result<article::Model, DbErr> {
+    let row = article::ActiveModel {
+        ticket_id: Set(ticket.id),
+        visibility: Set(new.visibility),
+        author: Set(write.actor().to_string()),
+        body: Set(new.body.into_string()),
+        created_at: Set(write.now.0),
+        ..Default::default()
+    };
+    let row = row.insert(&write.tx).await?;
+    let details = json!({ "article": row.id, "visibility": row.visibility });
+    write.event(ticket, EventKind::ArticleAdded, details.clone()).await?;
+    write.audit("article.add", subject(ticket), details).await?;
+    Ok(row)
+}
+
+pub(super) async fn insert_link(
     write: &mut Write,
     from: &ticket::Model,
     kind: LinkKind,
@@ -229,7 +240,7 @@ fn touches(row: &ticket::Model) -> Condition {
     Condition::any().add(ticket_link::Column::FromId.eq(row.id)).add(ticket_link::Column::ToId.eq(row.id))
 }
 
-fn with_number(row: article::Model, came_from: Option<i64>) -> Article {
+pub(super) fn with_number(row: article::Model, came_from: Option<i64>) -> Article {
     Article {
         id: ArticleId(row.id),
         visibility: row.visibility,

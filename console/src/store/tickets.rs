@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 use serde_json::{Map, Value, json};
@@ -19,8 +19,7 @@ use crate::ticket::{Priority, TicketState};
 
 mod assemble;
 
-pub(super) use assemble::assemble;
-use assemble::assemble_all;
+pub(super) use assemble::{assemble, assemble_all};
 
 /// Why a ticket was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +75,23 @@ pub struct TicketFilter {
     pub group: Option<String>,
     /// Only with this tag.
     pub tag: Option<String>,
-    /// Only tickets older than this one: the cursor.
-    pub before: Option<TicketNumber>,
+    /// In which order, and behind which ticket of it to begin.
+    pub order: TicketOrder,
+}
+
+/// The order of a list of tickets, with the last ticket of the page before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TicketOrder {
+    /// Newest first.
+    Newest(Option<TicketNumber>),
+    /// By priority, the most pressing first, and the oldest of each first.
+    Pressing(Option<(Priority, TicketNumber)>),
+}
+
+impl Default for TicketOrder {
+    fn default() -> Self {
+        Self::Newest(None)
+    }
 }
 
 impl Store {
@@ -223,7 +237,7 @@ impl Store {
         }
     }
 
-    /// At most `limit` tickets, newest first.
+    /// At most `limit` tickets in the filter's order.
     pub async fn list_tickets(&self, filter: &TicketFilter, limit: u64) -> Result<Vec<Ticket>, StoreError> {
         let mut query = ticket::Entity::find();
         if !filter.states.is_empty() {
@@ -247,10 +261,23 @@ impl Store {
             let tagged = tagged.select_only().column(ticket_tag::Column::TicketId).into_query();
             query = query.filter(ticket::Column::Id.in_subquery(tagged));
         }
-        if let Some(before) = filter.before {
-            query = query.filter(ticket::Column::Serial.lt(before.serial()));
-        }
-        let rows = query.order_by_desc(ticket::Column::Serial).limit(limit).all(self.reader()).await?;
+        let query = match filter.order {
+            TicketOrder::Newest(after) => {
+                let older = after.map(|after| ticket::Column::Serial.lt(after.serial()));
+                query.filter(Condition::all().add_option(older)).order_by_desc(ticket::Column::Serial)
+            }
+            TicketOrder::Pressing(after) => {
+                let behind = after.map(|(priority, after)| {
+                    let same = Condition::all()
+                        .add(ticket::Column::Priority.eq(priority))
+                        .add(ticket::Column::Serial.gt(after.serial()));
+                    Condition::any().add(ticket::Column::Priority.gt(priority)).add(same)
+                });
+                let query = query.filter(Condition::all().add_option(behind));
+                query.order_by_asc(ticket::Column::Priority).order_by_asc(ticket::Column::Serial)
+            }
+        };
+        let rows = query.limit(limit).all(self.reader()).await?;
         assemble_all(self.reader(), rows).await
     }
 }

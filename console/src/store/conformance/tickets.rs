@@ -15,6 +15,7 @@ conformance! {
     tags_are_small_once_and_bounded
     a_repeated_request_opens_one_ticket
     lists_page_and_filter
+    the_most_pressing_come_first_and_page_without_a_gap
     events_are_replayed_and_then_live
     a_failed_change_leaves_no_event
     reopening_keeps_everything
@@ -141,8 +142,8 @@ async fn lists_page_and_filter(world: World) {
     }
     let filter = TicketFilter::default();
     let newest = world.store.list_tickets(&filter, 2).await.unwrap();
-    let before = Some(newest[1].number);
-    let rest = world.store.list_tickets(&TicketFilter { before, ..Default::default() }, 2).await.unwrap();
+    let order = TicketOrder::Newest(Some(newest[1].number));
+    let rest = world.store.list_tickets(&TicketFilter { order, ..Default::default() }, 2).await.unwrap();
     assert_eq!(newest.len() + rest.len(), 3);
     assert!(rest[0].number < newest[1].number);
     let closed = TicketFilter { states: vec![TicketState::Closed], ..Default::default() };
@@ -151,6 +152,30 @@ async fn lists_page_and_filter(world: World) {
     assert!(world.store.list_tickets(&stranger, 2).await.unwrap().is_empty());
     let known = TicketFilter { customer: Some("Nordwind Logistik".into()), ..Default::default() };
     assert_eq!(world.store.list_tickets(&known, 9).await.unwrap().len(), 3);
+}
+
+async fn the_most_pressing_come_first_and_page_without_a_gap(world: World) {
+    let mut expected = Vec::new();
+    for (impact, urgency) in [
+        (Level::Low, Level::Low),
+        (Level::High, Level::High),
+        (Level::Medium, Level::Medium),
+        (Level::High, Level::High),
+    ] {
+        let new = NewTicket { impact, urgency, ..new_ticket("x") };
+        let opened = world.store.open_ticket(&Actor::Local, new, None).await.unwrap().unwrap();
+        expected.push((opened.priority, opened.number));
+    }
+    expected.sort();
+    let mut after = None;
+    for expected in expected {
+        let filter = TicketFilter { order: TicketOrder::Pressing(after), ..Default::default() };
+        let page = world.store.list_tickets(&filter, 1).await.unwrap();
+        assert_eq!((page[0].priority, page[0].number), expected);
+        after = Some(expected);
+    }
+    let filter = TicketFilter { order: TicketOrder::Pressing(after), ..Default::default() };
+    assert!(world.store.list_tickets(&filter, 1).await.unwrap().is_empty());
 }
 
 async fn events_are_replayed_and_then_live(world: World) {

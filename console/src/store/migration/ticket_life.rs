@@ -139,6 +139,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("ticket_links_once", "ticket_links", &["from_id", "to_id", "kind"]).unique().to_owned(),
         index("ticket_links_back", "ticket_links", &["to_id"]),
         index("tickets_by_wake", "tickets", &["pending_until"]),
+        index("tickets_by_pressure", "tickets", &["state", "priority", "serial"]),
         index("tickets_by_owner", "tickets", &["owner_id", "state"]),
     ]
 }

@@ -17,7 +17,7 @@ pub(in crate::store) async fn assemble(db: &impl ConnectionTrait, row: ticket::M
 }
 
 /// Any number of tickets.
-pub(super) async fn assemble_all(
+pub(in crate::store) async fn assemble_all(
     db: &impl ConnectionTrait,
     rows: Vec<ticket::Model>,
 ) -> Result<Vec<Ticket>, StoreError> {

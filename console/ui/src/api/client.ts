@@ -17,6 +17,7 @@ import type {
   Report,
   Series,
   Session,
+  StatusLink,
   Ticket,
   TicketLink,
   User,
@@ -106,6 +107,7 @@ export const api = {
   signOut: () => request<void>('session', { method: 'DELETE' }),
 
   tickets: (query: Record<string, string>) => request<Page<Ticket>>(`tickets?${new URLSearchParams(query)}`),
+  search: (query: Record<string, string>) => request<Page<Ticket>>(`search?${new URLSearchParams(query)}`),
   ticket: (number: string) => request<Ticket>(ticketPath(number)),
   openTicket: (ticket: OpenTicket, key: string) => post<Ticket>('tickets', ticket, { 'idempotency-key': key }),
   changeTicket: (ticket: Ticket, change: ChangeTicket) =>
@@ -127,6 +129,7 @@ export const api = {
   merge: (number: string, into: string) => post<Ticket>(`${ticketPath(number)}/merge`, { into }),
   followUp: (number: string, ticket: OpenTicket, key: string) =>
     post<Ticket>(`${ticketPath(number)}/follow-up`, ticket, { 'idempotency-key': key }),
+  statusLink: (number: string) => request<StatusLink>(`${ticketPath(number)}/status-link`),
   groups: () => request<Group[]>('groups'),
 
   eventsOfTicket: (number: string) => everything<Event>(`${ticketPath(number)}/events`),

@@ -226,7 +226,7 @@ export type Event = {
 export type EventId = number;
 
 /** What an event on a ticket says. */
-export type EventKind = "ticket_opened" | "ticket_changed" | "article_added" | "ticket_resolved" | "ticket_verified" | "ticket_merged" | "ticket_linked" | "reminder_fired" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
+export type EventKind = "ticket_opened" | "ticket_changed" | "article_added" | "ticket_resolved" | "ticket_verified" | "ticket_merged" | "ticket_linked" | "customer_scored" | "reminder_fired" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
 
 /** A fact that changed. */
 export type FactChange = {
@@ -684,6 +684,12 @@ export type SpokenPhrase = {
   en: string;
   /** In Simplified Chinese. */
   zh: string;
+};
+
+/** The address of a ticket's status page. */
+export type StatusLink = {
+  /** Whoever has it may read what is public about the ticket and answer for its customer. */
+  url: string;
 };
 
 /** One step of the way to a fact. */

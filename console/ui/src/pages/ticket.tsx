@@ -15,6 +15,7 @@ import { Problem, explain } from '../parts/problem';
 import { Reports } from '../parts/reports';
 import { ResolutionCard } from '../parts/resolution';
 import { Sessions } from '../parts/sessions';
+import { StatusLink } from '../parts/status-link';
 import { Foreign, Time } from '../parts/text';
 import { Thread } from '../parts/thread';
 import { query } from '../router';
@@ -158,6 +159,9 @@ export function TicketPage(props: { number: string }) {
                   )}
                 </Show>
               </section>
+              <Show when={mayWork()}>
+                <StatusLink number={number} />
+              </Show>
               <Links number={number} links={page.links} read={read.links} />
               <Sessions sessions={page.sessions} />
             </div>

@@ -6,6 +6,7 @@ import type { Event, MintedInvite, Ticket } from '../api/schema';
 import { now, remaining } from '../format';
 import { onKeys } from '../keys';
 import { t } from '../text';
+import { Copyable } from './copyable';
 import { Problem } from './problem';
 
 /** Codes that this page got. The console shows a code once, so leaving the ticket must not lose it. */
@@ -104,29 +105,3 @@ function Fate(props: { fate: 'good' | 'expired' | 'used' | 'replaced' }) {
     </p>
   );
 }
-
-function Copyable(props: { label: string; button: string; text: string; short?: boolean }) {
-  const [result, setResult] = createSignal<'copied' | 'failed'>();
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(props.text);
-      setResult('copied');
-      setTimeout(() => setResult(undefined), COPIED_SHOWN_MS);
-    } catch {
-      setResult('failed');
-    }
-  };
-  return (
-    <div class="copyable">
-      <span class="hint">{props.label}</span>
-      <button type="button" aria-label={props.button} onClick={() => void copy()}>
-        {result() === 'copied' ? `✓ ${t().copied}` : t().copy}
-      </button>
-      <code class={props.short ? 'short' : undefined}>{props.text}</code>
-      <span role="status" class="hint">{result() === 'failed' ? t().code.copyFailed : ''}</span>
-      <span role="status" class="unseen">{result() === 'copied' ? t().copied : ''}</span>
-    </div>
-  );
-}
-
-const COPIED_SHOWN_MS = 3_000;

@@ -54,6 +54,8 @@ export function sentence(event: Event, users: User[]): string {
         : texts.merged_into(who, String(payload['into']));
     case 'ticket_linked':
       return linked(event, who);
+    case 'customer_scored':
+      return texts.customer_scored(String(payload['score']));
     case 'reminder_fired':
       return texts.reminder_fired(word(t().states, String(payload['was'])));
     case 'invite_minted':
@@ -134,6 +136,8 @@ export function actor(actor: string, users: User[]): string {
       return user(Number(id), users);
     case 'device':
       return t().log.device;
+    case 'customer':
+      return t().log.customer;
     case 'local':
       return t().log.local;
     case 'system':

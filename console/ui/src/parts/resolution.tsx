@@ -17,7 +17,7 @@ export function ResolutionCard(props: { ticket: Ticket; reports: Report[]; users
   return (
     <Show when={props.ticket.resolution}>
       {(resolution) => (
-        <section class="card resolution" aria-labelledby="resolution-title">
+        <section class="card stack resolution" aria-labelledby="resolution-title">
           <h2 id="resolution-title">{t().resolution.title}</h2>
           <dl class="facts">
             <Text label={t().resolution.cause} text={resolution().cause} />
@@ -47,6 +47,13 @@ export function ResolutionCard(props: { ticket: Ticket; reports: Report[]; users
               </Show>
             </Match>
           </Switch>
+          <Show when={resolution().score}>
+            {(score) => (
+              <p>
+                {t().resolution.score(score())} <Foreign text={resolution().comment} />
+              </p>
+            )}
+          </Show>
           <Show when={asking()}>
             <Verify ticket={props.ticket} reports={props.reports} close={() => setAsking(false)} done={props.done} />
           </Show>

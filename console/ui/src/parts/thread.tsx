@@ -12,7 +12,7 @@ import { Foreign, Time } from './text';
 /** What was said on a ticket, oldest first, and a place to say more. */
 export function Thread(props: { ticket: Ticket; articles: Article[]; users: User[]; said: (article: Article) => void }) {
   return (
-    <section class="card thread-card" aria-labelledby="thread-title">
+    <section class="card stack" aria-labelledby="thread-title">
       <h2 id="thread-title">{t().thread.title}</h2>
       <Show when={props.articles.length > 0} fallback={<p class="quiet">{t().thread.empty}</p>}>
         <ol class="thread">
