@@ -18,7 +18,9 @@ use crate::clock::Clock;
 use crate::secret::ServerKey;
 
 mod accounts;
+mod attachments;
 mod audit;
+mod blobs;
 mod customer;
 mod entity;
 mod events;
@@ -42,6 +44,7 @@ mod write;
 mod conformance;
 
 pub use accounts::{ABSOLUTE_LIFE, AccountError, IDLE_LIFE, MintedLink, SignIn, SignInError, SignedIn};
+pub use attachments::AttachError;
 pub use audit::AuditError;
 pub use customer::{CustomerError, GoesOn, Score};
 pub use events::Events;

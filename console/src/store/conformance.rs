@@ -16,6 +16,7 @@ use crate::policy::Role;
 use crate::ticket::{Channel, Level, TicketState};
 
 mod accounts;
+mod attachments;
 mod audit;
 mod customer;
 mod groups;

@@ -7,6 +7,7 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_integer_uniq, big_pk_auto, blob, blob_null, text, text_null, text_uniq,
 };
 
+mod attachments;
 mod search;
 mod ticket_life;
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(WholeFindings),
             Box::new(ticket_life::TicketLife),
             Box::new(search::Search),
+            Box::new(attachments::Attachments),
         ]
     }
 }
