@@ -19,6 +19,7 @@ use crate::finding::{Bilingual, Evidence, Finding, Findings, Fingerprint, Severi
 use crate::lang::{Language, Phrase};
 use crate::report::{Report, Why, WhyKind};
 
+mod catalogue;
 mod expr;
 mod facts;
 mod fixes;

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr};
 use cel::{Context, Env, Program, Value};
 
+use super::catalogue::Shape;
 use super::facts::Tree;
 
 /// Bytes of one condition. Long ones are better told as two rules.
@@ -58,6 +59,12 @@ impl Expression {
         &self.source
     }
 
+    /// The first path in it that leads to no fact, where `item` is what a name stands for beside the facts themselves.
+    pub(crate) fn strange_path(&self, facts: &Shape, item: Option<(&str, &Shape)>) -> Option<String> {
+        let names = Names { facts, bound: item.into_iter().map(|(name, shape)| (name, Some(shape))).collect() };
+        names.shape_of(self.program.expression()).err()
+    }
+
     /// Whether the condition holds; anything but true and false is an error.
     pub(crate) fn holds(&self, scope: &Scope<'_>) -> Result<bool, ExpressionError> {
         match self.program.execute(&scope.0) {
@@ -94,6 +101,75 @@ fn nested_loops(expression: &IdedExpr) -> usize {
         }
     }
 }
+
+/// What names in an expression stand for.
+#[derive(Clone)]
+struct Names<'a> {
+    facts: &'a Shape,
+    /// Names that hide those of facts, the innermost last; nothing is known of what is computed.
+    bound: Vec<(&'a str, Option<&'a Shape>)>,
+}
+
+impl<'a> Names<'a> {
+    /// The shape of what an expression comes to, as far as it is a fact; the path that leads to none otherwise.
+    fn shape_of(&self, expression: &'a IdedExpr) -> Result<Option<&'a Shape>, String> {
+        match &expression.expr {
+            Expr::Unspecified | Expr::Literal(_) => Ok(None),
+            Expr::Ident(name) => match self.bound.iter().rev().find(|(bound, _)| bound == name) {
+                Some((_, shape)) => Ok(*shape),
+                None => self.facts.field(name).map(Some).ok_or_else(|| name.clone()),
+            },
+            Expr::Select(select) => match self.shape_of(&select.operand)? {
+                Some(shape) => {
+                    let path = || format!("{}.{}", path_of(&select.operand), select.field);
+                    shape.field(&select.field).map(Some).ok_or_else(path)
+                }
+                None => Ok(None),
+            },
+            Expr::Call(call) => {
+                let mut shapes = Vec::new();
+                for part in call.target.as_deref().into_iter().chain(&call.args) {
+                    shapes.push(self.shape_of(part)?);
+                }
+                let list = shapes.first().copied().flatten().filter(|_| call.func_name == INDEX);
+                Ok(list.and_then(Shape::item))
+            }
+            Expr::List(list) => self.all(&list.elements),
+            Expr::Map(map) => self.entries(&map.entries),
+            Expr::Struct(fields) => self.entries(&fields.entries),
+            Expr::Comprehension(of) => {
+                let item = self.shape_of(&of.iter_range)?.and_then(Shape::item);
+                let mut inner = self.clone();
+                let further = of.iter_var2.iter().chain([&of.accu_var]).map(|name| (name.as_str(), None));
+                inner.bound.extend([(of.iter_var.as_str(), item)].into_iter().chain(further));
+                inner.all([&of.accu_init, &of.loop_cond, &of.loop_step, &of.result])
+            }
+        }
+    }
+
+    fn all(&self, parts: impl IntoIterator<Item = &'a IdedExpr>) -> Result<Option<&'a Shape>, String> {
+        parts.into_iter().try_for_each(|part| self.shape_of(part).map(drop)).map(|()| None)
+    }
+
+    fn entries(&self, entries: &'a [IdedEntryExpr]) -> Result<Option<&'a Shape>, String> {
+        entries.iter().try_fold(None, |_, entry| match &entry.expr {
+            EntryExpr::StructField(field) => self.all([&field.value]),
+            EntryExpr::MapEntry(pair) => self.all([&pair.key, &pair.value]),
+        })
+    }
+}
+
+/// An expression as it is written, as far as it is a path.
+fn path_of(expression: &IdedExpr) -> String {
+    match &expression.expr {
+        Expr::Ident(name) => name.clone(),
+        Expr::Select(select) => format!("{}.{}", path_of(&select.operand), select.field),
+        _ => String::new(),
+    }
+}
+
+/// The function behind `list[0]`.
+const INDEX: &str = cel::common::ast::operators::INDEX;
 
 /// The variables that a condition can see.
 pub(crate) struct Scope<'p>(Context<'p, 'static>);

@@ -32,6 +32,11 @@ impl Facts {
         Self(sections)
     }
 
+    #[cfg(test)]
+    pub(super) fn sections(&self) -> impl Iterator<Item = (&str, &Tree)> {
+        self.0.iter().map(|(name, tree)| (name.as_str(), tree))
+    }
+
     pub(crate) fn from_tree(fields: BTreeMap<String, Tree>) -> Self {
         Self(fields)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::catalogue::CATALOGUE;
 use super::expr::{Expression, ExpressionError, Scope};
 use super::facts::{Facts, Tree};
 use super::{Case, Hold, Kept, Outcome, Standing, is_plain};
@@ -45,6 +46,18 @@ pub enum PackError {
         id: Name,
         /// What is wrong with it.
         mistake: &'static str,
+    },
+    /// A rule looks at a fact that no report of this version has.
+    #[error("line {line}: rule {rule}: there is no fact {fact}; the nearest is {nearest}")]
+    UnknownFact {
+        /// The rule's id.
+        rule: Name,
+        /// Where in the file, from 1.
+        line: usize,
+        /// The path that leads to nothing.
+        fact: String,
+        /// The path that was most likely meant.
+        nearest: String,
     },
     /// A rule cannot be used.
     #[error("rule {rule}: {mistake}")]
@@ -98,8 +111,16 @@ impl fmt::Display for Mistake {
 }
 
 impl Pack {
-    /// Reads and compiles a pack.
+    /// Reads and compiles a pack. Each path in its rules leads to a fact that reports of this version have.
     pub fn parse(text: &str) -> Result<Self, PackError> {
+        let pack = Self::parse_of_any_version(text)?;
+        pack.rules.iter().try_for_each(|rule| rule.check_facts(text))?;
+        Ok(pack)
+    }
+
+    /// As [`Pack::parse`], for a pack from a desk whose reports may have more facts than those of this version: a rule about
+    /// one of them says that it could not look.
+    pub(super) fn parse_of_any_version(text: &str) -> Result<Self, PackError> {
         Self::parse_with(text, Rows::Kept)
     }
 
@@ -197,6 +218,17 @@ pub struct Rule {
     pub(super) tests: Vec<TestRow>,
 }
 
+/// The line of `text`, from 1, in which the rule `id` first names `fact`; that of its id where none does.
+fn line_of(text: &str, id: &str, fact: &str) -> usize {
+    let is_id = |line: &str| {
+        let value = line.trim().strip_prefix("id").and_then(|rest| rest.trim_start().strip_prefix('='));
+        value.is_some_and(|value| value.trim().trim_matches(['"', '\'']) == id)
+    };
+    let begins = text.lines().position(is_id).unwrap_or_default();
+    let names = text.lines().skip(begins).position(|line| line.contains(fact)).unwrap_or_default();
+    begins + names + 1
+}
+
 /// What becomes of a pack's test rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rows {
@@ -232,6 +264,37 @@ impl Rule {
         let lists = self.each.iter().map(|each| each.list.as_str());
         let paths = self.needs.iter().map(String::as_str).chain(lists);
         paths.filter_map(|path| path.split('.').next()).any(|first| first == section)
+    }
+
+    /// Refuses a path that leads to no fact; `text` is the pack's file.
+    fn check_facts(&self, text: &str) -> Result<(), PackError> {
+        let is_list = |each: &&Each| CATALOGUE.at(&each.list).is_some_and(|shape| shape.item().is_some());
+        let list = self.each.iter().find(|each| !is_list(each)).map(|each| each.list.clone());
+        let item = self.each.as_ref().and_then(|each| Some((each.name.as_str(), CATALOGUE.at(&each.list)?.item()?)));
+        let leads_nowhere = |path: &str| match (path.split_once('.').unwrap_or((path, "")), item) {
+            ((first, rest), Some((name, shape))) if first == name => !rest.is_empty() && shape.at(rest).is_none(),
+            _ => CATALOGUE.at(path).is_none(),
+        };
+        let figures = self.evidence.iter().map(|figure| &figure.value);
+        let figure_path = |value: &FigureValue| match value {
+            FigureValue::Path(path) => Some(path.clone()).filter(|path| leads_nowhere(path)),
+            FigureValue::Computed(expression) => expression.strange_path(&CATALOGUE, item),
+        };
+        let mut plain = self.subject.iter().chain(&self.needs).filter(|path| leads_nowhere(path)).cloned();
+        let mut conditions = self.raise.iter().map(|(_, raise)| raise).chain(&self.when).chain(&self.clear);
+        let strange = list
+            .or_else(|| plain.next())
+            .or_else(|| conditions.find_map(|condition| condition.strange_path(&CATALOGUE, item)))
+            .or_else(|| figures.clone().find_map(figure_path));
+        let Some(fact) = strange else { return Ok(()) };
+        let nearest = match (fact.split_once('.'), item) {
+            (Some((first, rest)), Some((name, shape))) if first == name => {
+                shape.nearest(rest).map(|nearest| format!("{name}.{nearest}"))
+            }
+            _ => CATALOGUE.nearest(&fact),
+        };
+        let (line, rule) = (line_of(text, &self.id, &fact), self.id.clone());
+        Err(PackError::UnknownFact { rule, line, fact, nearest: nearest.unwrap_or_default() })
     }
 
     /// The rules whose outcome decides whether this one speaks.

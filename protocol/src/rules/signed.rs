@@ -132,7 +132,7 @@ fn open(
     }
     check_proof(&offer.proof, organization, &sha256, now_unix_ms, verify)?;
     let text = str::from_utf8(bytes).map_err(|_| PackRefusal::OtherBytes)?;
-    let pack = Pack::parse(text)?;
+    let pack = Pack::parse_of_any_version(text)?;
     if pack.pack_id() != offer.pack {
         return Err(PackRefusal::OtherBytes);
     }

@@ -300,9 +300,34 @@ fn mistaken_packs_are_refused_by_name() {
 }
 
 #[test]
+fn a_fact_that_no_report_has_is_refused_with_its_line_and_the_nearest_that_one_has() {
+    let check = |from: &str, to: &str, fact: &str, nearest: &str| {
+        let text = RULE.replace(from, to);
+        let line = 1 + text.lines().position(|line| line.contains(fact)).unwrap();
+        let told = Pack::parse(&text).unwrap_err().to_string();
+        let expected = format!("line {line}: rule full: there is no fact {fact}; the nearest is {nearest}");
+        assert_eq!(told, expected);
+        assert!(Pack::parse_of_any_version(&text).is_ok(), "an agent takes rules of newer reports: {text}");
+    };
+    let condition = "mount.space.used_percent >= 20";
+    check(condition, "mount.space.used_procent >= 20", "mount.space.used_procent", "mount.space.used_percent");
+    check(condition, "has(mount.inodes.used_percnt)", "mount.inodes.used_percnt", "mount.inodes.used_percent");
+    check(condition, "memory.ram.avail_bytes > 0", "memory.ram.avail_bytes", "memory.ram.available_bytes");
+    check(condition, "mounts.access == 'x'", "mounts", "disk.mounts");
+    check(condition, "disk.arrays.exists(a, a.nam == 'x')", "a.nam", "disk");
+    check("disk.mounts", "disk.mount", "disk.mount", "disk.mounts");
+    check("subject = \"mount.mount_point\"", "subject = \"mount.point\"", "mount.point", "mount.options");
+    for known in
+        ["disk.arrays.exists(a, a.name == 'x')", "disk.mounts[0].access == 'read_only'", "mount.options.size() > 1"]
+    {
+        Pack::parse(&RULE.replace(condition, known)).unwrap();
+    }
+}
+
+#[test]
 fn a_condition_without_an_outcome_is_unknown() {
     for condition in ["mount.nothing > 1", "1 / 0 == 1", "mount.mount_point > 3", "9223372036854775807 + 1 > 0", "3"] {
-        let pack = Pack::parse(&RULE.replace("mount.space.used_percent >= 20", condition)).unwrap();
+        let pack = Pack::parse_of_any_version(&RULE.replace("mount.space.used_percent >= 20", condition)).unwrap();
         let findings = pack.judge(&sample(), &Standing::new()).findings;
         assert_eq!(findings.found[0].severity, Severity::Unknown, "{condition}");
     }
