@@ -183,7 +183,7 @@ fn section(name: &str) -> Result<SectionName, String> {
 
 /// The page about `redacted` with the real names, for the person at this machine.
 pub fn shown(redacted: &Redacted, language: Language, screen: impl Into<Screen>) -> anyhow::Result<String> {
-    Ok(page::survey(&redacted.report()?, language, screen, &|text: &str| redacted.reveal(text)))
+    Ok(page::survey(&redacted.seen_here()?, language, screen))
 }
 
 /// One line on standard error that says how far the survey is; nothing where nobody watches.

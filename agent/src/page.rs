@@ -18,12 +18,9 @@ mod network;
 mod system;
 mod words;
 
-/// Puts real names in place of aliases, or leaves them.
-pub type Reveal<'a> = &'a dyn Fn(&str) -> String;
-
 /// The whole page for the person at this machine.
-pub fn survey(report: &Report, language: Language, screen: impl Into<Screen>, reveal: Reveal<'_>) -> String {
-    let mut page = Page::new(language, screen.into(), reveal);
+pub fn survey(report: &Report, language: Language, screen: impl Into<Screen>) -> String {
+    let mut page = Page::new(language, screen.into());
     page.facts(report);
     let facts = std::mem::take(&mut page.text);
     page.judgement(report);
@@ -33,8 +30,8 @@ pub fn survey(report: &Report, language: Language, screen: impl Into<Screen>, re
 }
 
 /// What moves at this moment, and the facts.
-pub fn watched(report: &Report, language: Language, screen: impl Into<Screen>, reveal: Reveal<'_>) -> String {
-    let mut page = Page::new(language, screen.into(), reveal);
+pub fn watched(report: &Report, language: Language, screen: impl Into<Screen>) -> String {
+    let mut page = Page::new(language, screen.into());
     page.live(report);
     page.facts(report);
     page.unseen();
@@ -42,17 +39,16 @@ pub fn watched(report: &Report, language: Language, screen: impl Into<Screen>, r
 }
 
 /// The facts alone.
-pub fn facts(report: &Report, language: Language, screen: impl Into<Screen>, reveal: Reveal<'_>) -> String {
-    let mut page = Page::new(language, screen.into(), reveal);
+pub fn facts(report: &Report, language: Language, screen: impl Into<Screen>) -> String {
+    let mut page = Page::new(language, screen.into());
     page.facts(report);
     page.unseen();
     page.text
 }
 
-struct Page<'a> {
+struct Page {
     language: Language,
     screen: Screen,
-    reveal: Reveal<'a>,
     text: String,
     /// What could not be looked at, with the reason.
     unseen: Vec<(String, Why)>,
@@ -60,13 +56,11 @@ struct Page<'a> {
     heading: Option<&'static str>,
 }
 
-impl<'a> Page<'a> {
-    fn new(language: Language, screen: Screen, reveal: Reveal<'a>) -> Self {
-        Self { language, screen, reveal, text: String::new(), unseen: Vec::new(), heading: None }
+impl Page {
+    fn new(language: Language, screen: Screen) -> Self {
+        Self { language, screen, text: String::new(), unseen: Vec::new(), heading: None }
     }
-}
 
-impl Page<'_> {
     fn judgement(&mut self, report: &Report) {
         let Some(findings) = report.findings() else { return };
         let wrong: Vec<&Finding> = findings
@@ -110,7 +104,7 @@ impl Page<'_> {
             _ => Style::Blue,
         };
         let severity = finding.severity.phrase().text(self.language);
-        let title = self.own(finding.title.text(self.language));
+        let title = plain(finding.title.text(self.language));
         let mark = format!("[{severity}]");
         let rule = IN_BRACKETS.fill(self.language, &[("text", &plain(&finding.rule))]);
         let colour = self.screen.colour;
@@ -131,7 +125,7 @@ impl Page<'_> {
             let indent = if number == 0 { 2 } else { INDENT };
             self.line(&format!("{:indent$}{title}", ""));
         }
-        let remedy = self.own(finding.remedy.text(self.language));
+        let remedy = plain(finding.remedy.text(self.language));
         self.paragraph(INDENT, None, &remedy);
         let figures: Vec<String> = finding
             .evidence
@@ -143,9 +137,9 @@ impl Page<'_> {
                     ("us", Ok(micros)) => micros_for_people(micros),
                     ("", _) => match word_for_people(&evidence.value) {
                         Some(word) => word.text(self.language).to_owned(),
-                        None => self.own(&evidence.value),
+                        None => evidence.value.to_string(),
                     },
-                    (unit, _) => format!("{} {unit}", self.own(&evidence.value)),
+                    (unit, _) => format!("{} {unit}", evidence.value),
                 };
                 format!("{label}{}{value}", COLON.text(self.language))
             })
@@ -211,10 +205,7 @@ impl Page<'_> {
     fn fact<T>(&mut self, label: &Phrase, fact: &Fact<T>, show: impl FnOnce(&T) -> String) {
         let label = label.text(self.language);
         match fact {
-            Fact::Known(value) => {
-                let value = self.own(&show(value));
-                self.row(label, &value);
-            }
+            Fact::Known(value) => self.row(label, &show(value)),
             Fact::Unknown(why) if why.kind == WhyKind::NotApplicable => {}
             Fact::Unknown(why) => self.unseen.push((label.to_owned(), why.clone())),
         }
@@ -248,10 +239,6 @@ impl Page<'_> {
             let line = style.map_or_else(|| line.clone(), |style| self.screen.colour.paint(style, &line));
             self.line(&format!("{:indent$}{line}", ""));
         }
-    }
-
-    fn own(&self, text: &str) -> String {
-        plain(&(self.reveal)(text))
     }
 
     fn line(&mut self, line: &str) {
@@ -318,8 +305,8 @@ mod tests {
     #[tokio::test]
     async fn the_page_says_what_is_wrong_what_to_do_and_what_was_not_seen() {
         let redacted = redact(sample().await, Default::default()).unwrap();
-        let report = redacted.report().unwrap();
-        let page = survey(&report, Language::English, Colour::None, &|text: &str| redacted.reveal(text));
+        let report = redacted.seen_here().unwrap();
+        let page = survey(&report, Language::English, Colour::None);
         // A sentence may be broken anywhere.
         let flowing = page.split_whitespace().collect::<Vec<_>>().join(" ");
         for shown in [
@@ -335,17 +322,16 @@ mod tests {
             assert!(flowing.contains(shown), "{shown} is missing in\n{page}");
         }
         assert!(!page.contains('\u{1b}') && page.lines().all(|line| line.width() <= 120), "{page}");
-        let page = survey(&report, Language::Chinese, Colour::Ansi, &|text: &str| redacted.reveal(text));
+        let page = survey(&report, Language::Chinese, Colour::Ansi);
         assert!(page.contains("已不可写入") && page.contains("未能查看") && page.contains("\u{1b}[1;31m"), "{page}");
     }
 
     #[tokio::test]
     async fn the_page_fits_the_screen_and_says_the_same_on_each() {
         let redacted = redact(sample().await, Default::default()).unwrap();
-        let report = redacted.report().unwrap();
+        let report = redacted.seen_here().unwrap();
         let page = |language, columns| {
-            let page =
-                survey(&report, language, Screen { colour: Colour::None, columns }, &|text: &str| text.to_owned());
+            let page = survey(&report, language, Screen { colour: Colour::None, columns });
             let longest = |line: &str| line.split_whitespace().map(|word| word.width()).max().unwrap_or_default();
             for line in page.lines() {
                 // What has no place to break at may stand out, and so may a mark of punctuation.

@@ -27,6 +27,7 @@ mod identity;
 mod kept;
 pub mod log;
 mod scan;
+mod seen;
 
 pub use aliases::{Aliases, CannotMask};
 pub use identity::Identity;
@@ -38,6 +39,8 @@ pub struct Redacted {
     bytes: Vec<u8>,
     sha256: [u8; 32],
     aliases: Aliases,
+    /// The sections with the names as they stand on this machine. They never leave it.
+    unmasked: Arc<[Section]>,
     rulebook: Arc<Rulebook>,
     standing: Standing,
 }
@@ -83,14 +86,9 @@ pub fn see_here(survey: &Survey, rulebook: Arc<Rulebook>) -> Result<SeenHere, Re
 }
 
 impl SeenHere {
-    /// What was found.
+    /// What was found, with the names as they are here.
     pub fn report(&self) -> Result<Report, DecodeError> {
-        self.0.report()
-    }
-
-    /// Puts the real names back into text from the report.
-    pub fn reveal(&self, text: &str) -> String {
-        self.0.reveal(text)
+        self.0.seen_here()
     }
 
     /// How findings stand after this survey.
@@ -133,6 +131,7 @@ fn seal_with(
         aliases = Aliases::new(&identity.and(&learnt), kept, max_aliases);
         sections = masked(masks, survey, &mut aliases);
     }
+    let unmasked = masked(masks, survey, &mut aliases.unmasking()).into();
     let header = Header {
         schema: SCHEMA_VERSION,
         agent_version: Name::truncating(env!("CARGO_PKG_VERSION")),
@@ -141,7 +140,7 @@ fn seal_with(
         language: survey.language,
         replaced: BoundedVec::new(),
     };
-    seal(Report { header, sections: BoundedVec::truncating(sections).0 }, aliases, rulebook)
+    seal(Report { header, sections: BoundedVec::truncating(sections).0 }, aliases, unmasked, rulebook)
 }
 
 /// The sections as they may leave, in the order of `masks`.
@@ -196,12 +195,13 @@ impl Redacted {
         let kept = report.sections.into_vec().into_iter().map(keep);
         let facts = kept.filter(|section| !matches!(section, Section::Findings(_)));
         report.sections = BoundedVec::truncating(facts).0;
-        seal(report, self.aliases.clone(), Arc::clone(&self.rulebook))
+        seal(report, self.aliases.clone(), Arc::clone(&self.unmasked), Arc::clone(&self.rulebook))
     }
 
-    /// Puts the real names back into text from the report, for the person at this machine.
-    pub fn reveal(&self, text: &str) -> String {
-        self.aliases.reveal(text)
+    /// The same report with the names as they stand on this machine, for the person in front of it and nobody else. Secrets
+    /// are not in it either.
+    pub fn seen_here(&self) -> Result<Report, DecodeError> {
+        Ok(seen::unmasked(self.report()?, &self.unmasked, &self.aliases))
     }
 
     /// How findings stand after this survey.
@@ -220,7 +220,12 @@ impl Redacted {
 }
 
 /// Adds findings, unless they were withheld, and the count of replacements, and encodes.
-fn seal(mut report: Report, aliases: Aliases, rulebook: Arc<Rulebook>) -> Result<Redacted, RedactError> {
+fn seal(
+    mut report: Report,
+    aliases: Aliases,
+    unmasked: Arc<[Section]>,
+    rulebook: Arc<Rulebook>,
+) -> Result<Redacted, RedactError> {
     let Judgement { findings, standing } = rulebook.judge(&report);
     if !report.sections.iter().any(|section| section.name() == SectionName::Findings) {
         // Six kinds of sections never fill the room for sixty-four.
@@ -230,7 +235,7 @@ fn seal(mut report: Report, aliases: Aliases, rulebook: Arc<Rulebook>) -> Result
     report.header.replaced = BoundedVec::truncating(aliases.replaced(&sent.collect::<Vec<_>>())).0;
     let bytes = report.encode()?;
     let sha256 = Sha256::digest(&bytes).into();
-    Ok(Redacted { bytes, sha256, aliases, rulebook, standing })
+    Ok(Redacted { bytes, sha256, aliases, unmasked, rulebook, standing })
 }
 
 #[cfg(test)]

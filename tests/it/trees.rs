@@ -38,7 +38,7 @@ async fn whole_way(tree: &Path, story: &str) -> Redacted {
     let withheld: Vec<_> = report.sections.iter().filter(|section| matches!(section, Section::Withheld(_))).collect();
     assert!(withheld.is_empty(), "{withheld:?} after {story}");
     for language in [Language::English, Language::Chinese] {
-        page::survey(&report, language, Colour::None, &str::to_owned);
+        page::survey(&report, language, Colour::None);
     }
     redacted
 }

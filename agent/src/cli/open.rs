@@ -62,7 +62,7 @@ pub(super) fn run(args: OpenArgs, language: Language) -> anyhow::Result<Exit> {
     if args.show {
         write!(out, "{}", Contents::of_saved(report, &saved.report).everything(language, colour))?;
     } else {
-        write!(out, "{}", page::survey(&report, language, Screen::of(&io::stdout()), &|text: &str| text.to_owned()))?;
+        write!(out, "{}", page::survey(&report, language, Screen::of(&io::stdout())))?;
     }
     out.flush()?;
     Ok(Exit::Done)
@@ -273,7 +273,7 @@ mod tests {
         });
         report.sections = BoundedVec::truncating(sections).0;
         let saved = SavedReport { report: report.encode().unwrap(), ..saved().await };
-        let page = page::survey(&report, Language::English, Colour::None, &|text: &str| text.to_owned());
+        let page = page::survey(&report, Language::English, Colour::None);
         let head = head(&saved, &report, false, Language::English, Colour::None);
         let all = Contents::of_saved(report, &saved.report).everything(Language::English, Colour::None);
         assert!(![page, head, all].concat().chars().any(|c| c.is_control() && c != '\n'));

@@ -136,8 +136,8 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     } else if options.show {
         let (contents, colour) = (Contents::new(&redacted)?, Colour::of(&io::stdout()));
         write!(out, "{}\n{}", contents.everything(language, colour), contents.list(language, colour))?;
-    } else if let Some(seen) = &seen_here {
-        let page = page::survey(&report, language, Screen::of(&io::stdout()), &|text: &str| seen.reveal(text));
+    } else if seen_here.is_some() {
+        let page = page::survey(&report, language, Screen::of(&io::stdout()));
         write!(out, "{page}\n{}\n", NAMELESS.text(language))?;
     } else {
         write!(out, "{}", shown(&redacted, language, Screen::of(&io::stdout()))?)?;

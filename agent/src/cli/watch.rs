@@ -52,7 +52,7 @@ fn show(
         writeln!(out, "{}", line(&report, section)?)?;
     } else {
         let (is_screen, screen) = (out.is_terminal(), Screen::of(&io::stdout()));
-        let page = page::watched(&report, language, screen, &|text: &str| redacted.reveal(text));
+        let page = page::watched(&redacted.seen_here()?, language, screen);
         if is_screen {
             let seconds = every.as_secs().to_string();
             let footer = screen.colour.paint(Style::Dim, AGAIN.fill(language, &[("seconds", &seconds)]));

@@ -78,7 +78,7 @@ impl Contents {
 
     /// Every fact and finding in words, and then every value that is encoded in the bytes, section by section.
     pub fn everything(&self, language: Language, colour: Colour) -> String {
-        let mut page = page::facts(&self.report, language, colour, &|text: &str| text.to_owned());
+        let mut page = page::facts(&self.report, language, colour);
         let _ = writeln!(page, "\n{}", colour.paint(Style::Bold, AS_SENT.text(language)));
         let _ = writeln!(page, "\n{}\n{}", HEADER.text(language), as_sent(&self.report.header));
         for (section, replaced) in self.report.sections.iter().zip(&self.replaced) {

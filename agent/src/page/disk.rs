@@ -5,7 +5,7 @@ use belay_protocol::report::{Access, DeviceKind, Disk, Fact, Mount, SectionName,
 
 use super::{Page, listed, words::*};
 
-impl Page<'_> {
+impl Page {
     pub(super) fn disk(&mut self, disk: &Disk<Shared>) {
         self.section(SectionName::Disk);
         let mounts = match &disk.mounts {
@@ -14,7 +14,7 @@ impl Page<'_> {
         };
         for mount in mounts.iter().filter(|mount| is_of_interest(mount)) {
             let value = self.mount(mount);
-            let label = self.own(mount.mount_point.as_str());
+            let label = mount.mount_point.to_string();
             if let Some(why) = mount.space.why().filter(|why| why.kind != WhyKind::NotApplicable) {
                 self.unseen.push((label.clone(), why.clone()));
             }
@@ -37,7 +37,7 @@ impl Page<'_> {
                         Verdict::Failing => &FAILING,
                     };
                     let model = device.model.known().map(|model| format!(" · {model}")).unwrap_or_default();
-                    let value = self.own(&format!("{}{model}", verdict.text(self.language)));
+                    let value = format!("{}{model}", verdict.text(self.language));
                     self.row(&label, &value);
                 }
                 Fact::Unknown(why) if why.kind == WhyKind::NotApplicable => {}

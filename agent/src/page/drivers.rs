@@ -4,7 +4,7 @@ use belay_protocol::report::{Drivers, Graphics, SectionName, Shared, Taint};
 
 use super::{Page, listed, words::*};
 
-impl Page<'_> {
+impl Page {
     pub(super) fn drivers(&mut self, drivers: &Drivers<Shared>) {
         let language = self.language;
         self.section(SectionName::Drivers);

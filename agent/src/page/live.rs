@@ -8,7 +8,7 @@ use belay_protocol::report::{
 
 use super::{Page, system::loads, words::*};
 
-impl Page<'_> {
+impl Page {
     /// The rates of every section that has some.
     pub(super) fn live(&mut self, report: &Report) {
         self.heading = Some(NOW.text(self.language));
@@ -69,7 +69,7 @@ impl Page<'_> {
     fn live_network(&mut self, network: &Network<Shared>) {
         let interfaces = network.interfaces.known().map(|interfaces| &**interfaces).unwrap_or_default();
         for interface in interfaces.iter().filter(|interface| interface.link != LinkState::Down) {
-            let label = self.own(interface.name.as_str());
+            let label = interface.name.to_string();
             let value = self.network_rates(interface);
             self.rate_of(&label, value, &interface.rates);
         }
@@ -211,7 +211,7 @@ mod tests {
         };
         survey.network.interfaces = Fact::Known(BoundedVec::truncating([interface]).0);
         let redacted = redact_only(section, &survey, Default::default()).unwrap();
-        watched(&redacted.report().unwrap(), language, Colour::None, &|text: &str| redacted.reveal(text))
+        watched(&redacted.seen_here().unwrap(), language, Colour::None)
     }
 
     #[tokio::test]

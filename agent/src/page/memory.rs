@@ -5,7 +5,7 @@ use belay_protocol::report::{Memory, SectionName, Shared, Stall};
 
 use super::{Page, words::*};
 
-impl Page<'_> {
+impl Page {
     pub(super) fn memory(&mut self, memory: &Memory<Shared>) {
         let language = self.language;
         self.section(SectionName::Memory);

@@ -8,7 +8,7 @@ use belay_protocol::{Language, Phrase};
 
 use super::{Page, listed, micros_for_people, words::*};
 
-impl Page<'_> {
+impl Page {
     pub(super) fn network(&mut self, network: &Network<Shared>) {
         let language = self.language;
         self.section(SectionName::Network);
@@ -16,7 +16,7 @@ impl Page<'_> {
             Fact::Known(interfaces) => {
                 for interface in interfaces.iter().filter(|interface| interface.link != LinkState::Down) {
                     let value = self.interface(interface);
-                    let label = self.own(interface.name.as_str());
+                    let label = interface.name.to_string();
                     self.row(&label, &value);
                 }
             }
@@ -40,14 +40,13 @@ impl Page<'_> {
             && let Some(physical) = way.physical.as_ref().filter(|physical| **physical != way.interface)
         {
             let label = WAY_OUT_DEVICE.text(language);
-            let value = self.own(&format!("{} → {physical}", way.interface));
+            let value = format!("{} → {physical}", way.interface);
             self.row(label, &value);
         }
         match &network.dns_servers {
             Fact::Known(servers) => {
                 for server in servers {
-                    let address = self.own(server.address.as_str());
-                    let label = format!("{} {address}", NAME_SERVER.text(language));
+                    let label = format!("{} {}", NAME_SERVER.text(language), server.address);
                     match &server.probe {
                         Fact::Known(probe) => self.row(&label, &outcome(probe, language)),
                         Fact::Unknown(why) => self.unseen.push((label, why.clone())),
@@ -102,7 +101,7 @@ impl Page<'_> {
         }
         if let Some(addresses) = interface.addresses.known() {
             let global = addresses.iter().filter(|address| address.reach == AddressReach::Global);
-            parts.extend(global.map(|address| self.own(&format!("{}", address.address))));
+            parts.extend(global.map(|address| address.address.to_string()));
         }
         if let Some(counters) = interface.counters.known() {
             let errors = counters.rx_errors.saturating_add(counters.tx_errors).to_string();

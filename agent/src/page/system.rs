@@ -6,7 +6,7 @@ use belay_protocol::{Language, Phrase};
 
 use super::{Page, listed, words::*};
 
-impl Page<'_> {
+impl Page {
     pub(super) fn system(&mut self, system: &System<Shared>) {
         let language = self.language;
         self.section(SectionName::System);

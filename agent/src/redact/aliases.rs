@@ -48,6 +48,16 @@ pub struct Aliases {
     learnt: Vec<(PrivateKind, String)>,
     /// Places in `entries` of names that need not be judged again.
     judged: HashSet<usize>,
+    names: Names,
+}
+
+/// What becomes of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// Aliases stand in place of them.
+    Masked,
+    /// They stay, for the person who knows them anyway.
+    Kept,
 }
 
 /// Aliases that stand in one section, by their places in `entries`, and in how many places of the text.
@@ -87,12 +97,18 @@ impl Aliases {
             room: max_aliases,
             learnt: Vec::new(),
             judged: HashSet::new(),
+            names: Names::Masked,
         };
         for entry in kept.entries {
             aliases.remember(entry);
         }
         aliases.own = identity.names().iter().map(|(kind, name)| aliases.name(*kind, name)).collect();
         aliases
+    }
+
+    /// The same for what stays on this machine: secrets are removed and nothing else is replaced.
+    pub(super) fn unmasking(&self) -> Self {
+        Self { names: Names::Kept, ..self.clone() }
     }
 
     /// What later reports need to use the same aliases; what this one used was used at `now_unix_s`.
@@ -110,7 +126,7 @@ impl Aliases {
     /// Masks a machine's name as a whole.
     pub(super) fn host<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
         match value.reveal() {
-            name if scan::is_everybodys_name(name) => Ok(Masked::redacted(name)),
+            name if self.names == Names::Kept || scan::is_everybodys_name(name) => Ok(Masked::redacted(name)),
             name => {
                 let place = self.place(PrivateKind::Host, name)?;
                 self.learn(place, PrivateKind::Host, name);
@@ -122,7 +138,7 @@ impl Aliases {
     /// Masks a serial number as a whole; an empty one is nobody's.
     pub(super) fn serial<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
         match value.reveal() {
-            "" => Ok(Masked::redacted("")),
+            serial if self.names == Names::Kept || serial.is_empty() => Ok(Masked::redacted(serial)),
             serial => self.alias(PrivateKind::Serial, serial).map(Masked::redacted),
         }
     }
@@ -130,7 +146,9 @@ impl Aliases {
     /// Masks an address as a whole.
     pub(super) fn address<K>(&mut self, value: &Private<K>) -> Result<Masked<K>, CannotMask> {
         match value.reveal().parse::<IpAddr>() {
-            Ok(address) if scan::is_everybodys(&address) => Ok(Masked::redacted(value.reveal())),
+            Ok(address) if self.names == Names::Kept || scan::is_everybodys(&address) => {
+                Ok(Masked::redacted(value.reveal()))
+            }
             Ok(_) => self.alias(PrivateKind::Address, value.reveal()).map(Masked::redacted),
             Err(_) => self.text(value),
         }
@@ -166,7 +184,10 @@ impl Aliases {
     }
 
     fn mask_at(&mut self, text: &str, field: Field, depth: u32) -> Result<String, CannotMask> {
-        let found = Arc::clone(&self.scanner).scan(text, field, depth > 0).ok_or(CannotMask)?;
+        let mut found = Arc::clone(&self.scanner).scan(text, field, depth > 0).ok_or(CannotMask)?;
+        if self.names == Names::Kept {
+            found.retain(|one| matches!(one.what, What::Secret | What::Encoded));
+        }
         let mut masked = String::with_capacity(text.len());
         let mut done = 0;
         for one in found {
@@ -183,6 +204,12 @@ impl Aliases {
                     if let Some(short) = short.filter(|short| short.contains(|c: char| c.is_ascii_digit() || c == '-'))
                     {
                         self.learn(place, kind, short);
+                    }
+                    // `anna.schmidt@` is how people are called elsewhere too.
+                    let person = value.split_once('@').map(|(person, _)| person);
+                    let is_named = |name: &&str| name.split_once('.').is_some_and(|(a, b)| scan::is_two_names(a, b));
+                    if let Some(person) = person.filter(is_named) {
+                        self.learn(place, PrivateKind::User, person);
                     }
                     masked.push_str(self.counted(place));
                 }

@@ -75,7 +75,7 @@ fn upkeep(raw: &Upkeep<Raw>, aliases: &mut Aliases) -> Masking<Upkeep<Shared>> {
         antivirus: raw.antivirus.clone(),
         certificates: list(&raw.certificates, |certificate| {
             Ok(Certificate {
-                path: aliases.field(Field::Path, &certificate.path)?,
+                path: aliases.field(Field::Certificate, &certificate.path)?,
                 subject: aliases.text(&certificate.subject)?,
                 ends_unix_s: certificate.ends_unix_s,
                 ends_in_days: certificate.ends_in_days,

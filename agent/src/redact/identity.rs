@@ -16,6 +16,8 @@ pub struct Identity {
     names: Vec<(PrivateKind, String)>,
     /// How many of them are the machine's own; the others stand behind them.
     own: usize,
+    /// What the machine calls its parts, in lower case. A name that is one of these too is a word here.
+    parts: BTreeSet<String>,
 }
 
 impl Identity {
@@ -32,7 +34,7 @@ impl Identity {
             let own = |(_, name): &(PrivateKind, String)| !name.parse().is_ok_and(|address| is_everybodys(&address));
             names.extend(native::names().into_iter().filter(own));
         }
-        Self::of(names)
+        Self { parts: sources::parts(root), ..Self::of(names) }
     }
 
     /// Takes names that are known, without those that say nothing about anybody.
@@ -50,15 +52,24 @@ impl Identity {
         };
         let names = names.into_iter().map(|(kind, name)| (kind, cut(name)));
         let names: Vec<_> = names.filter(keep).take(MAX_NAMES).take_while(fits).collect();
-        Self { own: names.len(), names }
+        Self { own: names.len(), names, parts: BTreeSet::new() }
     }
 
     /// The same with names that [`super::Aliases::learnt`] from a report, for another look at that report.
     #[must_use]
     pub fn and(mut self, learnt: &[(PrivateKind, String)]) -> Self {
         let mut seen: BTreeSet<_> = self.names.iter().map(|(_, name)| name.to_lowercase()).collect();
-        self.names.extend(learnt.iter().filter(|(_, name)| seen.insert(name.to_lowercase())).cloned());
+        let is_new = |(_, name): &&(PrivateKind, String)| {
+            let name = name.to_lowercase();
+            !self.parts.contains(&name) && seen.insert(name)
+        };
+        self.names.extend(learnt.iter().filter(is_new).cloned());
         self
+    }
+
+    /// Whether `name` is also what the machine calls one of its parts: an interface, a disk, a module.
+    pub(super) fn is_part(&self, name: &str) -> bool {
+        self.parts.contains(&name.to_lowercase())
     }
 
     /// The names with their kind.

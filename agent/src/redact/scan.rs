@@ -20,10 +20,11 @@ mod words;
 
 use labelled::Label;
 use names::Fit;
-pub(super) use names::is_learnable;
+pub(super) use names::{is_learnable, is_two_names};
 pub(super) use places::Field;
 pub(super) use shapes::is_everybodys;
 use tokens::Token;
+use words::is_technical;
 pub(super) use words::{is_everybodys_name, is_ordinary};
 
 /// A place in a text, and what stands there.
@@ -68,7 +69,7 @@ pub(super) struct Scanner {
     automaton: Option<AhoCorasick>,
     literals: Vec<Literal>,
     /// Names of up to [`names::SHORT_BYTES`] bytes in lower case. They would match everywhere, so that words are asked.
-    short: HashMap<String, usize>,
+    short: HashMap<String, (usize, Fit)>,
     /// First letters of those names, in both cases.
     short_starts: Vec<u8>,
     kinds: Vec<PrivateKind>,
@@ -87,13 +88,13 @@ impl Scanner {
     pub(super) fn new(identity: &Identity) -> Self {
         let (mut patterns, mut literals, mut short) = (Vec::new(), Vec::new(), HashMap::new());
         for (index, (kind, name)) in identity.names().iter().enumerate() {
+            let (is_learnt, is_part) = (identity.is_learnt(index), identity.is_part(name));
             for spelling in names::spellings(*kind, name) {
+                let fit = if is_learnt { Fit::of_learnt(&spelling) } else { Fit::of(*kind, &spelling, is_part) };
                 if spelling.len() <= names::SHORT_BYTES && spelling.is_ascii() {
-                    short.entry(spelling.to_ascii_lowercase()).or_insert(index);
+                    short.entry(spelling.to_ascii_lowercase()).or_insert((index, fit));
                     continue;
                 }
-                let is_learnt = identity.is_learnt(index);
-                let fit = if is_learnt { Fit::of_learnt(&spelling) } else { Fit::of(*kind, &spelling) };
                 literals.push(Literal::Name { index, fit });
                 patterns.push(spelling);
             }
@@ -152,6 +153,14 @@ impl Scanner {
         });
         found.extend(logins.into_iter().filter_map(|login| places::host(text, login + 1)));
         places::look(field, text, &mut found);
+        if let Field::CutAt(_) = field {
+            let is_person = |one: &Found| match one.what {
+                What::Name(name) => self.kinds.get(name) == Some(&PrivateKind::User),
+                what => what == What::Labelled(PrivateKind::User),
+            };
+            let known: Vec<_> = found.iter().filter(|one| is_person(one)).map(|one| one.range.clone()).collect();
+            found.extend(names::full_name(text, &known));
+        }
         Some(untangled(found))
     }
 
@@ -163,7 +172,8 @@ impl Scanner {
         while let Some((run, seen)) = next_run(bytes, at) {
             let start = run.start;
             at = run.end;
-            if seen & (DIGIT | MARK) != 0 && (at - start >= SHORTEST_SHAPE || bytes.get(start) == Some(&b'+')) {
+            let may_be_long = seen & (DIGIT | MARK) != 0 && at - start >= SHORTEST_SHAPE;
+            if may_be_long || shapes::may_begin(bytes, &run) {
                 shapes::look(text, run.clone(), found);
             }
             if at - start >= tokens::SHORTEST_RUN && start >= bare_end {
@@ -190,9 +200,9 @@ impl Scanner {
                 continue;
             }
             let Ok(part) = std::str::from_utf8(part) else { continue };
-            let Some(index) = self.short.get(&part.to_ascii_lowercase()) else { continue };
+            let Some((index, fit)) = self.short.get(&part.to_ascii_lowercase()) else { continue };
             let kind = self.kinds.get(*index).copied().unwrap_or(PrivateKind::User);
-            if Fit::of(kind, part).accepts(kind, text, &range) {
+            if fit.accepts(kind, text, &range) {
                 found.push(Found { range, what: What::Name(*index) });
             }
         }
@@ -205,7 +215,7 @@ const DFA_MAX_PATTERNS: usize = 1_000;
 /// Bytes of all patterns up to which it may be one: each byte is a state, and each state takes some hundred bytes.
 const DFA_MAX_BYTES: usize = 24 * 1024;
 
-/// `1::2`, and `a.de`, are the shortest; but for `+1`, behind which a telephone number may go on.
+/// `1::2`, and `a.de`, are the shortest that show by themselves.
 const SHORTEST_SHAPE: usize = 4;
 
 const LETTER: u8 = 1;

@@ -1,6 +1,7 @@
 //! What a machine is known by beside the names of its people and itself: ids, serial numbers, hardware addresses, wireless
 //! networks and its own addresses.
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use belay_protocol::report::PrivateKind;
@@ -55,6 +56,35 @@ const NUMBERED: [(&str, &[&str]); 4] = [
 
 /// Entries of one directory that are read: containers bring hundreds of interfaces that no report names.
 const MAX_PARTS: usize = 256;
+
+/// What the kernel calls interfaces, disks, modules and file systems of this machine, in lower case. What people may have
+/// called so, an interface included, is not among them.
+pub(super) fn parts(root: &Root) -> BTreeSet<String> {
+    let listed = |directory| root.list(directory, directory).unwrap_or_default();
+    let is_kernels = |name: &String| {
+        let has_number = name.bytes().any(|byte| byte.is_ascii_digit());
+        has_number && INTERFACES.iter().any(|kind| name.starts_with(kind))
+    };
+    let column = |file: &'static str, column: fn(&str) -> Option<&str>| {
+        let text = root.read(file).unwrap_or_default();
+        text.lines().filter_map(column).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let named = column("/proc/partitions", |line| line.split_ascii_whitespace().nth(3));
+    let modules = column("/proc/modules", |line| line.split(' ').next());
+    let file_systems = column("/proc/filesystems", |line| line.rsplit('\t').next());
+    let interfaces = listed("/sys/class/net").into_iter().filter(is_kernels);
+    let all = interfaces.chain(listed("/sys/block")).chain(named).chain(modules).chain(file_systems);
+    all.map(|part| part.to_lowercase()).take(MAX_WORDS).collect()
+}
+
+/// How the kernel, systemd and what makes interfaces by the dozen call them, with a number behind.
+const INTERFACES: [&str; 18] = [
+    "eth", "en", "wl", "ww", "usb", "br", "bond", "team", "tun", "tap", "wg", "ib", "can", "docker", "virbr", "dummy",
+    "ppp", "veth",
+];
+
+/// A machine with every container in the world has names enough in these.
+const MAX_WORDS: usize = 4_096;
 
 /// Whether a serial number is one: makers leave `To be filled by O.E.M.`, `Default string` and rows of zeros, and give
 /// all their sticks the number of the bus.
@@ -193,6 +223,23 @@ mod tests {
         let parts: Vec<_> = hardware(&root).into_iter().map(|(_, number)| number).collect();
         assert_eq!(parts, ["PF3KX9QZ", "S4EVNX0M", "52:54:00:ab:cd:ef"]);
         assert_eq!(ids(&root)[0], "0123456789abcdef0123456789abcdef");
+    }
+
+    #[test]
+    fn parts_are_known_by_what_the_system_calls_them() {
+        let (_dir, root) = tree(&[
+            ("sys/class/net/eth0/address", ""),
+            ("sys/block/vda/size", ""),
+            ("proc/partitions", "major minor  #blocks  name\n\n 254 1 1000 vda1\n"),
+            ("proc/modules", "Model_x 16384 0 - Live 0x0\n"),
+            ("proc/filesystems", "nodev\tsysfs\n\text4\n"),
+            ("sys/class/net/anna/address", ""),
+        ]);
+        let known = parts(&root);
+        for part in ["eth0", "vda", "vda1", "model_x", "ext4", "sysfs"] {
+            assert!(known.contains(part), "{part} in {known:?}");
+        }
+        assert!(!known.contains("anna"), "somebody has called an interface after a person");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use belay_protocol::report::PrivateKind;
 
 use super::labelled::{NOT_SECRET, SAID_OF_SECRETS};
 use super::words::{FILE_ENDINGS, HOST_LABELS, NOT_A_PERSON, PERSON_LABELS, VERSION_LABELS};
-use super::{after_any, is_everybodys_name, is_ordinary};
+use super::{Found, What, after_any, is_everybodys_name, is_ordinary, is_technical};
 
 /// Names of at most this many bytes are looked for word by word.
 pub(super) const SHORT_BYTES: usize = 3;
@@ -22,14 +22,37 @@ pub(super) enum Fit {
     /// Between other characters than letters and digits: a person called `anna` must not blacken every `savannah`.
     Word,
     /// Only where something shows that a name is meant: a person called `bo` must not blacken the columns of vmstat.
-    Evident,
+    Evident(Sense),
+}
+
+/// What a name means besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sense {
+    /// Nothing.
+    Name,
+    /// A word of the language.
+    Word,
+    /// A part of a machine, or a program that many have: a field that holds nothing else tells of that.
+    Part,
+}
+
+impl Sense {
+    fn of(kind: PrivateKind, name: &str, is_part: bool) -> Self {
+        match kind {
+            PrivateKind::User | PrivateKind::Host | PrivateKind::Wifi if is_part || is_technical(name) => Self::Part,
+            _ if is_ordinary(name) => Self::Word,
+            _ => Self::Name,
+        }
+    }
 }
 
 impl Fit {
-    pub(super) fn of(kind: PrivateKind, name: &str) -> Self {
+    /// `is_part` says whether this machine calls one of its parts so.
+    pub(super) fn of(kind: PrivateKind, name: &str, is_part: bool) -> Self {
+        let sense = Sense::of(kind, name, is_part);
         match kind {
             _ if !name.is_ascii() => Self::Anywhere,
-            _ if name.len() <= SHORT_BYTES || is_ordinary(name) => Self::Evident,
+            _ if name.len() <= SHORT_BYTES || sense != Sense::Name => Self::Evident(sense),
             // An address is a part of another one.
             PrivateKind::Address => Self::Word,
             _ if name.len() >= UNMISTAKABLE_BYTES && name.bytes().any(|byte| byte.is_ascii_alphabetic()) => {
@@ -51,7 +74,7 @@ impl Fit {
         match self {
             Self::Anywhere => true,
             Self::Word => alone && !(kind == PrivateKind::Address && is_part(before, behind)),
-            Self::Evident => alone && is_evident(kind, text, range, before, behind),
+            Self::Evident(sense) => alone && is_evident(kind, sense, text, range),
         }
     }
 }
@@ -65,13 +88,16 @@ fn is_part(before: &str, behind: &str) -> bool {
     goes_on || came_from
 }
 
-fn is_evident(kind: PrivateKind, text: &str, range: &Range<usize>, before: &str, behind: &str) -> bool {
+fn is_evident(kind: PrivateKind, sense: Sense, text: &str, range: &Range<usize>) -> bool {
+    let (before, behind) = (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());
     let name = text.get(range.clone()).unwrap_or_default();
     // The name of a process or a device in a field of its own.
-    let is_all = text.len() == name.len();
+    let is_all = text.len() == name.len() && sense != Sense::Part;
     // `Li-ion` is a kind of battery: two letters are too few.
-    let is_single =
-        text.len() <= SINGLE_MAX_BYTES && name.len() > 2 && !text.contains([' ', '/', '=', ',']) && !is_ordinary(name);
+    let is_single = text.len() <= SINGLE_MAX_BYTES
+        && name.len() > 2
+        && !text.contains([' ', '/', '=', ','])
+        && sense == Sense::Name;
     if is_all || is_single {
         return true;
     }
@@ -97,7 +123,7 @@ fn is_evident(kind: PrivateKind, text: &str, range: &Range<usize>, before: &str,
                 || possessive
                 || acts
                 || (quoted && named(&PERSON_LABELS))
-                || (named(&PERSON_LABELS) && !is_word && is_value(before, behind, name))
+                || (named(&PERSON_LABELS) && !is_word && is_value(sense, before, behind))
         }
         PrivateKind::Host => {
             // `Nov 22 15:10:29 nas sshd[7]:`, and the form of RFC 5424.
@@ -108,10 +134,24 @@ fn is_evident(kind: PrivateKind, text: &str, range: &Range<usize>, before: &str,
                 && behind.starts_with(' ');
             let addressed =
                 before.ends_with('@') || before.ends_with("//") || before.ends_with("\\\\") || behind.starts_with(":/");
-            is_stamped || addressed || possessive || (named(&HOST_LABELS) && is_value(before, behind, name))
+            is_stamped || addressed || possessive || (named(&HOST_LABELS) && is_value(sense, before, behind))
         }
         _ => quoted || before.ends_with('=') || named(&["ssid", "essid", "network", "wifi", "wlan", "无线网络"]),
     }
+}
+
+/// The whole of `first.last` where one of the two is at a place that is `known` for a person's name.
+pub(super) fn full_name(text: &str, known: &[Range<usize>]) -> Option<Found> {
+    let (first, last) = text.split_once('.').filter(|(first, last)| is_two_names(first, last))?;
+    let halves = [0..first.len(), text.len() - last.len()..text.len()];
+    let is_known = known.iter().any(|place| halves.contains(place));
+    is_known.then(|| Found { range: 0..text.len(), what: What::Labelled(PrivateKind::User) })
+}
+
+/// Whether `first.last` has the form of a person's two names.
+pub(in crate::redact) fn is_two_names(first: &str, last: &str) -> bool {
+    let is_name = |name: &str| name.chars().count() >= 2 && name.chars().all(char::is_alphabetic);
+    is_name(first) && is_name(last) && !FILE_ENDINGS.contains(&last.to_lowercase().as_str())
 }
 
 /// A process or a device is hardly ever called more than this.
@@ -123,7 +163,7 @@ fn in_path(before: &str) -> bool {
 }
 
 /// `user=bo`, `user: "bo"`, and `for user bo` when it does not go on as a sentence about something else would.
-fn is_value(before: &str, behind: &str, name: &str) -> bool {
+fn is_value(sense: Sense, before: &str, behind: &str) -> bool {
     if before.trim_end_matches(['"', '\'', ' ', '(']).ends_with(['=', ':', '：']) {
         return true;
     }
@@ -132,7 +172,7 @@ fn is_value(before: &str, behind: &str, name: &str) -> bool {
         behind.is_empty() || behind.starts_with(|c: char| !c.is_alphanumeric() && c != ' ' && c != '-' && c != '_');
     let goes_on = behind.starts_with(' ') && BEHIND_NAMES.contains(&next.to_lowercase().as_str());
     (ends || goes_on)
-        && (!is_ordinary(name) || after_any(before, &["user", "username", "host", "hostname", "用户", "主机"]))
+        && (sense == Sense::Name || after_any(before, &["user", "username", "host", "hostname", "用户", "主机"]))
         || before.trim_end().ends_with(|c: char| !c.is_ascii())
 }
 
@@ -192,6 +232,7 @@ pub(in crate::redact) fn is_learnable(name: &str) -> bool {
     let lower = name.to_lowercase();
     let word = lower.as_str();
     let is_word = is_ordinary(word)
+        || is_technical(word)
         || is_everybodys_name(word)
         || NOT_A_PERSON.contains(&word)
         || PERSON_LABELS.contains(&word)

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use belay_protocol::report::PrivateKind;
 
-use super::shapes::is_everybodys_domain;
+use super::shapes::{is_everybodys_domain, is_of_domain};
 use super::tokens::beginning_at_end;
-use super::words::is_everybodys_name;
+use super::words::{is_everybodys_name, is_top_level};
 use super::{Found, What};
 
 /// What a text is, where that says which of its places are whose.
@@ -19,6 +19,8 @@ pub(in crate::redact) enum Field {
     CutAt(usize),
     /// A path of a file or directory.
     Path,
+    /// A path of a certificate, which is often called after its domain.
+    Certificate,
     /// A unit of systemd, which for a mount is its path with dashes.
     Unit,
     /// What is mounted: a device, or `host:/path`, `//host/share`, `name@host:`.
@@ -39,6 +41,10 @@ pub(super) fn look(field: Field, text: &str, found: &mut Vec<Found>) {
             found.extend(beginning_at_end(text).map(secret));
         }
         Field::Path => path(text, 0, &['/', '\\'], found),
+        Field::Certificate => {
+            path(text, 0, &['/', '\\'], found);
+            found.extend(steps(text, 0, &['/', '\\']).filter_map(|(start, step)| certificate(step, start)));
+        }
         Field::Unit => {
             if let Some(path) = [".mount", ".automount"].into_iter().find_map(|end| text.strip_suffix(end)) {
                 self::path(path, 0, &['-'], found);
@@ -67,11 +73,7 @@ pub(super) fn look(field: Field, text: &str, found: &mut Vec<Found>) {
 
 /// The steps of a path behind which a person's name stands. `text` stands at `base`, and what `separates` its steps there.
 fn path(text: &str, base: usize, separators: &[char], found: &mut Vec<Found>) {
-    let mut steps = text.split(separators).scan(base, |at, step| {
-        let start = *at;
-        *at += step.len() + 1;
-        Some((start, step))
-    });
+    let mut steps = steps(text, base, separators);
     let (mut before, mut last) = ("", "");
     while let Some((start, step)) = steps.next() {
         let is_medium = last == "media" && (before == "run" || steps.clone().any(|(_, step)| !step.is_empty()));
@@ -81,6 +83,36 @@ fn path(text: &str, base: usize, separators: &[char], found: &mut Vec<Found>) {
         (before, last) = (last, step);
     }
 }
+
+/// The parts of `text`, which stands at `base`, between `separators`, each with its place.
+fn steps<'a>(text: &'a str, base: usize, separators: &'a [char]) -> impl Iterator<Item = (usize, &'a str)> + Clone {
+    text.split(separators).scan(base, |at, step| {
+        let start = *at;
+        *at += step.len() + 1;
+        Some((start, step))
+    })
+}
+
+/// The domain that `step`, which stands at `start`, is called after: `kunde.de.pem`, `kunde.de-0001` as certbot numbers
+/// them, `www_kunde_de.crt` as sellers of certificates do.
+fn certificate(step: &str, start: usize) -> Option<Found> {
+    let mut name = step;
+    while let Some((stem, _)) = name.rsplit_once(['.', '-', '_']).filter(|(_, end)| {
+        is_of_domain(end) || CERTIFICATE_PARTS.contains(end) || end.bytes().all(|byte| byte.is_ascii_digit())
+    }) {
+        name = stem;
+    }
+    let lower = name.to_ascii_lowercase();
+    // Authorities are called `Some_Root_CA`.
+    let joined = || lower.rsplit_once('_').filter(|(_, last)| name == lower && *last != "ca");
+    let (front, last) = lower.rsplit_once('.').or_else(joined)?;
+    let is_domain = is_top_level(last) && front.contains(char::is_alphabetic);
+    let is_known = is_everybodys_domain(&lower) || is_everybodys_domain(&lower.replace('_', "."));
+    (is_domain && !is_known).then(|| labelled(PrivateKind::Host, start, name))
+}
+
+/// What stands behind the domain in the name of a certificate's file.
+const CERTIFICATE_PARTS: [&str; 6] = ["chain", "fullchain", "bundle", "rsa", "ecc", "ssl"];
 
 /// Whether the directories in one called `step` are people's: `home`, `home2`, `homes`, `Users`, `profiles`.
 fn is_homes(step: &str) -> bool {
@@ -285,6 +317,30 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_shows_its_domain() {
+        for (path, domain) in [
+            ("/etc/letsencrypt/live/kunde-mueller.de/cert.pem", "kunde-mueller.de"),
+            ("/etc/letsencrypt/live/kunde.de-0001/fullchain.pem", "kunde.de"),
+            ("/etc/letsencrypt/live/firma.ca/cert.pem", "firma.ca"),
+            ("/etc/ssl/certs/kunde.de.pem", "kunde.de"),
+            ("/etc/nginx/ssl/www.kunde.de-fullchain.crt", "www.kunde.de"),
+            ("/etc/nginx/ssl/www_kunde_de.crt", "www_kunde_de"),
+        ] {
+            check(Field::Certificate, path, &[domain]);
+        }
+        for nobodys in [
+            "/etc/ssl/certs/ca-certificates.crt",
+            "/etc/ssl/certs/Certum_Trusted_Network_CA.pem",
+            "/etc/ssl/certs/my_root_ca.crt",
+            "/etc/ssl/private/ssl-cert-snakeoil.key",
+            "/etc/ssl/certs/r3.letsencrypt.org.pem",
+            "/etc/pki/tls/certs/localhost.crt",
+        ] {
+            check(Field::Certificate, nobodys, &[]);
+        }
+    }
+
+    #[test]
     fn an_option_shows_a_person_a_domain_or_a_host() {
         check(Field::MountOption, "username=jdoe", &["jdoe"]);
         check(Field::MountOption, "user=CORP/jdoe%geheim", &["geheim", "CORP", "jdoe"]);
@@ -311,7 +367,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn looking_at_any_field_never_panics_and_stays_in_it(text in "(.|[/\\\\:@=$%.-]|home|media|run){0,12}") {
-            for field in [Field::CutAt(3), Field::Path, Field::Unit, Field::Source, Field::MountOption, Field::Hosts] {
+            for field in [Field::CutAt(3), Field::Path, Field::Certificate, Field::Unit, Field::Source, Field::MountOption, Field::Hosts] {
                 let mut found = Vec::new();
                 look(field, &text, &mut found);
                 proptest::prop_assert!(found.iter().all(|one| text.get(one.range.clone()).is_some()));

@@ -12,12 +12,26 @@ use super::words::{
 use super::{Found, What, after_any};
 
 mod numbers;
+mod phones;
+
+/// Whether something may begin with a run that is too short, or has no digit and no mark: a telephone number that goes on
+/// behind it, or an interface whose hardware address is all letters.
+pub(super) fn may_begin(bytes: &[u8], run: &Range<usize>) -> bool {
+    match bytes.get(run.start) {
+        Some(b'+') => true,
+        Some(b'0') => phones::AREA_DIGITS.contains(&run.len()) && matches!(bytes.get(run.end), Some(b'/' | b')')),
+        Some(b'e' | b'w' | b'E' | b'W') => {
+            run.len() >= SHORTEST_INTERFACE && matches!(bytes.get(run.start + 2), Some(b'x' | b'X'))
+        }
+        _ => false,
+    }
+}
 
 /// Looks into one run of letters, digits and `.:-_@+%` at `run` of `text`. `base` is where `text` itself stands.
 pub(super) fn look(text: &str, run: Range<usize>, found: &mut Vec<Found>) {
     let word = text.get(run.clone()).unwrap_or_default();
     let marks = Marks::of(word);
-    if marks.says_nothing(word) && !numbers::may_go_on(text, &run) {
+    if marks.says_nothing(word) && !numbers::may_go_on(text, &run) && !may_begin(text.as_bytes(), &run) {
         return;
     }
     let no_domain_before = Cell::new(0);
@@ -135,7 +149,7 @@ fn named(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     use PrivateKind::{Address, HardwareAddress, Host, Phone, Serial};
     let whole = |length: usize| 0..length;
     let marks = here.marks;
-    let is_hardware = marks.colons + marks.dashes >= 5 || rest.starts_with(['e', 'w']);
+    let is_hardware = marks.colons + marks.dashes >= 5 || rest.starts_with(['e', 'w', 'E', 'W']);
     if is_hardware && let Some((range, kind)) = hardware(here, rest) {
         return Some((range, kind));
     }
@@ -153,8 +167,9 @@ fn named(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     {
         return Some((range, Address));
     }
-    let is_phone = marks.digits >= FEWEST_DIGITS || rest.starts_with('+') || (marks.dashes == 1 && marks.digits >= 6);
-    if is_phone && let Some(length) = phone(here, rest) {
+    let is_phone =
+        marks.digits >= FEWEST_DIGITS || rest.starts_with(['+', '0']) || (marks.dashes == 1 && marks.digits >= 6);
+    if is_phone && let Some(length) = phones::at(here, rest) {
         return Some((whole(length), Phone));
     }
     if marks.dots == 0 {
@@ -332,7 +347,8 @@ pub(in crate::redact) fn is_everybodys(address: &IpAddr) -> bool {
 /// systemd puts before it in interface names. Other such runs of bytes are fingerprints.
 fn hardware(here: &Place<'_>, rest: &str) -> Option<(Range<usize>, PrivateKind)> {
     for prefix in ["enx", "wlx", "wwx"] {
-        if let Some(digits) = rest.strip_prefix(prefix) {
+        if rest.get(..prefix.len()).is_some_and(|front| front.eq_ignore_ascii_case(prefix)) {
+            let digits = rest.get(prefix.len()..)?;
             let length = run_of(digits, |byte| byte.is_ascii_hexdigit());
             return (length == 12 && is_boundary(digits, 12)).then_some((3..15, PrivateKind::HardwareAddress));
         }
@@ -413,53 +429,14 @@ const SHORTEST_NUMBER: usize = 16;
 /// Ids of machines and containers have 32 digits; the kernel's addresses 16.
 const SHORTEST_HEX: usize = 24;
 
-/// A telephone number in its international form, or in one of the forms with separators that nothing else has.
-fn phone(here: &Place<'_>, rest: &str) -> Option<usize> {
-    let before = here.before();
-    if let Some(number) = rest.strip_prefix('+') {
-        if before.ends_with(|c: char| c.is_alphanumeric()) {
-            return None;
-        }
-        let behind = here.behind(1);
-        let length = run_of(behind, |byte| byte.is_ascii_digit() || b" -().".contains(&byte));
-        let length = behind.get(..length)?.trim_end_matches([' ', '-', '(', '.', ')']).len();
-        let digits = behind.get(..length)?.bytes().filter(u8::is_ascii_digit).count();
-        let starts = number.starts_with(|c: char| ('1'..='9').contains(&c));
-        let (longest, shortest) = PHONE_DIGITS;
-        return (starts && (shortest..=longest).contains(&digits) && is_boundary(behind, length)).then_some(length + 1);
-    }
-    let pattern = |groups: [usize; 3]| {
-        let text = here.behind(0);
-        let mut at = 0;
-        for (place, digits) in groups.into_iter().enumerate() {
-            if place > 0 {
-                at += text.get(at..)?.starts_with([' ', '-']).then_some(1)?;
-            }
-            at += Some(run_of(text.get(at..)?, |byte| byte.is_ascii_digit())).filter(|run| *run == digits)?;
-        }
-        let ends = !text.get(at..)?.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == ':');
-        // `138-1234-5678` and `415-555-2671`; with blanks alone it could be a row of figures.
-        (ends && text.get(..at)?.contains('-') && !before.ends_with(['-', '.', ':', '#', '_'])).then_some(at)
-    };
-    if rest.starts_with('1') {
-        if let Some(length) = pattern([3, 4, 4]) {
-            return Some(length);
-        }
-        // Eleven digits in a row are a size as well, unless Chinese stands beside them.
-        let digits = run_of(rest, |byte| byte.is_ascii_digit());
-        let second = rest.as_bytes().get(1).is_some_and(|byte| (b'3'..=b'9').contains(byte));
-        let chinese =
-            |c: Option<char>| c.is_some_and(|c| ('\u{4e00}'..='\u{9fff}').contains(&c) || "：，。、（）".contains(c));
-        let beside = chinese(before.chars().next_back()) || chinese(here.behind(digits).chars().next());
-        if digits == 11 && second && beside && is_boundary(rest, digits) {
-            return Some(digits);
-        }
-    }
-    pattern([3, 3, 4])
+/// Whether a digit follows behind one of `signs`, so that this is a part of something longer.
+fn goes_on(behind: &str, signs: &[char]) -> bool {
+    behind.strip_prefix(signs).is_some_and(|behind| behind.starts_with(is_figure))
 }
 
-/// The most digits of ITU-T E.164, and fewer than any full number has.
-const PHONE_DIGITS: (usize, usize) = (15, 8);
+fn is_figure(c: char) -> bool {
+    c.is_ascii_digit()
+}
 
 /// A domain name of two labels and more that ends like one, and is not everybody's.
 fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
@@ -468,7 +445,7 @@ fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
     }
     let in_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
     let length = run_up_to(LONGEST_DOMAIN + 1, rest, in_name);
-    let name = rest.get(..length)?.trim_end_matches(['.', '-']);
+    let name = without_file_ending(rest.get(..length)?.trim_end_matches(['.', '-']));
     let (front, last) = name.rsplit_once('.').unwrap_or_default();
     let is_label = last.starts_with(|c: char| c.is_ascii_alphabetic());
     let last = if is_label { last.to_ascii_lowercase() } else { String::new() };
@@ -484,7 +461,7 @@ fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
     let in_address = ["//", "@", "\\\\"].into_iter().any(|sign| before.ends_with(sign));
     let in_name = before.ends_with(['.', '-']);
     // A file called `messages.de` or `rc.local`; a share or a site may be mounted under its own name all the same.
-    let in_path = !in_address && before.ends_with(['/', '\\']);
+    let in_path = !in_address && before.ends_with(['/', '\\']) && !here.behind(name.len()).starts_with('/');
     let is_plain = !front.contains(|c: char| c == '.' || c == '-' || c.is_ascii_digit());
     let is_file_there = in_path && is_plain && (last.len() == 2 || last == "local");
     // `foo.so`, `notes.md` and `install.sh` are files first, also where countries have these endings.
@@ -498,6 +475,19 @@ fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
     // `org.freedesktop.login1` and `com.example.app` are written from the other end.
     let reversed = lower.split('.').next().is_some_and(|first| ["org", "com", "net", "io"].contains(&first));
     (!known && !reversed).then_some(name.len())
+}
+
+/// A domain without the ending of the file that is called after it, as servers' certificates, settings and logs are.
+fn without_file_ending(name: &str) -> &str {
+    let ending = name.rsplit_once('.').filter(|(domain, _)| domain.contains('.'));
+    ending.filter(|(_, ending)| is_of_domain(ending)).map_or(name, |(domain, _)| domain)
+}
+
+/// Whether files that are called after domains end with `ending`.
+pub(super) fn is_of_domain(ending: &str) -> bool {
+    ["pem", "crt", "cer", "cert", "key", "csr", "p12", "pfx", "conf", "log"]
+        .iter()
+        .any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// Whether `name`, in lower case, is or belongs to a domain that everybody's software asks.

@@ -236,6 +236,32 @@ const ORDINARY: [&str; 149] = [
     "workstation",
 ];
 
+/// Names of programs, and of parts that many machines have: an account or a machine may be called so, and a device is.
+#[rustfmt::skip]
+pub(in crate::redact) fn is_technical(name: &str) -> bool {
+    matches!(
+        name.to_lowercase().as_str(),
+        "ansible" | "apache2" | "cargo" | "chromium" | "containerd" | "cmake" | "dockerd" | "elasticsearch" | "emacs" |
+        "firefox" | "fish" | "gitlab-runner" | "gnome" | "grafana" | "gradle" | "htop" | "httpd" | "influxdb" |
+        "java" | "jenkins" | "jellyfin" | "kafka" | "kodi" | "konsole" | "kubelet" | "libvirt" | "make" | "maven" |
+        "minecraft" | "minio" | "munin" | "mysqld" | "nagios" | "nano" | "nautilus" | "nextcloud" | "ninja" |
+        "node" | "openvpn" | "perl" | "php" | "pipewire" | "plasma" | "plex" | "podman" | "prometheus" |
+        "pulseaudio" | "puppet" | "python" | "python3" | "qemu" | "redis-server" | "ruby" | "runner" | "rust" |
+        "rustc" | "samba" | "signal" | "slack" | "snapd" | "solr" | "spotify" | "steam" | "syncthing" | "systemd" |
+        "tailscale" | "teams" | "telegraf" | "terminal" | "thunderbird" | "tmux" | "tomcat" | "vagrant" |
+        "wayland" | "wine" | "wireguard" | "xorg" | "zabbix" | "zoom" | "zookeeper" |
+        "adapter" | "analog" | "array" | "battery" | "bluetooth" | "button" | "cable" | "card" | "chip" | "chipset" |
+        "controller" | "cpu" | "digital" | "dock" | "dvd" | "ethernet" | "fan" | "flash" | "generic" | "gpu" |
+        "graphics" | "headset" | "interface" | "keyboard" | "lamp" | "lid" | "microphone" | "model" | "modem" |
+        "module" | "mouse" | "optical" | "panel" | "parallel" | "pen" | "phone" | "player" | "pointer" | "product" |
+        "radio" | "reader" | "receiver" | "recorder" | "root" | "rotary" | "scanner" | "sensor" | "serial" |
+        "speaker" | "standard" | "stereo" | "stick" | "tablet" | "thermal" | "touch" | "touchpad" |
+        "touchscreen" | "transceiver" | "video" | "virtual" | "voltage" | "watch" | "webcam" | "wifi" | "wired" |
+        "wireless" | "amd" | "intel" | "nvidia" | "realtek" | "deploy" | "developer" | "public" | "service" |
+        "student" | "teacher" | "worker" | "builder" | "owner" | "acl" | "discard" | "quota" | "relatime"
+    )
+}
+
 /// Words behind which a person's name stands.
 pub(super) const PERSON_LABELS: [&str; 30] = [
     "user", "username", "for", "by", "owner", "login", "logname", "account", "acct", "su", "sudo", "name", "from",

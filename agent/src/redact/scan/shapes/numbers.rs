@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use belay_protocol::report::PrivateKind;
 
-use super::{Place, is_boundary, run_of};
+use super::{Place, goes_on, is_boundary, is_figure, run_of};
 use crate::redact::scan::{What, last_word};
 
 /// Whether a number that [`at`] knows may begin with the run at `run` of `text`, which says nothing by itself: one in
@@ -272,7 +272,6 @@ fn mobile(here: &Place<'_>, rest: &str) -> Option<usize> {
         return None;
     }
     let (before, behind) = (here.before(), here.behind(length));
-    let is_figure = |c: char| c.is_ascii_digit();
     let in_row = before.trim_end_matches([' ', '\t', ',']).ends_with(is_figure)
         || behind.trim_start_matches([' ', '\t', ',', '/']).starts_with(is_figure);
     // `7/13812345678` and `12:13812345678` are figures, `/srv/7/13812345678` is a path.
@@ -293,11 +292,6 @@ fn mobile(here: &Place<'_>, rest: &str) -> Option<usize> {
 }
 
 const MOBILE_DIGITS: usize = 11;
-
-/// Whether a digit follows behind one of `signs`, so that this is a part of something longer.
-fn goes_on(behind: &str, signs: &[char]) -> bool {
-    behind.strip_prefix(signs).is_some_and(|behind| behind.starts_with(|c: char| c.is_ascii_digit()))
-}
 
 /// Ends of words beside which a number counts something.
 const COUNTED: [&str; 40] = [
