@@ -144,7 +144,7 @@ pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey,
     let log = kernel_log(root.clone(), deadline).boxed().shared();
     let (system, disk, memory, drivers, network, identity) = tokio::join!(
         watcher.finish(SYSTEM, system::look(&root, options, log.clone())),
-        watcher.finish(probe::mounts::SUBJECT, disk::look(&root, options)),
+        watcher.finish(probe::mounts::SUBJECT, disk::look(&root, options, log.clone())),
         watcher.finish(MEMORY, memory::look(&root, deadline)),
         watcher.finish(DRIVERS, drivers::look(&root, deadline, log)),
         watcher.finish(NETWORK, network::look(&root, options)),
@@ -161,7 +161,7 @@ pub async fn look_at(section: SectionName, options: &Look, identity: Option<Iden
     let mut survey = Survey { identity, ..Survey::begun(options.language) };
     match section {
         SectionName::System => survey.system = system::look(&root, options, log).await,
-        SectionName::Disk => survey.disk = disk::look(&root, options).await,
+        SectionName::Disk => survey.disk = disk::look(&root, options, log).await,
         SectionName::Memory => survey.memory = memory::look(&root, deadline).await,
         SectionName::Drivers => survey.drivers = drivers::look(&root, deadline, log).await,
         SectionName::Network => survey.network = network::look(&root, options).await,

@@ -16,6 +16,8 @@ pub struct Told {
     pub log: KernelLog,
     /// Names of firmware files that could not be loaded, each once.
     pub missing_firmware: BoundedVec<Private<Words>, 64>,
+    /// Devices whose ext4 was found damaged, each once; it may have been repaired since.
+    pub damaged: BoundedVec<String, 64>,
 }
 
 /// Reads the log of `root`. The kernel's own buffer needs root where `kernel.dmesg_restrict` is set, as most distributions
@@ -124,7 +126,19 @@ fn told(messages: &[Message<'_>], is_whole: bool, now_seconds: Result<u64, Why>,
         troubles: BoundedVec::truncating(troubles).0,
         source,
     };
-    Told { log, missing_firmware: BoundedVec::truncating(missing).0 }
+    let damaged: BTreeSet<&str> = messages.iter().filter_map(|message| parse_damaged(message.text)).collect();
+    Told {
+        log,
+        missing_firmware: BoundedVec::truncating(missing).0,
+        damaged: BoundedVec::truncating(damaged.into_iter().map(str::to_owned)).0,
+    }
+}
+
+/// The device in `EXT4-fs error (device sda1): ...`.
+fn parse_damaged(message: &str) -> Option<&str> {
+    let (device, _) = message.strip_prefix("EXT4-fs error (device ")?.split_once(')')?;
+    let is_name = !device.is_empty() && device.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_name.then_some(device)
 }
 
 /// Understands records `priority,sequence,microseconds,flags;text`. Only the kernel's own count: any program of root can
@@ -284,6 +298,8 @@ mod tests {
         let log = look(&root).unwrap().log;
         assert_eq!((log.lines, log.span_seconds, log.troubles.len()), (3, 8, 1));
         assert_eq!((log.troubles[0].kind, log.troubles[0].times), (TroubleKind::Ext4Error, 2));
+        assert_eq!(look(&root).unwrap().damaged.to_vec(), ["sda1"]);
+        assert_eq!(parse_damaged("EXT4-fs error (device ../x): y"), None);
         assert_eq!(log.troubles[0].last_seconds_ago.why().unwrap().kind, WhyKind::NotApplicable);
         assert_eq!((log.is_whole, log.source), (false, LogSource::Kernel));
         let live = told(&parse_records(text), false, Ok(60), LogSource::Kernel).log;

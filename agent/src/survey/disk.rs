@@ -5,16 +5,23 @@ use std::time::Duration;
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{BlockDevice, Disk, Fact, Raw, WhyKind};
 
-use super::{CPU_PAUSE, Look, Smart, flat, one, with};
+use super::{CPU_PAUSE, Extent, KernelLog, Look, Smart, flat, one, with};
 use crate::probe::growth::Growth;
 use crate::probe::{Cost, Probe, Root, arrays, block, mounts, nvme, smart, volumes};
 
-pub(super) async fn look(root: &Root, options: &Look) -> Disk<Raw> {
+pub(super) async fn look(root: &Root, options: &Look, log: KernelLog) -> Disk<Raw> {
     let deadline = options.deadline;
     let mut growth = options.data_dir.as_deref().filter(|_| root.is_live()).map(Growth::in_data_dir);
     let ((mounts, left_out), volumes, block_devices, arrays) = tokio::join!(
         mounts::look(root.clone(), deadline, growth.as_mut()),
-        one("volumes", mounts::SUBJECT, deadline, root, volumes::look),
+        async {
+            let damaged = match options.extent {
+                Extent::Everything => log.await.map(|told| told.damaged).unwrap_or_default(),
+                Extent::Moving => BoundedVec::new(),
+            };
+            let probe = Probe::new("volumes", mounts::SUBJECT, deadline).as_root();
+            with(probe, root, move |root| volumes::look(root, &damaged)).await
+        },
         async {
             let probe = Probe::new("block", mounts::SUBJECT, deadline).at(Cost::Wait);
             match with(probe, root, |root| block::look(root, CPU_PAUSE)).await.and_then(|found| found) {
