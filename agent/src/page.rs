@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use belay_protocol::finding::{Finding, Severity, bytes_for_people, word_for_people};
+use belay_protocol::finding::{Finding, Findings, Severity, bytes_for_people, word_for_people};
 use belay_protocol::report::{Fact, Report, Section, SectionName, Why, WhyKind};
 use belay_protocol::{Language, Phrase};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -68,8 +68,7 @@ impl Page {
             .iter()
             .filter(|finding| matches!(finding.severity, Severity::Crit | Severity::Warn | Severity::Info))
             .collect();
-        let serious = wrong.iter().filter(|finding| finding.severity != Severity::Info).count();
-        match serious {
+        match findings.count(Severity::Crit) + findings.count(Severity::Warn) {
             0 if self.unseen.is_empty() => self.heading(&NOTHING_WRONG, Style::Green, &[]),
             0 => self.heading(&NOTHING_WRONG_SEEN, Style::Green, &[]),
             1 => self.heading(&ONE_WRONG, Style::Bold, &[]),
@@ -77,17 +76,13 @@ impl Page {
         }
         let (notes, serious): (Vec<_>, Vec<_>) =
             wrong.iter().partition::<Vec<&Finding>, _>(|finding| finding.severity == Severity::Info);
-        for finding in serious {
-            self.finding(finding);
-        }
-        match notes.len() {
+        self.findings(&serious, findings);
+        match findings.count(Severity::Info) {
             0 => {}
             1 => self.heading(&ONE_NOTE, Style::Bold, &[]),
             count => self.heading(&SOME_NOTES, Style::Bold, &[("count", &count.to_string())]),
         }
-        for finding in notes {
-            self.finding(finding);
-        }
+        self.findings(&notes, findings);
         let fine = FINE.fill(self.language, &[("count", &findings.ok.to_string())]);
         let more = if wrong.is_empty() {
             String::new()
@@ -95,6 +90,19 @@ impl Page {
             format!("{}{}", SEMICOLON.text(self.language), MORE.text(self.language))
         };
         self.paragraph(0, Some(Style::Dim), &format!("{fine}{more}"));
+    }
+
+    /// Shows the first of those alike, and how many more there are.
+    fn findings(&mut self, shown: &[&Finding], findings: &Findings) {
+        for alike in shown.chunk_by(|one, next| one.rule == next.rule && one.severity == next.severity) {
+            alike.iter().take(SHOWN_ALIKE).for_each(|finding| self.finding(finding));
+            let listed = alike.len().saturating_sub(SHOWN_ALIKE);
+            let more = listed + alike.first().map_or(0, |finding| findings.like(finding));
+            if more > 0 {
+                let more = MORE_ALIKE.fill(self.language, &[("count", &more.to_string())]);
+                self.paragraph(INDENT, Some(Style::Dim), &more);
+            }
+        }
     }
 
     fn finding(&mut self, finding: &Finding) {
@@ -247,6 +255,9 @@ impl Page {
     }
 }
 
+/// Findings of one rule that are shown in full.
+const SHOWN_ALIKE: usize = 4;
+
 /// Columns of labels, of the narrowest value beside one, and before what stands under something.
 const LABEL_COLUMNS: usize = 26;
 const VALUE_COLUMNS_MIN: usize = 30;
@@ -298,6 +309,9 @@ fn micros_for_people(micros: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use belay_protocol::BoundedVec;
+    use belay_protocol::finding::Alike;
+
     use super::*;
     use crate::redact::{redact, tests::survey as sample};
     use crate::terminal::Colour;
@@ -344,6 +358,19 @@ mod tests {
             assert_eq!(page(language, 80), wide);
             assert_eq!(page(language, Screen::COLUMNS_MIN), wide);
         }
+    }
+
+    #[tokio::test]
+    async fn of_many_things_alike_the_first_are_shown_and_the_rest_is_counted() {
+        let report = redact(sample().await, Default::default()).unwrap().report().unwrap();
+        let one = report.findings().unwrap().found[0].clone();
+        let more = Alike { rule: one.rule.clone(), severity: one.severity, count: 90 };
+        let found = BoundedVec::truncating(std::iter::repeat_n(one, 16)).0;
+        let findings = Findings { found, more: BoundedVec::truncating([more]).0, ..Findings::default() };
+        let report = Report { sections: BoundedVec::truncating([Section::Findings(findings)]).0, ..report };
+        let page = survey(&report, Language::English, Colour::None);
+        assert!(page.contains("106 things need attention") && page.contains("102 more like this"), "{page}");
+        assert_eq!(page.matches("can no longer be written").count(), SHOWN_ALIKE);
     }
 
     #[test]

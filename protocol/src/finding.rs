@@ -1,5 +1,6 @@
 //! Judgements on facts: what is wrong, how badly, on what evidence, and what to do about it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use data_encoding::HEXLOWER;
@@ -18,12 +19,25 @@ pub use crate::signed_pack::PackId;
 pub struct Findings {
     /// The packs that were applied.
     pub packs: BoundedVec<PackId, 8>,
-    /// The findings: worst first, then by rule and subject.
+    /// The findings: worst first, then by rule and subject; of those alike at most [`limits::FINDINGS_ALIKE_MAX`].
     pub found: BoundedVec<Finding, { limits::SECTION_MAX_ITEMS }>,
     /// How many subjects were looked at and in order; they are not listed.
     pub ok: u32,
     /// How many are not in order, but not for as long as their rules ask.
     pub pending: u32,
+    /// Findings like some of those above that are not listed.
+    pub more: BoundedVec<Alike, { limits::SECTION_MAX_ITEMS }>,
+}
+
+/// Findings of one rule and severity that are not listed: five hundred full disks are one thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alike {
+    /// The rule that made them.
+    pub rule: Name,
+    /// How bad they are.
+    pub severity: Severity,
+    /// How many they are.
+    pub count: u32,
 }
 
 impl Findings {
@@ -32,7 +46,31 @@ impl Findings {
         if severity == Severity::Ok {
             return usize::try_from(self.ok).unwrap_or(usize::MAX);
         }
-        self.found.iter().filter(|finding| finding.severity == severity).count()
+        let more = self.more.iter().filter(|alike| alike.severity == severity).map(|alike| alike.count as usize);
+        self.found.iter().filter(|finding| finding.severity == severity).count() + more.sum::<usize>()
+    }
+
+    /// How many findings like this one are not listed.
+    pub fn like(&self, finding: &Finding) -> usize {
+        let is_alike = |alike: &&Alike| alike.rule == finding.rule && alike.severity == finding.severity;
+        self.more.iter().find(is_alike).map_or(0, |alike| alike.count as usize)
+    }
+
+    /// Lists `found`, which is in order, up to the bound on those alike.
+    pub(crate) fn list(found: Vec<Finding>) -> Self {
+        let mut alike: BTreeMap<(Name, u8), (Severity, usize)> = BTreeMap::new();
+        let is_listed = |finding: &Finding| {
+            let (_, count) =
+                alike.entry((finding.rule.clone(), finding.severity.rank())).or_insert((finding.severity, 0));
+            *count += 1;
+            *count <= limits::FINDINGS_ALIKE_MAX
+        };
+        let found: Vec<_> = found.into_iter().filter(is_listed).collect();
+        let more = alike.into_iter().filter_map(|((rule, _), (severity, count))| {
+            let count = count.checked_sub(limits::FINDINGS_ALIKE_MAX).filter(|count| *count > 0)?;
+            Some(Alike { rule, severity, count: u32::try_from(count).unwrap_or(u32::MAX) })
+        });
+        Self { more: BoundedVec::truncating(more).0, found: BoundedVec::truncating(found).0, ..Self::default() }
     }
 }
 
@@ -349,7 +387,24 @@ pub(crate) mod tests {
             found: BoundedVec::truncating([finding]).0,
             ok: 2,
             pending: 1,
+            more: BoundedVec::truncating([Alike {
+                rule: Name::truncating("disk-space"),
+                severity: Severity::Warn,
+                count: 3,
+            }])
+            .0,
         }
+    }
+
+    #[test]
+    fn of_many_findings_alike_some_are_listed_and_the_rest_is_counted() {
+        let one = sample().found[0].clone();
+        let many = |severity, count| std::iter::repeat_n(Finding { severity, ..one.clone() }, count);
+        let most = limits::FINDINGS_ALIKE_MAX;
+        let findings = Findings::list(many(Severity::Crit, most + 3).chain(many(Severity::Warn, most)).collect());
+        assert_eq!(findings.found.len(), 2 * most);
+        assert_eq!((findings.count(Severity::Crit), findings.count(Severity::Warn)), (most + 3, most));
+        assert_eq!((findings.like(&findings.found[0]), findings.like(&findings.found[most])), (3, 0));
     }
 
     #[test]

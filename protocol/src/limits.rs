@@ -19,6 +19,10 @@ pub const REPORT_MAX_SECTIONS: usize = 64;
 /// Items of one section (mounts, modules, interfaces, findings).
 pub const SECTION_MAX_ITEMS: usize = 4096;
 
+/// Findings of one rule and severity that a report lists; the others are counted. Each takes about 600 bytes, and nobody
+/// reads a seventeenth.
+pub const FINDINGS_ALIKE_MAX: usize = 16;
+
 /// Bytes of any one string on the wire.
 pub const STRING_MAX_BYTES: usize = 4096;
 

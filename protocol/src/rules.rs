@@ -127,7 +127,7 @@ impl Pack {
         let mut found: Vec<_> = found.into_values().collect();
         found.sort_by(|a, b| (a.severity.rank(), &a.rule, &a.subject).cmp(&(b.severity.rank(), &b.rule, &b.subject)));
         let packs = BoundedVec::truncating([self.pack_id()]).0;
-        Judgement { findings: Findings { packs, found: BoundedVec::truncating(found).0, ok, pending }, standing }
+        Judgement { findings: Findings { packs, ok, pending, ..Findings::list(found) }, standing }
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) const SOME_WRONG: Phrase =
 pub(super) const ONE_NOTE: Phrase = Phrase { en: "One thing to know beside:", zh: "另有 1 项供参考：" };
 pub(super) const SOME_NOTES: Phrase =
     Phrase { en: "{count} things to know beside:", zh: "另有 {count} 项供参考：" };
+pub(super) const MORE_ALIKE: Phrase =
+    Phrase { en: "… and {count} more like this", zh: "……另有 {count} 项与此相同" };
 pub(super) const COLON: Phrase = Phrase { en: ": ", zh: "：" };
 pub(super) const COMMA: Phrase = Phrase { en: ", ", zh: "、" };
 pub(super) const SEMICOLON: Phrase = Phrase { en: "; ", zh: "；" };

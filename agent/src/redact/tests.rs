@@ -1,5 +1,5 @@
 use belay_protocol::finding::Severity;
-use belay_protocol::report::{BusyProcess, Fact, Private, WhyKind};
+use belay_protocol::report::{BusyProcess, Fact, Mount, Private, Raw, Space, WhyKind};
 
 use super::*;
 use crate::probe::tests::tree;
@@ -339,6 +339,24 @@ async fn a_token_that_the_kernel_has_cut_off_is_removed_from_the_name_of_a_proce
     let json = report_of_strangers("", &["x ghp_16C7e42F2", "x ghp_16C7e4", "eyJhbGciOiJIUzI"]).await;
     assert!(!json.contains("ghp_16C7e42F2") && json.contains("x <removed>"), "{json}");
     assert!(json.contains("\"x ghp_16C7e4\"") && !json.contains("eyJhbG"), "{json}");
+}
+
+#[tokio::test]
+async fn five_hundred_full_disks_fit_a_small_report() {
+    let mounts: String =
+        (0..512).map(|n| format!("/dev/mapper/data-{n} /srv/volumes/customer-{n} ext4 rw,relatime 0 0\n")).collect();
+    let mut all = files();
+    all.push(("proc/self/mounts", &mounts));
+    let (dir, _root) = tree(&all);
+    let mut survey = look(&Look { root: Some(dir.path().to_owned()), ..Look::default() }, |_| ()).await.unwrap();
+    let full = |mount: Mount<Raw>| Mount {
+        space: Space::count(4096, 1_000_000, 10_000, 10_000).map_or(mount.space, Fact::Known),
+        ..mount
+    };
+    survey.disk.mounts = survey.disk.mounts.map(|mounts| BoundedVec::truncating(mounts.into_iter().map(full)).0);
+    let redacted = redact(survey, Default::default()).unwrap();
+    assert!(redacted.report().unwrap().findings().unwrap().count(Severity::Crit) >= 500);
+    assert!(redacted.bytes().len() < 150 * 1024, "{} bytes", redacted.bytes().len());
 }
 
 /// Files that every probe reads.
