@@ -1,4 +1,5 @@
 //! `cargo bench -p belay-tests --bench redact`: how fast one core redacts ordinary logs, and how much of them it damages.
+//! With `--profile agent` it is built as the agent is shipped.
 
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use serde_json::json;
 
 /// Measures redaction of free text.
 #[derive(Debug, Parser)]
-#[command(name = "redact", after_help = "Example:\n  cargo bench -p belay-tests --bench redact -- --lines 200000")]
+#[command(
+    name = "redact",
+    after_help = "Examples:\n  cargo bench -p belay-tests --bench redact -- --lines 200000\n  cargo bench --profile agent -p belay-tests --bench redact"
+)]
 struct Options {
     /// Lines of the corpus
     #[arg(long, default_value_t = 200_000)]
@@ -56,10 +60,11 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let per_thousand = damaged as f64 * 1_000.0 / options.lines as f64;
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
+    let profile = profile().unwrap_or_else(|| "unknown".to_owned());
     if options.json {
         let found = json!({
             "lines": options.lines, "line_mb_per_s": by_line, "block_mb_per_s": by_block,
-            "damaged_per_1000_lines": per_thousand, "leaked": leaked, "load": load,
+            "damaged_per_1000_lines": per_thousand, "leaked": leaked, "load": load, "profile": profile,
         });
         println!("{found}");
     } else {
@@ -68,8 +73,16 @@ fn run(options: &Options) -> anyhow::Result<()> {
         println!("damaged        {per_thousand:7.3} places in 1,000 lines ({damaged} in {})", options.lines);
         println!("left in place  {leaked:7} personal values");
         println!("load           {load:>7}");
+        println!("profile        {profile:>7}");
     }
     Ok(())
+}
+
+/// The profile of Cargo that built this program, as its directory is called after: `agent` is that of what is shipped,
+/// and `release` stands for `bench` too.
+fn profile() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    Some(program.parent()?.parent()?.file_name()?.to_string_lossy().into_owned())
 }
 
 /// Lines of about 4 KiB, the longest text of a report.

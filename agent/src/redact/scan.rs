@@ -70,8 +70,8 @@ pub(super) struct Scanner {
     literals: Vec<Literal>,
     /// Names of up to [`names::SHORT_BYTES`] bytes in lower case. They would match everywhere, so that words are asked.
     short: HashMap<String, (usize, Fit)>,
-    /// First letters of those names, in both cases.
-    short_starts: Vec<u8>,
+    /// Whether one of those names begins with a byte, in either case.
+    short_starts: [bool; 256],
     kinds: Vec<PrivateKind>,
 }
 
@@ -117,8 +117,11 @@ impl Scanner {
         // Fails only for more patterns than an identity can have; then nothing is vouched for.
         let automaton = AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(&patterns).ok();
         let kinds = identity.names().iter().map(|(kind, _)| *kind).collect();
-        let starts = short.keys().filter_map(|name: &String| name.bytes().next());
-        let short_starts = starts.flat_map(|byte| [byte, byte.to_ascii_uppercase()]).collect();
+        let mut short_starts = [false; 256];
+        for byte in short.keys().filter_map(|name: &String| name.bytes().next()) {
+            short_starts[usize::from(byte)] = true;
+            short_starts[usize::from(byte.to_ascii_uppercase())] = true;
+        }
         Self { automaton, literals, short, short_starts, kinds }
     }
 
@@ -172,8 +175,7 @@ impl Scanner {
         while let Some((run, seen)) = next_run(bytes, at) {
             let start = run.start;
             at = run.end;
-            let may_be_long = seen & (DIGIT | MARK) != 0 && at - start >= SHORTEST_SHAPE;
-            if may_be_long || shapes::may_begin(bytes, &run) {
+            if shapes::may_hold(text, &run, seen & DIGIT != 0, seen & (MARK | PLUS) != 0) {
                 shapes::look(text, run.clone(), found);
             }
             if at - start >= tokens::SHORTEST_RUN && start >= bare_end {
@@ -192,11 +194,11 @@ impl Scanner {
     fn short_names(&self, text: &str, run: Range<usize>, found: &mut Vec<Found>) {
         let word = text.get(run.clone()).unwrap_or_default();
         let mut at = run.start;
-        for part in word.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()) {
+        for part in word.as_bytes().split(|byte| CLASS[usize::from(*byte)] & (LETTER | DIGIT) == 0) {
             let range = at..at + part.len();
             at = range.end + 1;
             let is_short = part.len() <= names::SHORT_BYTES;
-            if !is_short || !part.first().is_some_and(|byte| self.short_starts.contains(byte)) {
+            if !is_short || !part.first().is_some_and(|byte| self.short_starts[usize::from(*byte)]) {
                 continue;
             }
             let Ok(part) = std::str::from_utf8(part) else { continue };
@@ -215,15 +217,13 @@ const DFA_MAX_PATTERNS: usize = 1_000;
 /// Bytes of all patterns up to which it may be one: each byte is a state, and each state takes some hundred bytes.
 const DFA_MAX_BYTES: usize = 24 * 1024;
 
-/// `1::2`, and `a.de`, are the shortest that show by themselves.
-const SHORTEST_SHAPE: usize = 4;
-
 const LETTER: u8 = 1;
 const DIGIT: u8 = 2;
 /// A dot, a colon, a dash or an at sign: no shape has none of these and no digit.
 const MARK: u8 = 4;
 const PERCENT: u8 = 8;
-const OTHER: u8 = 16;
+const PLUS: u8 = 16;
+const UNDERSCORE: u8 = 32;
 
 /// Classes of the bytes that runs are made of; 0 for all others.
 const CLASS: [u8; 256] = {
@@ -235,7 +235,8 @@ const CLASS: [u8; 256] = {
             b'0'..=b'9' => DIGIT,
             b'.' | b':' | b'-' | b'@' => MARK,
             b'%' => PERCENT,
-            b'_' | b'+' => OTHER,
+            b'+' => PLUS,
+            b'_' => UNDERSCORE,
             _ => 0,
         };
         byte += 1;

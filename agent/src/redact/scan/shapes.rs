@@ -14,9 +14,18 @@ use super::{Found, What, after_any};
 mod numbers;
 mod phones;
 
-/// Whether something may begin with a run that is too short, or has no digit and no mark: a telephone number that goes on
-/// behind it, or an interface whose hardware address is all letters.
-pub(super) fn may_begin(bytes: &[u8], run: &Range<usize>) -> bool {
+/// Whether something may show by its form in a run, which has digits, and marks such as dots, or has none.
+pub(super) fn may_hold(text: &str, run: &Range<usize>, has_digits: bool, has_marks: bool) -> bool {
+    let may_show = (has_marks && run.len() >= SHORTEST_SHAPE) || (has_digits && run.len() >= FEWEST_DIGITS as usize);
+    may_show || numbers::may_go_on(text, run) || may_begin(text.as_bytes(), run)
+}
+
+/// `1::2`, and `a.de`, are the shortest that show by themselves.
+const SHORTEST_SHAPE: usize = 4;
+
+/// Whether something may begin with a run that says nothing: a telephone number that goes on behind it, or an interface
+/// whose hardware address is all letters.
+fn may_begin(bytes: &[u8], run: &Range<usize>) -> bool {
     match bytes.get(run.start) {
         Some(b'+') => true,
         Some(b'0') => phones::AREA_DIGITS.contains(&run.len()) && matches!(bytes.get(run.end), Some(b'/' | b')')),
@@ -71,19 +80,19 @@ struct Marks {
 impl Marks {
     fn of(word: &str) -> Self {
         let mut marks = Self::default();
-        let mut last = 0;
-        // Without branches: this is done for every other word.
-        for byte in word.bytes() {
-            marks.dots += u32::from(byte == b'.');
-            marks.colons += u32::from(byte == b':');
-            marks.dashes += u32::from(byte == b'-');
-            marks.digits += u32::from(byte.is_ascii_digit());
-            marks.has_at |= byte == b'@';
-            marks.has_plus |= byte == b'+';
-            marks.has_letter |= byte.is_ascii_alphabetic();
-            marks.has_double_colon |= byte == b':' && last == b':';
-            last = byte;
+        for part in word.as_bytes().chunks(COUNTED_AT_ONCE) {
+            // One addition for each byte, and no branch: this is done for every other word.
+            let counts = part.iter().fold(0, |counts: u64, byte| counts.wrapping_add(COUNTS[usize::from(*byte)]));
+            let [dots, colons, dashes, digits] = [0, 16, 32, 48].map(|bit| (counts >> bit) as u16);
+            marks.dots += u32::from(dots);
+            marks.colons += u32::from(colons);
+            marks.dashes += u32::from(dashes);
+            marks.digits += u32::from(digits);
         }
+        marks.has_at = word.contains('@');
+        marks.has_plus = word.contains('+');
+        marks.has_letter = word.bytes().any(|byte| byte.is_ascii_alphabetic());
+        marks.has_double_colon = marks.colons > 1 && word.contains("::");
         marks
     }
 
@@ -99,6 +108,23 @@ impl Marks {
         !(has_dots || is_split || is_phone || is_long || self.has_at)
     }
 }
+
+/// What a byte adds to the four counts of [`Marks`], each of which has sixteen bits.
+const COUNTS: [u64; 256] = {
+    let mut counts = [0; 256];
+    counts[b'.' as usize] = 1;
+    counts[b':' as usize] = 1 << 16;
+    counts[b'-' as usize] = 1 << 32;
+    let mut digit = b'0';
+    while digit <= b'9' {
+        counts[digit as usize] = 1 << 48;
+        digit += 1;
+    }
+    counts
+};
+
+/// Bytes whose counts fit in sixteen bits.
+const COUNTED_AT_ONCE: usize = u16::MAX as usize;
 
 /// The shortest that is personal without any mark: an American telephone number has ten.
 const FEWEST_DIGITS: u32 = 10;
@@ -184,18 +210,12 @@ fn is_start(word: &str, at: usize) -> bool {
 }
 
 fn next_start(word: &str, at: usize) -> usize {
-    let bytes = word.as_bytes();
-    let mut next = at + 1;
-    while next < bytes.len() {
-        let (before, byte) = (bytes.get(next - 1), bytes.get(next));
-        let is_letter = before.is_some_and(u8::is_ascii_alphabetic);
-        let is_digit = byte.is_some_and(u8::is_ascii_digit);
-        if is_start(word, next) || (is_letter && is_digit) {
-            return next;
-        }
-        next += 1;
-    }
-    bytes.len()
+    let begins = |pair: &[u8]| match pair {
+        [before, byte] => !before.is_ascii_alphanumeric() || (before.is_ascii_alphabetic() && byte.is_ascii_digit()),
+        _ => false,
+    };
+    let behind = word.as_bytes().get(at..).unwrap_or_default();
+    behind.windows(2).position(begins).map_or(word.len(), |place| at + place + 1)
 }
 
 /// The length of a run of bytes that `fits`.
@@ -445,8 +465,11 @@ fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
     }
     let in_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
     let length = run_up_to(LONGEST_DOMAIN + 1, rest, in_name);
-    let name = without_file_ending(rest.get(..length)?.trim_end_matches(['.', '-']));
-    let (front, last) = name.rsplit_once('.').unwrap_or_default();
+    let whole = rest.get(..length)?.trim_end_matches(['.', '-']);
+    let (front, last) = whole.rsplit_once('.').unwrap_or_default();
+    // Servers' certificates, settings and logs are called after their domains.
+    let name = if is_of_domain(last) { front } else { whole };
+    let (front, last) = if is_of_domain(last) { front.rsplit_once('.').unwrap_or_default() } else { (front, last) };
     let is_label = last.starts_with(|c: char| c.is_ascii_alphabetic());
     let last = if is_label { last.to_ascii_lowercase() } else { String::new() };
     if !is_top_level(&last) {
@@ -477,17 +500,10 @@ fn domain(here: &Place<'_>, rest: &str) -> Option<usize> {
     (!known && !reversed).then_some(name.len())
 }
 
-/// A domain without the ending of the file that is called after it, as servers' certificates, settings and logs are.
-fn without_file_ending(name: &str) -> &str {
-    let ending = name.rsplit_once('.').filter(|(domain, _)| domain.contains('.'));
-    ending.filter(|(_, ending)| is_of_domain(ending)).map_or(name, |(domain, _)| domain)
-}
-
 /// Whether files that are called after domains end with `ending`.
 pub(super) fn is_of_domain(ending: &str) -> bool {
-    ["pem", "crt", "cer", "cert", "key", "csr", "p12", "pfx", "conf", "log"]
-        .iter()
-        .any(|known| ending.eq_ignore_ascii_case(known))
+    let endings = ["pem", "crt", "cer", "cert", "key", "csr", "p12", "pfx", "conf", "log"];
+    (3..=4).contains(&ending.len()) && endings.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// Whether `name`, in lower case, is or belongs to a domain that everybody's software asks.

@@ -293,16 +293,30 @@ pub(super) const SHORTEST_RUN: usize = 12;
 /// The words of base64 that touch `run`: where the last ends, and the keys among them, or lines of one.
 pub(super) fn bare(text: &str, run: &Range<usize>, found: &mut Vec<Found>) -> usize {
     let bytes = text.as_bytes();
-    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-');
+    let fits = |byte: &u8| IN_KEY[usize::from(*byte)];
     let before = bytes.get(..run.start).unwrap_or_default().iter().rev().take_while(|byte| fits(byte)).count();
     let mut at = run.start - before;
     while at < run.end {
         let length = bytes.get(at..).unwrap_or_default().iter().take_while(|byte| fits(byte)).count();
-        found.extend(text.get(at..at + length).and_then(|word| key(text, at, word)));
+        if length >= SHORTEST_KEY {
+            found.extend(text.get(at..at + length).and_then(|word| key(text, at, word)));
+        }
         at += length + 1;
     }
     at
 }
+
+/// Whether keys are written with a byte.
+const IN_KEY: [bool; 256] = {
+    let mut fits = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let one = byte as u8;
+        fits[byte] = one.is_ascii_alphanumeric() || matches!(one, b'+' | b'/' | b'=' | b'_' | b'-');
+        byte += 1;
+    }
+    fits
+};
 
 /// The key that `word`, which stands at `start`, is or ends with: `name=key`.
 fn key(text: &str, start: usize, whole: &str) -> Option<Found> {
