@@ -4,15 +4,17 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use belay_protocol::lang::system_error;
 use belay_protocol::report::SectionName;
 use belay_protocol::{Language, Phrase};
 use belay_relay::logging::{LogOptions, told};
 use belay_relay::settings;
 
 use crate::page;
+use crate::paths::NoHome;
 use crate::redact::Redacted;
 use crate::redact::log::RedactedLog;
-use crate::survey::Progress;
+use crate::survey::{NoSuchTree, Progress};
 use crate::terminal::{Screen, obeys};
 
 mod chinese;
@@ -137,14 +139,24 @@ pub async fn run(cli: Cli) -> Exit {
         if error.chain().any(closed) {
             return Exit::Done;
         }
-        let told = match error.downcast_ref::<io::Error>().filter(|error| error.get_ref().is_none()) {
-            // Errors of files bring their path along, so that this is one of standard output.
-            Some(error) => NOT_PRINTED.fill(language, &[("why", &error.to_string())]),
-            None => told(error.as_ref()),
-        };
-        let _ = writeln!(io::stderr(), "belay-agent: {told}");
+        let _ = writeln!(io::stderr(), "belay-agent: {}", sentence(&error, language));
         Exit::Failed
     })
+}
+
+/// Why a command failed, in one line.
+fn sentence(error: &anyhow::Error, language: Language) -> String {
+    if let Some(error) = error.downcast_ref::<NoSuchTree>() {
+        return error.sentence(language);
+    }
+    if error.is::<NoHome>() {
+        return NO_HOME.text(language).to_owned();
+    }
+    match error.downcast_ref::<io::Error>().filter(|error| error.get_ref().is_none()) {
+        // Errors of files bring their path along, so that this is one of standard output.
+        Some(error) => NOT_PRINTED.fill(language, &[("why", &system_error(error, language))]),
+        None => told(error.as_ref()),
+    }
 }
 
 /// The language that the command line or the environment asks for, as far as it can be told before the rest is read: help
@@ -219,6 +231,10 @@ impl ProgressLine {
     }
 }
 
+const NO_HOME: Phrase = Phrase {
+    en: "no home directory is known; name a directory with --data",
+    zh: "不知道主目录；请用 --data 指定一个目录",
+};
 const NOT_PRINTED: Phrase = Phrase { en: "the output cannot be written: {why}", zh: "无法写出结果：{why}" };
 const LOOKING: Phrase = Phrase {
     en: "Looking at this machine ({done} of {total}): {subject}",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
+use belay_protocol::lang::system_error;
 use belay_protocol::report::{Disk, Drivers, Fact, Memory, Network, Raw, SectionName, System, Why, WhyKind};
 use belay_protocol::{Language, Phrase};
 use futures_util::FutureExt as _;
@@ -13,6 +14,7 @@ use crate::probe::desk_path::Desk;
 use crate::probe::kernel_log::Told;
 use crate::probe::{self, Cost, Probe, Root};
 use crate::redact::Identity;
+use crate::terminal::plain;
 
 mod disk;
 mod drivers;
@@ -131,6 +133,17 @@ pub struct NoSuchTree {
     path: PathBuf,
     source: std::io::Error,
 }
+
+impl NoSuchTree {
+    /// The error as people read it.
+    pub fn sentence(&self, language: Language) -> String {
+        let (path, why) = (plain(&self.path.display().to_string()), system_error(&self.source, language));
+        NO_TREE.fill(language, &[("path", &path), ("why", &why)])
+    }
+}
+
+const NO_TREE: Phrase =
+    Phrase { en: "the tree {path} cannot be opened: {why}", zh: "无法打开目录树 {path}：{why}" };
 
 /// Looks at everything. A source that hangs costs its own deadline and is reported as unknown.
 pub async fn look(options: &Look, progress: impl Fn(Progress)) -> Result<Survey, NoSuchTree> {

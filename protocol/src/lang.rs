@@ -1,6 +1,7 @@
 //! The languages people see, and sentences that exist in all of them.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -108,9 +109,54 @@ pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
+/// What the operating system said, in `language`: its own words where that is English, which it may not have otherwise.
+pub fn system_error(error: &io::Error, language: Language) -> String {
+    if language == Language::English {
+        return error.to_string();
+    }
+    let known = SYSTEM_ERRORS.iter().find(|(kind, _)| *kind == error.kind()).map_or("系统报告错误", |(_, zh)| zh);
+    error.raw_os_error().map_or_else(|| known.to_owned(), |number| format!("{known}，错误号 {number}"))
+}
+
+/// Kinds of errors in Simplified Chinese.
+const SYSTEM_ERRORS: &[(io::ErrorKind, &str)] = &[
+    (io::ErrorKind::NotFound, "没有该文件或目录"),
+    (io::ErrorKind::PermissionDenied, "没有权限"),
+    (io::ErrorKind::AlreadyExists, "已存在"),
+    (io::ErrorKind::NotADirectory, "不是目录"),
+    (io::ErrorKind::IsADirectory, "是目录"),
+    (io::ErrorKind::DirectoryNotEmpty, "目录不为空"),
+    (io::ErrorKind::ReadOnlyFilesystem, "文件系统只读"),
+    (io::ErrorKind::StorageFull, "磁盘空间不足"),
+    (io::ErrorKind::QuotaExceeded, "超出磁盘配额"),
+    (io::ErrorKind::FileTooLarge, "文件过大"),
+    (io::ErrorKind::ResourceBusy, "正在使用中"),
+    (io::ErrorKind::InvalidFilename, "文件名无效"),
+    (io::ErrorKind::InvalidInput, "参数无效"),
+    (io::ErrorKind::InvalidData, "内容无效"),
+    (io::ErrorKind::UnexpectedEof, "内容不完整"),
+    (io::ErrorKind::TimedOut, "超时"),
+    (io::ErrorKind::BrokenPipe, "管道已关闭"),
+    (io::ErrorKind::OutOfMemory, "内存不足"),
+    (io::ErrorKind::Unsupported, "系统不支持"),
+    (io::ErrorKind::ConnectionRefused, "连接被拒绝"),
+    (io::ErrorKind::HostUnreachable, "无法到达主机"),
+    (io::ErrorKind::NetworkUnreachable, "无法到达网络"),
+    (io::ErrorKind::StaleNetworkFileHandle, "网络文件已失效"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_the_system_are_told_in_both_languages() {
+        let missing = io::Error::from_raw_os_error(2);
+        assert_eq!(system_error(&missing, Language::English), missing.to_string());
+        assert_eq!(system_error(&missing, Language::Chinese), "没有该文件或目录，错误号 2");
+        let other = io::Error::other("in the words of a library");
+        assert_eq!(system_error(&other, Language::Chinese), "系统报告错误");
+    }
 
     #[test]
     fn locales_pick_a_language() {

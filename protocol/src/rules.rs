@@ -31,7 +31,7 @@ mod standing;
 pub use expr::{EXPRESSION_MAX_BYTES, ExpressionError};
 pub use facts::Facts;
 pub use fixes::{FIXES, fix_phrase};
-pub use pack::{Docs, Mistake, PACK_MAX_BYTES, Pack, PackError, Rule};
+pub use pack::{Docs, Mistake, PACK_MAX_BYTES, Pack, PackError, Rule, Wrong};
 pub use sheet::RuleSheet;
 pub use signed::{PackRefusal, Verify, accept, check_offer, reopen};
 pub use standing::{Hold, Kept, Standing};

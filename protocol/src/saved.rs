@@ -12,6 +12,7 @@
 
 use crate::delegation::Signature;
 use crate::id::DeviceKey;
+use crate::lang::Phrase;
 use crate::limits::REPORT_MAX_BYTES;
 
 /// The first bytes of every such file, with the version of its layout.
@@ -35,22 +36,40 @@ pub struct SavedReport {
 
 /// Why a file is not a saved report. Its bearer's doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.phrase().en)]
 pub enum NotSaved {
     /// It begins otherwise.
-    #[error("it is not a report that `belay-agent survey --save` has written")]
     Foreign,
     /// It is a report of a later agent.
-    #[error("it was saved by a newer agent than this console knows: update the console")]
     Newer,
     /// Its line ends were changed on the way.
-    #[error("it was copied as text, which damages it: copy it as a binary file")]
     AsText,
     /// It ends too early.
-    #[error("it was cut off: copy it again")]
     CutOff,
     /// It is too long.
-    #[error("it is longer than a report can be")]
     TooLarge,
+}
+
+impl NotSaved {
+    /// The reason as people read it.
+    pub const fn phrase(self) -> Phrase {
+        match self {
+            Self::Foreign => Phrase {
+                en: "it is not a report that `belay-agent survey --save` has written",
+                zh: "不是由 `belay-agent survey --save` 写入的报告",
+            },
+            Self::Newer => Phrase {
+                en: "it was saved by a newer agent than this program knows: update it",
+                zh: "由更新版本的代理保存：请更新本程序",
+            },
+            Self::AsText => Phrase {
+                en: "it was copied as text, which damages it: copy it as a binary file",
+                zh: "曾被当作文本复制，因而损坏：请以二进制方式重新复制",
+            },
+            Self::CutOff => Phrase { en: "it was cut off: copy it again", zh: "不完整：请重新复制" },
+            Self::TooLarge => Phrase { en: "it is longer than a report can be", zh: "超过了报告可能的长度" },
+        }
+    }
 }
 
 /// The bytes that a device signs: a constant that belongs to saved reports alone, and the SHA-256 of the report.

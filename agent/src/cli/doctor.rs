@@ -54,7 +54,7 @@ pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
         writeln!(out, "{}", json(&report)?)?;
     } else {
         for check in &checks {
-            writeln!(out, "{}", line(check, colour))?;
+            writeln!(out, "{}", line(check, language, colour))?;
         }
         let (style, conclusion) = if is_reached { (Style::Green, REACHED) } else { (Style::Red, NOT_REACHED) };
         writeln!(out, "\n{}", colour.paint(style, conclusion.text(language)))?;
@@ -63,7 +63,7 @@ pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
     Ok(if is_reached { Exit::Done } else { Exit::Failed })
 }
 
-fn line(check: &Check, colour: Colour) -> String {
+fn line(check: &Check, language: Language, colour: Colour) -> String {
     let (mark, style) = match check.verdict {
         Verdict::Good => ("✓", Style::Green),
         Verdict::Warning => ("!", Style::Yellow),
@@ -71,9 +71,11 @@ fn line(check: &Check, colour: Colour) -> String {
         Verdict::Unknown => ("–", Style::Dim),
     };
     let remedy = check.remedy.as_ref().map(|remedy| format!("\n    {remedy}")).unwrap_or_default();
-    format!("{} {}: {}{remedy}", colour.paint(style, mark), colour.paint(Style::Bold, &check.step), check.said)
+    let (mark, step) = (colour.paint(style, mark), colour.paint(Style::Bold, &check.step));
+    SAID.fill(language, &[("mark", &mark), ("step", &step), ("said", &check.said), ("remedy", &remedy)])
 }
 
+const SAID: Phrase = Phrase { en: "{mark} {step}: {said}{remedy}", zh: "{mark} {step}：{said}{remedy}" };
 const REACHED: Phrase = Phrase { en: "This machine reaches support.", zh: "本机可以连接到客服。" };
 const NOT_REACHED: Phrase = Phrase {
     en: "This machine does not reach support. Begin with the first line marked ✗.",

@@ -7,6 +7,7 @@ use anyhow::Context;
 use belay_protocol::codec::DecodeError;
 use belay_protocol::finding::bytes_for_people;
 use belay_protocol::id::hex;
+use belay_protocol::lang::system_error;
 use belay_protocol::report::Report;
 use belay_protocol::saved::{NotSaved, SAVED_MAX_BYTES, SavedReport, signed_bytes};
 use belay_protocol::{Language, Phrase};
@@ -120,14 +121,10 @@ impl Unopened {
     fn sentence(&self, file: &Path, language: Language) -> String {
         let (phrase, why) = match self {
             Self::NotAFile => (NOT_A_FILE, String::new()),
-            Self::NotSaved(NotSaved::Foreign) => (FOREIGN, String::new()),
-            Self::NotSaved(NotSaved::Newer) => (NEWER, String::new()),
-            Self::NotSaved(NotSaved::AsText) => (AS_TEXT, String::new()),
-            Self::NotSaved(NotSaved::CutOff) => (CUT_OFF, String::new()),
-            Self::NotSaved(NotSaved::TooLarge) => (TOO_LARGE, String::new()),
+            Self::NotSaved(error) => (NOT_SAVED, error.phrase().text(language).to_owned()),
             Self::NotSigned => (NOT_SIGNED, String::new()),
             Self::File(error) if error.kind() == io::ErrorKind::NotFound => (MISSING, String::new()),
-            Self::File(error) => (UNREADABLE, error.to_string()),
+            Self::File(error) => (UNREADABLE, system_error(error, language)),
             Self::Report(error) => (UNKNOWN_REPORT, error.to_string()),
         };
         plain(&phrase.fill(language, &[("file", &file.display().to_string()), ("why", &why)]))
@@ -150,28 +147,14 @@ const NOT_A_FILE: Phrase = Phrase {
     zh: "{file} 是目录、管道或设备：请指定由 `belay-agent survey --save` 写入的文件",
 };
 const UNREADABLE: Phrase = Phrase { en: "{file} cannot be read ({why})", zh: "无法读取 {file}（{why}）" };
-const FOREIGN: Phrase = Phrase {
-    en: "{file} is not a report that `belay-agent survey --save` has written",
-    zh: "{file} 不是由 `belay-agent survey --save` 写入的报告",
-};
-const NEWER: Phrase = Phrase {
-    en: "{file} was saved by a newer agent than this one: update this program",
-    zh: "{file} 由更新版本的代理保存：请更新本程序",
-};
-const AS_TEXT: Phrase = Phrase {
-    en: "{file} was copied as text, which damages it: copy it as a binary file",
-    zh: "{file} 曾被当作文本复制，因而损坏：请以二进制方式重新复制",
-};
-const CUT_OFF: Phrase = Phrase { en: "{file} was cut off: copy it again", zh: "{file} 不完整：请重新复制" };
-const TOO_LARGE: Phrase =
-    Phrase { en: "{file} is longer than a report can be", zh: "{file} 超过了报告可能的长度" };
+const NOT_SAVED: Phrase = Phrase { en: "{file}: {why}", zh: "{file}：{why}" };
 const NOT_SIGNED: Phrase = Phrase {
     en: "{file} was changed, cut off or damaged on its way: its device's signature does not fit. Copy it again",
     zh: "{file} 在传递途中被改动、截断或损坏：设备签名不符。请重新复制",
 };
 const UNKNOWN_REPORT: Phrase = Phrase {
     en: "this version cannot read the report in {file} ({why}): update this program",
-    zh: "此版本无法读取 {file} 中的报告（{why}）：请更新本程序",
+    zh: "此版本无法读取 {file} 中的报告：请更新本程序",
 };
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use belay_protocol::finding::Severity;
+use belay_protocol::lang::system_error;
 use belay_protocol::rules::{PACK_MAX_BYTES, Pack, PackError, Rule};
 use belay_protocol::{Language, Phrase};
 use unicode_width::UnicodeWidthStr as _;
@@ -75,7 +76,6 @@ enum Unusable {
 }
 
 impl Unusable {
-    /// What is wrong with the pack itself is told in English only: whoever writes one reads this program's names anyway.
     fn sentence(&self, language: Language) -> String {
         let path = match self {
             Self::NoFile(path) | Self::File { path, .. } | Self::NotText { path } | Self::Pack { path, .. } => {
@@ -85,9 +85,9 @@ impl Unusable {
         };
         let (phrase, why) = match self {
             Self::NoFile(_) => (NO_FILE, String::new()),
-            Self::File { source, .. } => (NOT_READ, source.to_string()),
+            Self::File { source, .. } => (NOT_READ, system_error(source, language)),
             Self::NotText { .. } => (NOT_TEXT, String::new()),
-            Self::Pack { source, .. } => (NO_PACK, source.to_string()),
+            Self::Pack { source, .. } => (NO_PACK, source.sentence(language)),
             Self::NoRule(_) => (NO_RULE, String::new()),
         };
         phrase.fill(language, &[("name", &path), ("why", &plain(why.trim_end()))])
@@ -241,7 +241,7 @@ fn test(pack: &Pack, json: bool, language: Language) -> anyhow::Result<Exit> {
     } else {
         let mut out = io::stdout().lock();
         for mistake in &mistakes {
-            writeln!(out, "{}", plain(&mistake.to_string()))?;
+            writeln!(out, "{}", plain(&mistake.sentence(language)))?;
         }
         let (rules, rows, wrong) = (pack.rules().len().to_string(), rows.to_string(), mistakes.len().to_string());
         let values = [("rules", rules.as_str()), ("rows", &rows), ("wrong", &wrong)];
@@ -315,6 +315,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_pack_is_told_in_both_languages() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pack.toml");
+        let text = Pack::base_text().replacen("memory.ram.available_percent", "memory.ram.availble_percent", 1);
+        std::fs::write(&path, text).unwrap();
+        let unknown = read(&path).unwrap_err();
+        let missing = read(&dir.path().join("none")).unwrap_err();
+        let directory = read(dir.path()).unwrap_err();
+        for (unusable, english, chinese) in [
+            (&unknown, "there is no fact memory.ram.availble_percent; the nearest is", "没有事实"),
+            (&missing, "there is no file", "没有文件"),
+            (&directory, "cannot be read", "参数无效"),
+        ] {
+            for (language, words) in [(Language::English, english), (Language::Chinese, chinese)] {
+                let told = unusable.sentence(language);
+                assert!(told.contains(words), "{told}");
+            }
+        }
+        let wrong = Pack::base_text().replacen("expect = \"crit\"", "expect = \"info\"", 1);
+        let mistakes = Pack::parse(&wrong).unwrap().run_tests();
+        assert!(mistakes[0].sentence(Language::Chinese).contains("应为 info，实为 crit"));
+        assert!(mistakes[0].sentence(Language::English).contains("expected info, got crit"));
+    }
+
+    #[test]
     fn rows_that_hold_rows_that_fail_and_files_that_are_no_pack_end_differently() {
         let dir = tempfile::tempdir().unwrap();
         let check = |text: &[u8], expected| {
@@ -328,6 +353,7 @@ mod tests {
         check(base.replacen("raise.warn = \"", "raise.warn = \"(", 1).as_bytes(), Exit::Usage);
         check(base.replacen("zh = \"已用\"", "zh = \" \"", 1).as_bytes(), Exit::Usage);
         check(base.replacen("source = \"", "source = \"\" # \"", 1).as_bytes(), Exit::Usage);
+        check(base.replacen("memory.ram.available_percent", "memory.ram.availble_percent", 1).as_bytes(), Exit::Usage);
         check(b"not = [toml", Exit::Usage);
         check(&[0xff, 0xfe], Exit::Usage);
         check(&vec![b' '; PACK_MAX_BYTES + 1], Exit::Usage);

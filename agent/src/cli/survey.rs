@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use belay_protocol::finding::Severity;
+use belay_protocol::lang::system_error;
 use belay_protocol::report::{Section, SectionName, Withholding};
 use belay_protocol::saved::{SavedReport, signed_bytes};
 use belay_protocol::{Language, Phrase};
@@ -85,7 +86,7 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     if options.root.is_none()
         && let Some((file, error)) = options.certificate.iter().find_map(|file| Some((file, fs::metadata(file).err()?)))
     {
-        let values = [("file", &*plain(file)), ("why", &error.to_string())];
+        let values = [("file", &*plain(file)), ("why", &system_error(&error, language))];
         writeln!(io::stderr(), "{}", NO_CERTIFICATE.fill(language, &values))?;
         return Ok(Exit::Usage);
     }
@@ -192,7 +193,7 @@ impl Drop for NewFile<'_> {
 fn unwritten(file: &Path, error: &io::Error, language: Language) -> anyhow::Error {
     let (phrase, why) = match error.kind() {
         io::ErrorKind::AlreadyExists => (EXISTS, String::new()),
-        _ => (NOT_WRITTEN, error.to_string()),
+        _ => (NOT_WRITTEN, system_error(error, language)),
     };
     anyhow::Error::msg(phrase.fill(language, &[("file", &file.display().to_string()), ("why", &why)]))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use belay_protocol::Language;
 use belay_protocol::invite::{InviteError, NotACode};
-use belay_protocol::lang::Phrase;
+use belay_protocol::lang::{Phrase, system_error};
 use belay_protocol::message::{EndReason, RelayRefusal};
 use belay_relay::client::{DialError, NotAProxy, ProxyError, RelayError};
 use belay_relay::logging::told;
@@ -187,7 +187,7 @@ impl JoinError {
             Self::Data { dir, source } => {
                 let dir = dir.display().to_string();
                 match source {
-                    Some(source) => fill(&DATA_UNUSABLE, &[("dir", &dir), ("why", &source.to_string())]),
+                    Some(source) => fill(&DATA_UNUSABLE, &[("dir", &dir), ("why", &system_error(source, language))]),
                     None => fill(&DATA_SILENT, &[("dir", &dir)]),
                 }
             }

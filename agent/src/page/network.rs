@@ -77,11 +77,14 @@ impl Page {
         });
         self.fact(&DESK, &network.desk, |desk| {
             let outcome = desk.https.phrase().text(language);
-            format!("{}: {outcome} ({})", desk.host, micros_for_people(desk.took_us))
+            let took = IN_BRACKETS.fill(language, &[("text", &micros_for_people(desk.took_us))]);
+            format!("{}{}{outcome}{took}", desk.host, COLON.text(language))
         });
         self.fact(&RELAY, &network.relay, |relay| match relay.reachability {
             Reachability::Reached => relay_path(relay, language),
-            Reachability::Unreachable => format!("{}: {}", relay.relay, UNREACHABLE.text(language)),
+            Reachability::Unreachable => {
+                format!("{}{}{}", relay.relay, COLON.text(language), UNREACHABLE.text(language))
+            }
         });
     }
 

@@ -175,8 +175,8 @@ impl Scanner {
         while let Some((run, seen)) = next_run(bytes, at) {
             let start = run.start;
             at = run.end;
-            if shapes::may_hold(text, &run, seen & DIGIT != 0, seen & (MARK | PLUS) != 0) {
-                shapes::look(text, run.clone(), found);
+            if shapes::may_hold(text, &run, seen) {
+                shapes::look(text, run.clone(), seen, found);
             }
             if at - start >= tokens::SHORTEST_RUN && start >= bare_end {
                 bare_end = tokens::bare(text, &run, found);
@@ -184,31 +184,38 @@ impl Scanner {
             if decoding && seen & PERCENT != 0 && text.get(run.clone()).is_some_and(is_encoded) {
                 found.push(Found { range: run.clone(), what: What::Encoded });
             }
-            let has_short_words = seen & !(LETTER | DIGIT) != 0 || at - start <= names::SHORT_BYTES;
-            if has_short_words && !self.short.is_empty() {
-                self.short_names(text, run, found);
-            }
+        }
+        if !self.short.is_empty() {
+            self.short_names(text, found);
         }
     }
 
-    fn short_names(&self, text: &str, run: Range<usize>, found: &mut Vec<Found>) {
-        let word = text.get(run.clone()).unwrap_or_default();
-        let mut at = run.start;
-        for part in word.as_bytes().split(|byte| CLASS[usize::from(*byte)] & (LETTER | DIGIT) == 0) {
-            let range = at..at + part.len();
-            at = range.end + 1;
-            let is_short = part.len() <= names::SHORT_BYTES;
-            if !is_short || !part.first().is_some_and(|byte| self.short_starts[usize::from(*byte)]) {
+    /// Looks at each word that a short name may begin, and that is no longer than one.
+    fn short_names(&self, text: &str, found: &mut Vec<Found>) {
+        let bytes = text.as_bytes();
+        let class = |at: usize| bytes.get(at).map_or(0, |byte| CLASS[usize::from(*byte)] & (LETTER | DIGIT));
+        let mut from = 0;
+        while let Some(next) = position(bytes, from, &self.short_starts) {
+            from = next + 1;
+            let length = (0..=names::SHORT_BYTES).take_while(|length| class(next + length) != 0).count();
+            let is_inside = next > 0 && class(next - 1) != 0;
+            let range = next..next + length;
+            let Some(word) = text.get(range.clone()).filter(|_| !is_inside && length <= names::SHORT_BYTES) else {
                 continue;
-            }
-            let Ok(part) = std::str::from_utf8(part) else { continue };
-            let Some((index, fit)) = self.short.get(&part.to_ascii_lowercase()) else { continue };
+            };
+            let Some((index, fit)) = self.short.get(&word.to_ascii_lowercase()) else { continue };
             let kind = self.kinds.get(*index).copied().unwrap_or(PrivateKind::User);
             if fit.accepts(kind, text, &range) {
                 found.push(Found { range, what: What::Name(*index) });
             }
         }
     }
+}
+
+/// The first place at `from` or behind of a byte that is one of `wanted`.
+#[inline(never)]
+fn position(bytes: &[u8], from: usize, wanted: &[bool; 256]) -> Option<usize> {
+    bytes.get(from..)?.iter().position(|byte| wanted[usize::from(*byte)]).map(|place| from + place)
 }
 
 /// An automaton with a table for each state is the fastest, and larger than the gain for machines with many names.
@@ -219,11 +226,12 @@ const DFA_MAX_BYTES: usize = 24 * 1024;
 
 const LETTER: u8 = 1;
 const DIGIT: u8 = 2;
-/// A dot, a colon, a dash or an at sign: no shape has none of these and no digit.
+/// A dot, a colon or a dash: no shape has none of these, no at sign and no digit.
 const MARK: u8 = 4;
 const PERCENT: u8 = 8;
 const PLUS: u8 = 16;
 const UNDERSCORE: u8 = 32;
+const AT: u8 = 64;
 
 /// Classes of the bytes that runs are made of; 0 for all others.
 const CLASS: [u8; 256] = {
@@ -233,7 +241,8 @@ const CLASS: [u8; 256] = {
         class[byte] = match byte as u8 {
             b'a'..=b'z' | b'A'..=b'Z' => LETTER,
             b'0'..=b'9' => DIGIT,
-            b'.' | b':' | b'-' | b'@' => MARK,
+            b'.' | b':' | b'-' => MARK,
+            b'@' => AT,
             b'%' => PERCENT,
             b'+' => PLUS,
             b'_' => UNDERSCORE,

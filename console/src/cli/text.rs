@@ -1,9 +1,12 @@
 //! What the commands print for people, in both languages.
 
 use std::fmt::Write as _;
+use std::io;
 
 use serde_json::Value;
 
+use belay_protocol::lang::system_error;
+use belay_protocol::saved::NotSaved;
 use belay_protocol::{Language, Phrase};
 use belay_relay::client::NotAProxy;
 use belay_relay::logging::told;
@@ -316,6 +319,13 @@ pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
         let line = detail.chars().filter(char::is_ascii_digit).collect::<String>();
         return chinese.replace("{digits}", &line);
     }
+    if let Some(not_saved) = error.downcast_ref::<NotSaved>() {
+        let (file, why) = (error.to_string(), not_saved.phrase().text(language));
+        return Phrase { en: "{file}: {why}", zh: "{file}：{why}" }.fill(language, &[("file", &file), ("why", why)]);
+    }
+    if let Some(system) = error.downcast_ref::<io::Error>().filter(|_| language == Language::Chinese) {
+        return system_error(system, language);
+    }
     if error.is::<NotAProxy>() {
         return NOT_A_PROXY.text(language).to_owned();
     }
@@ -334,6 +344,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("name_taken", "已有同名用户。"),
     ("invalid_field", "输入的某个值无效，请检查长度和格式。"),
     ("store_failed", "控制台无法读取或保存记录。没有任何更改，请重试。"),
+    ("device_revoked", "该设备已被禁止接入：如属正确，请先恢复它。"),
     ("ticket_takes_no_sessions", "工单已关闭或已合并：请先重新打开再邀请客户。"),
     ("audit_broken", "审计记录已被改动：请用 --lang en 查看第一处错误（相关数字：{digits}）。"),
 ];

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::catalogue::CATALOGUE;
 use super::expr::{Expression, ExpressionError, Scope};
@@ -13,7 +13,7 @@ use crate::bounded::{BoundedVec, Name, Text};
 use crate::finding::{
     Bilingual, Confidence, Evidence, Fingerprint, PackId, Severity, bytes_for_people, word_for_people,
 };
-use crate::lang::Language;
+use crate::lang::{Language, Phrase};
 
 /// Bytes of one pack's file.
 pub const PACK_MAX_BYTES: usize = crate::limits::RULE_PACK_MAX_BYTES;
@@ -29,18 +29,15 @@ const NOT_PLAIN: &str = "the id may hold lower-case letters, digits, - and _ onl
 
 /// Why a pack is refused as a whole.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.sentence(Language::English))]
 pub enum PackError {
     /// The file is larger than [`PACK_MAX_BYTES`].
-    #[error("the rule pack is {0} bytes long and at most {PACK_MAX_BYTES} are allowed")]
     TooLarge(usize),
     /// The file is not TOML of the expected form.
-    #[error("the rule pack cannot be read: {0}")]
     Unreadable(#[from] toml::de::Error),
     /// The pack's name is not one.
-    #[error("the pack's id {0:?} may hold lower-case letters, digits, - and _ only")]
     Name(Name),
     /// A section of the documentation cannot be used.
-    #[error("docs {id}: {mistake}")]
     Docs {
         /// The section's id.
         id: Name,
@@ -48,7 +45,6 @@ pub enum PackError {
         mistake: &'static str,
     },
     /// A rule looks at a fact that no report of this version has.
-    #[error("line {line}: rule {rule}: there is no fact {fact}; the nearest is {nearest}")]
     UnknownFact {
         /// The rule's id.
         rule: Name,
@@ -60,7 +56,6 @@ pub enum PackError {
         nearest: String,
     },
     /// A rule cannot be used.
-    #[error("rule {rule}: {mistake}")]
     Rule {
         /// The rule's id.
         rule: Name,
@@ -97,18 +92,100 @@ pub struct Mistake {
     pub rule: Name,
     /// The row's number, from 1; nothing when it is about the rule as a whole.
     pub row: Option<usize>,
-    /// What is wrong.
-    pub what: String,
+    /// What is wrong, in English.
+    #[serde(serialize_with = "in_english")]
+    pub what: Wrong,
+}
+
+/// What is wrong with a rule's test rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// There are fewer than two.
+    TooFew,
+    /// One has another outcome.
+    Outcome {
+        /// What it says.
+        expected: &'static str,
+        /// What the rule says.
+        got: &'static str,
+    },
+    /// A sentence names a figure that the rule does not have.
+    NotFilledIn(String),
+}
+
+fn in_english<S: Serializer>(what: &Wrong, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&what.sentence(Language::English))
+}
+
+impl Wrong {
+    /// What is wrong, as people read it.
+    pub fn sentence(&self, language: Language) -> String {
+        match self {
+            Self::TooFew => TOO_FEW_ROWS.text(language).to_owned(),
+            Self::Outcome { expected, got } => OTHER_OUTCOME.fill(language, &[("expected", expected), ("got", got)]),
+            Self::NotFilledIn(sentence) => NOT_FILLED_IN.fill(language, &[("sentence", sentence)]),
+        }
+    }
+}
+
+impl Mistake {
+    /// The whole mistake in one line.
+    pub fn sentence(&self, language: Language) -> String {
+        let (row, what) = (self.row.unwrap_or_default().to_string(), self.what.sentence(language));
+        let phrase = if self.row.is_some() { IN_ROW } else { IN_RULE };
+        phrase.fill(language, &[("rule", self.rule.as_str()), ("row", &row), ("what", &what)])
+    }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.row {
-            Some(row) => write!(f, "{}: row {row}: {}", self.rule, self.what),
-            None => write!(f, "{}: {}", self.rule, self.what),
+        f.write_str(&self.sentence(Language::English))
+    }
+}
+
+const TOO_FEW_ROWS: Phrase =
+    Phrase { en: "a rule needs at least two test rows", zh: "一条规则至少需要两行测试" };
+const OTHER_OUTCOME: Phrase = Phrase { en: "expected {expected}, got {got}", zh: "应为 {expected}，实为 {got}" };
+const NOT_FILLED_IN: Phrase = Phrase { en: "not filled in: {sentence}", zh: "未填入数值：{sentence}" };
+const IN_ROW: Phrase = Phrase { en: "{rule}: row {row}: {what}", zh: "{rule}：第 {row} 行：{what}" };
+const IN_RULE: Phrase = Phrase { en: "{rule}: {what}", zh: "{rule}：{what}" };
+
+impl PackError {
+    /// The reason in `language`; what a parser says of the file itself stays English.
+    pub fn sentence(&self, language: Language) -> String {
+        let limit = PACK_MAX_BYTES.to_string();
+        let fill = |phrase: Phrase, values: &[(&str, &str)]| phrase.fill(language, values);
+        match self {
+            Self::TooLarge(bytes) => fill(PACK_TOO_LARGE, &[("bytes", &bytes.to_string()), ("limit", &limit)]),
+            Self::Unreadable(error) => fill(PACK_UNREADABLE, &[("why", &error.to_string())]),
+            Self::Name(id) => fill(PACK_NAME, &[("id", id.as_str())]),
+            Self::Docs { id, mistake } => fill(PACK_DOCS, &[("id", id.as_str()), ("what", mistake)]),
+            Self::UnknownFact { rule, line, fact, nearest } => {
+                let line = line.to_string();
+                let values = [("rule", rule.as_str()), ("line", &line), ("fact", fact), ("nearest", nearest)];
+                fill(PACK_UNKNOWN_FACT, &values)
+            }
+            Self::Rule { rule, mistake } => fill(PACK_RULE, &[("rule", rule.as_str()), ("what", mistake)]),
         }
     }
 }
+
+const PACK_TOO_LARGE: Phrase = Phrase {
+    en: "the rule pack is {bytes} bytes long and at most {limit} are allowed",
+    zh: "规则包有 {bytes} 字节，最多允许 {limit} 字节",
+};
+const PACK_UNREADABLE: Phrase =
+    Phrase { en: "the rule pack cannot be read: {why}", zh: "规则包无法读取：{why}" };
+const PACK_NAME: Phrase = Phrase {
+    en: "the pack's id {id} may hold lower-case letters, digits, - and _ only",
+    zh: "规则包的 id {id} 只能包含小写字母、数字、- 和 _",
+};
+const PACK_DOCS: Phrase = Phrase { en: "docs {id}: {what}", zh: "文档 {id}：{what}" };
+const PACK_UNKNOWN_FACT: Phrase = Phrase {
+    en: "line {line}: rule {rule}: there is no fact {fact}; the nearest is {nearest}",
+    zh: "第 {line} 行：规则 {rule}：没有事实 {fact}；最接近的是 {nearest}",
+};
+const PACK_RULE: Phrase = Phrase { en: "rule {rule}: {what}", zh: "规则 {rule}：{what}" };
 
 impl Pack {
     /// Reads and compiles a pack. Each path in its rules leads to a fact that reports of this version have.
@@ -306,7 +383,7 @@ impl Rule {
         let mistake = |row, what| Mistake { rule: self.id.clone(), row, what };
         let mut mistakes = Vec::new();
         if self.tests.len() < 2 {
-            mistakes.push(mistake(None, "a rule needs at least two test rows".to_owned()));
+            mistakes.push(mistake(None, Wrong::TooFew));
         }
         for (number, row) in self.tests.iter().enumerate() {
             let facts = row.facts(self.each.as_ref());
@@ -315,12 +392,13 @@ impl Rule {
             let outcome = self.judge(&case, &facts.scope()).into_iter().next().unwrap_or(Outcome::Silent);
             let got = Expected::from(&outcome);
             if got != row.expect {
-                mistakes.push(mistake(Some(number + 1), format!("expected {}, got {got}", row.expect)));
+                let outcome = Wrong::Outcome { expected: row.expect.as_str(), got: got.as_str() };
+                mistakes.push(mistake(Some(number + 1), outcome));
             }
             if let Outcome::Found(finding) = outcome
                 && let Some(sentence) = finding.sentences().into_iter().find(|sentence| sentence.contains('{'))
             {
-                mistakes.push(mistake(Some(number + 1), format!("not filled in: {sentence}")));
+                mistakes.push(mistake(Some(number + 1), Wrong::NotFilledIn(sentence.to_owned())));
             }
         }
         mistakes
@@ -691,16 +769,17 @@ impl From<&Outcome> for Expected {
     }
 }
 
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Expected {
+    /// The outcome as a pack's file writes it.
+    const fn as_str(self) -> &'static str {
+        match self {
             Self::Silent => "silent",
             Self::Pending => "pending",
             Self::Info => "info",
             Self::Warn => "warn",
             Self::Crit => "crit",
             Self::Unknown => "unknown",
-        })
+        }
     }
 }
 

@@ -9,14 +9,15 @@ use belay_protocol::report::PrivateKind;
 use super::words::{
     EVERYBODYS_DOMAINS, EVERYBODYS_IDS, FILE_ENDINGS, HASH_LABELS, ROLES, VERSION_LABELS, is_top_level,
 };
-use super::{Found, What, after_any};
+use super::{AT, DIGIT, Found, LETTER, MARK, PLUS, What, after_any};
 
 mod numbers;
 mod phones;
 
-/// Whether something may show by its form in a run, which has digits, and marks such as dots, or has none.
-pub(super) fn may_hold(text: &str, run: &Range<usize>, has_digits: bool, has_marks: bool) -> bool {
-    let may_show = (has_marks && run.len() >= SHORTEST_SHAPE) || (has_digits && run.len() >= FEWEST_DIGITS as usize);
+/// Whether something may show by its form in a run in which these classes of bytes were `seen`.
+pub(super) fn may_hold(text: &str, run: &Range<usize>, seen: u8) -> bool {
+    let has_marks = seen & (MARK | PLUS | AT) != 0 && run.len() >= SHORTEST_SHAPE;
+    let may_show = has_marks || (seen & DIGIT != 0 && run.len() >= FEWEST_DIGITS as usize);
     may_show || numbers::may_go_on(text, run) || may_begin(text.as_bytes(), run)
 }
 
@@ -37,9 +38,9 @@ fn may_begin(bytes: &[u8], run: &Range<usize>) -> bool {
 }
 
 /// Looks into one run of letters, digits and `.:-_@+%` at `run` of `text`. `base` is where `text` itself stands.
-pub(super) fn look(text: &str, run: Range<usize>, found: &mut Vec<Found>) {
+pub(super) fn look(text: &str, run: Range<usize>, seen: u8, found: &mut Vec<Found>) {
     let word = text.get(run.clone()).unwrap_or_default();
-    let marks = Marks::of(word);
+    let marks = Marks::of(word, seen);
     if marks.says_nothing(word) && !numbers::may_go_on(text, &run) && !may_begin(text.as_bytes(), &run) {
         return;
     }
@@ -78,7 +79,7 @@ struct Marks {
 }
 
 impl Marks {
-    fn of(word: &str) -> Self {
+    fn of(word: &str, seen: u8) -> Self {
         let mut marks = Self::default();
         for part in word.as_bytes().chunks(COUNTED_AT_ONCE) {
             // One addition for each byte, and no branch: this is done for every other word.
@@ -89,9 +90,9 @@ impl Marks {
             marks.dashes += u32::from(dashes);
             marks.digits += u32::from(digits);
         }
-        marks.has_at = word.contains('@');
-        marks.has_plus = word.contains('+');
-        marks.has_letter = word.bytes().any(|byte| byte.is_ascii_alphabetic());
+        marks.has_at = seen & AT != 0;
+        marks.has_plus = seen & PLUS != 0;
+        marks.has_letter = seen & LETTER != 0;
         marks.has_double_colon = marks.colons > 1 && word.contains("::");
         marks
     }

@@ -530,13 +530,32 @@ pub(super) fn is_top_level(label: &str) -> bool {
         "work" | "ltd" | "group" | "email" | "company" | "network" | "systems" | "solutions" | "agency" |
         "digital" | "world" | "local" | "lan" | "home" | "corp" | "internal" | "intranet" | "localdomain" |
         "domain" | "private" | "test"
-    ) || matches!(
-        label,
-        "ae" | "ar" | "at" | "au" | "be" | "bg" | "br" | "by" | "ca" | "ch" | "ci" | "cl" | "cn" | "co" |
-        "cr" | "cz" | "de" | "dk" | "dz" | "ec" | "ee" | "eg" | "es" | "eu" | "fi" | "fr" | "ge" | "gr" |
-        "hk" | "hr" | "hu" | "id" | "ie" | "il" | "in" | "ir" | "is" | "it" | "jp" | "ke" | "kr" | "kz" |
-        "lt" | "lu" | "lv" | "ma" | "me" | "mo" | "mx" | "my" | "ng" | "nl" | "no" | "nz" | "pe" | "ph" |
-        "pk" | "pt" | "ro" | "ru" | "sa" | "se" | "sg" | "si" | "sk" | "th" | "tn" | "tr" | "tv" | "tw" |
-        "ua" | "uk" | "us" | "uy" | "uz" | "ve" | "vn" | "za"
-    )
+    ) || is_country(label)
 }
+
+/// Whether `label` is a country that people meet: asked of every other word, so that it is one look into a table.
+fn is_country(label: &str) -> bool {
+    let &[first @ b'a'..=b'z', second @ b'a'..=b'z'] = label.as_bytes() else { return false };
+    COUNTRIES[usize::from(first - b'a')] >> (second - b'a') & 1 == 1
+}
+
+/// A bit for each second letter, by the first.
+const COUNTRIES: [u32; 26] = {
+    let mut countries = [0; 26];
+    let mut at = 0;
+    while at < COUNTRY_CODES.len() {
+        let code = COUNTRY_CODES[at].as_bytes();
+        countries[(code[0] - b'a') as usize] |= 1 << (code[1] - b'a');
+        at += 1;
+    }
+    countries
+};
+
+#[rustfmt::skip]
+const COUNTRY_CODES: [&str; 78] = [
+    "ae", "ar", "at", "au", "be", "bg", "br", "by", "ca", "ch", "ci", "cl", "cn", "co", "cr", "cz",
+    "de", "dk", "dz", "ec", "ee", "eg", "es", "eu", "fi", "fr", "ge", "gr", "hk", "hr", "hu", "id",
+    "ie", "il", "in", "ir", "is", "it", "jp", "ke", "kr", "kz", "lt", "lu", "lv", "ma", "me", "mo",
+    "mx", "my", "ng", "nl", "no", "nz", "pe", "ph", "pk", "pt", "ro", "ru", "sa", "se", "sg", "si",
+    "sk", "th", "tn", "tr", "tv", "tw", "ua", "uk", "us", "uy", "uz", "ve", "vn", "za",
+];
