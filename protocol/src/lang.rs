@@ -83,7 +83,8 @@ impl Phrase {
     }
 }
 
-/// Replaces each `{name}` in `template` by its value; a name without a value stays as it is.
+/// Replaces each `{name}` in `template` by its value, and each `{name:one/many}` by the first form where that value is 1 and
+/// by the second otherwise; a name without a value stays as it is.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(template.len() + 32);
     let mut rest = template;
@@ -91,8 +92,10 @@ pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
         filled.push_str(&rest[..start]);
         let after = &rest[start + 1..];
         let value = after.find('}').and_then(|end| {
-            let (_, value) = values.iter().find(|(name, _)| *name == &after[..end])?;
-            Some((*value, end))
+            let (name, forms) = after[..end].split_once(':').unwrap_or((&after[..end], ""));
+            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
+            let form = forms.split_once('/').map(|(one, many)| if *value == "1" { one } else { many });
+            Some((form.unwrap_or(value), end))
         });
         match value {
             Some((value, end)) => {
@@ -148,6 +151,14 @@ const SYSTEM_ERRORS: &[(io::ErrorKind, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_told_otherwise_than_many() {
+        let told = |count| fill("{count} {count:disk is/disks are} full {other:x/y}", &[("count", count)]);
+        assert_eq!(told("1"), "1 disk is full {other:x/y}");
+        assert_eq!(told("0"), "0 disks are full {other:x/y}");
+        assert_eq!(told("21"), "21 disks are full {other:x/y}");
+    }
 
     #[test]
     fn errors_of_the_system_are_told_in_both_languages() {

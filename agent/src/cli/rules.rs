@@ -268,7 +268,7 @@ const NO_RULE: Phrase = Phrase {
     zh: "没有规则 {name}；`belay-agent rules list` 可列出全部规则",
 };
 const PACK: Phrase =
-    Phrase { en: "{id}, version {version}: {count} rules", zh: "{id}，版本 {version}：{count} 条规则" };
+    Phrase { en: "{id}, version {version}: {count} {count:rule/rules}", zh: "{id}，版本 {version}：{count} 条规则" };
 const RULE: Phrase = Phrase { en: "rule", zh: "规则" };
 const CHECKS: Phrase = Phrase { en: "looks at", zh: "检查" };
 const EACH: Phrase = Phrase { en: "for each", zh: "逐项" };
@@ -277,7 +277,7 @@ const NEEDS: Phrase = Phrase { en: "must know", zh: "所需事实" };
 const CLEAR: Phrase = Phrase { en: "goes when", zh: "解除条件" };
 const HOLD: Phrase = Phrase { en: "waits for", zh: "持续条件" };
 const HOLD_FOR: Phrase =
-    Phrase { en: "{reports} surveys in a row and {seconds} s", zh: "连续 {reports} 次检查且满 {seconds} 秒" };
+    Phrase { en: "{reports} {reports:survey/surveys} in a row and {seconds} s", zh: "连续 {reports} 次检查且满 {seconds} 秒" };
 const SILENT_WHEN: Phrase = Phrase { en: "silent beside", zh: "出现时静默" };
 const UNKNOWN_WITH: Phrase = Phrase { en: "same source as", zh: "同一来源" };
 const CONFIDENCE: Phrase = Phrase { en: "confidence", zh: "可信度" };
@@ -288,9 +288,9 @@ const FIXES: Phrase = Phrase { en: "fixes", zh: "修复项" };
 const ROWS: Phrase = Phrase { en: "test rows", zh: "测试行" };
 const DOCS: Phrase = Phrase { en: "more", zh: "更多" };
 const ROWS_HOLD: Phrase =
-    Phrase { en: "{rules} rules, {rows} rows: all hold", zh: "{rules} 条规则，{rows} 行测试：全部通过" };
+    Phrase { en: "{rules} {rules:rule/rules}, {rows} {rows:row/rows}: all hold", zh: "{rules} 条规则，{rows} 行测试：全部通过" };
 const ROWS_FAIL: Phrase = Phrase {
-    en: "{rules} rules, {rows} rows: {wrong} mistakes",
+    en: "{rules} {rules:rule/rules}, {rows} {rows:row/rows}: {wrong} {wrong:mistake/mistakes}",
     zh: "{rules} 条规则，{rows} 行测试：{wrong} 处错误",
 };
 

@@ -86,4 +86,4 @@ const COMPARE: Phrase = Phrase {
     zh: "请在电话中与技术人员核对这组词：",
 };
 const WANTS: Phrase = Phrase { en: "They ask to:", zh: "对方请求：" };
-const FOR_MINUTES: Phrase = Phrase { en: "for {minutes} minutes", zh: "{minutes} 分钟内有效" };
+const FOR_MINUTES: Phrase = Phrase { en: "for {minutes} {minutes:minute/minutes}", zh: "{minutes} 分钟内有效" };

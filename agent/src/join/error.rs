@@ -324,7 +324,7 @@ const CODE_REFUSED: Phrase = Phrase {
     zh: "验证码无效或已过期。请向客服索取新的验证码。",
 };
 const SLOW_DOWN: Phrase = Phrase {
-    en: "Too many wrong codes. Please wait {seconds} seconds, then try again.",
+    en: "Too many wrong codes. Please wait {seconds} {seconds:second/seconds}, then try again.",
     zh: "错误次数过多。请等待 {seconds} 秒后重试。",
 };
 const DESK_UNAVAILABLE: Phrase = Phrase {

@@ -73,7 +73,7 @@ pub(super) const LINK_NONE: Phrase = Phrase { en: "not connected", zh: "未连�
 pub(super) const LINK_DOWN: Phrase = Phrase { en: "switched off", zh: "已关闭" };
 pub(super) const LINK_UNCLEAR: Phrase = Phrase { en: "link unclear", zh: "连接状态不明" };
 pub(super) const LOSSES: Phrase =
-    Phrase { en: "{errors} errors, {dropped} dropped", zh: "错误 {errors}，丢弃 {dropped}" };
+    Phrase { en: "{errors} {errors:error/errors}, {dropped} dropped", zh: "错误 {errors}，丢弃 {dropped}" };
 pub(super) const WAY_OUT: Phrase = Phrase { en: "way out", zh: "默认出口" };
 pub(super) const NAME_SERVER: Phrase = Phrase { en: "name server", zh: "域名服务器" };
 pub(super) const NAME_SERVERS: Phrase = Phrase { en: "name servers", zh: "域名服务器" };
@@ -100,7 +100,7 @@ pub(super) const BOOT: Phrase = Phrase { en: "last start took", zh: "上次启�
 pub(super) const PENDING_OF: Phrase =
     Phrase { en: "{all}, {security} for security", zh: "{all} 项，其中安全更新 {security} 项" };
 pub(super) const FINE: Phrase =
-    Phrase { en: "{count} other checks found nothing wrong", zh: "另有 {count} 项检查未发现问题" };
+    Phrase { en: "{count} other {count:check/checks} found nothing wrong", zh: "另有 {count} 项检查未发现问题" };
 pub(super) const MORE: Phrase = Phrase {
     en: "`belay-agent rules show NAME` says more about one in brackets",
     zh: "`belay-agent rules show 名称` 可查看括号中规则的详情",
