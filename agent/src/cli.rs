@@ -15,7 +15,7 @@ use crate::paths::NoHome;
 use crate::redact::Redacted;
 use crate::redact::log::RedactedLog;
 use crate::survey::{NoSuchTree, Progress};
-use crate::terminal::{Screen, obeys};
+use crate::terminal::{Screen, columns, cut, obeys};
 
 mod chinese;
 pub mod doctor;
@@ -139,7 +139,7 @@ pub async fn run(cli: Cli) -> Exit {
         if error.chain().any(closed) {
             return Exit::Done;
         }
-        let _ = writeln!(io::stderr(), "belay-agent: {}", sentence(&error, language));
+        let _ = writeln!(err(), "belay-agent: {}", sentence(&error, language));
         Exit::Failed
     })
 }
@@ -157,6 +157,22 @@ fn sentence(error: &anyhow::Error, language: Language) -> String {
         Some(error) => NOT_PRINTED.fill(language, &[("why", &system_error(error, language))]),
         None => told(error.as_ref()),
     }
+}
+
+/// Standard output, which nobody reads in a unit test.
+fn out() -> impl Write {
+    #[cfg(not(test))]
+    return io::stdout().lock();
+    #[cfg(test)]
+    io::sink()
+}
+
+/// Standard error, in the same way.
+fn err() -> impl Write {
+    #[cfg(not(test))]
+    return io::stderr();
+    #[cfg(test)]
+    io::sink()
 }
 
 /// The language that the command line or the environment asks for, as far as it can be told before the rest is read: help
@@ -187,6 +203,12 @@ pub fn language(asked: Option<Language>) -> Language {
     Language::from_locale(&locale.unwrap_or_default())
 }
 
+/// A moment as people read it, in UTC.
+fn moment(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms)
+        .map_or_else(|_| format!("{unix_ms} ms"), |moment| moment.strftime("%F %T UTC").to_string())
+}
+
 /// A section by its name on the command line.
 fn section(name: &str) -> Result<SectionName, String> {
     let names = SectionName::ALL.map(SectionName::as_str).join(", ");
@@ -203,12 +225,15 @@ pub fn shown(redacted: &Redacted, language: Language, screen: impl Into<Screen>)
 pub struct ProgressLine {
     language: Language,
     watched: bool,
+    columns: usize,
 }
 
 impl ProgressLine {
     /// A line for whoever watches standard error.
     pub fn new(language: Language) -> Self {
-        Self { language, watched: obeys(&io::stderr()) }
+        // A line that is as long as the screen is wide may take two, of which only one is taken away.
+        let columns = columns(&io::stderr()).unwrap_or(Screen::COLUMNS_MIN).saturating_sub(1);
+        Self { language, watched: obeys(&io::stderr()), columns }
     }
 
     /// Shows a step in place of the one before.
@@ -221,7 +246,7 @@ impl ProgressLine {
     /// Shows any text in place of the one before.
     fn say(&self, text: &str) {
         if self.watched {
-            let _ = write!(io::stderr(), "\r\u{1b}[K{text}");
+            let _ = write!(err(), "\r\u{1b}[K{}", cut(text, self.columns));
         }
     }
 

@@ -87,6 +87,14 @@ pub fn answers(dir: &Path) -> bool {
     heard.recv_timeout(ANSWER_WAIT).is_ok()
 }
 
+/// Whether something can be kept in `dir`: it is a directory, or can become one.
+pub fn may_be_directory(dir: &Path) -> bool {
+    match fs::metadata(dir) {
+        Ok(there) => there.is_dir(),
+        Err(error) => error.kind() != io::ErrorKind::NotADirectory,
+    }
+}
+
 /// A disk that has gone to sleep takes this long to start.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
@@ -111,6 +119,9 @@ mod tests {
         assert_eq!(read(&path, 3).unwrap().unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         assert_eq!(read(dir.path(), 3).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(may_be_directory(dir.path()) && may_be_directory(&dir.path().join("nothing there")));
+        fs::write(dir.path().join("file"), b"").unwrap();
+        assert!(!may_be_directory(&dir.path().join("file")) && !may_be_directory(&dir.path().join("file/below")));
         assert!(answers(dir.path()) && answers(&dir.path().join("nothing there")));
     }
 }

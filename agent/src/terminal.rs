@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Stdout};
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthChar as _;
 
 /// Text from a peer, a file or the system without anything that a terminal would obey: escape sequences and control
 /// characters are dropped, line breaks and tabs become blanks, and so do characters that reorder or hide text.
@@ -151,14 +152,39 @@ impl From<Colour> for Screen {
     }
 }
 
+/// How wide the terminal behind `stream` is; nothing where there is none, or where that is not known.
+pub fn columns(stream: &impl Stream) -> Option<usize> {
+    size(stream)?.1
+}
+
+/// As much of `text` as fits `columns`.
+pub fn cut(text: &str, columns: usize) -> &str {
+    let mut room = columns;
+    let fits = |(_, c): &(usize, char)| {
+        let left = room.checked_sub(c.width().unwrap_or(0));
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let end = text.char_indices().take_while(fits).last().map_or(0, |(at, c)| at + c.len_utf8());
+    text.get(..end).unwrap_or_default()
+}
+
 /// Lines that the terminal behind `out` shows at once; nothing where there is none, or where that is not known.
 pub fn rows(out: &Stdout) -> Option<usize> {
     size(out)?.0
 }
 
+/// What may lead to a terminal.
+#[cfg(unix)]
+pub use std::os::fd::AsFd as Stream;
+
+/// What may lead to a terminal.
+#[cfg(not(unix))]
+pub use std::io::IsTerminal as Stream;
+
 /// Rows and columns of the terminal behind `out`, each where it is known.
 #[cfg(unix)]
-fn size(out: &Stdout) -> Option<(Option<usize>, Option<usize>)> {
+fn size(out: &impl Stream) -> Option<(Option<usize>, Option<usize>)> {
     let size = rustix::termios::tcgetwinsize(out).ok()?;
     let [rows, columns] = [size.ws_row, size.ws_col].map(|count| Some(usize::from(count)).filter(|count| *count > 0));
     Some((rows, columns))
@@ -166,7 +192,7 @@ fn size(out: &Stdout) -> Option<(Option<usize>, Option<usize>)> {
 
 /// Not known here.
 #[cfg(not(unix))]
-fn size(_: &Stdout) -> Option<(Option<usize>, Option<usize>)> {
+fn size(_: &impl Stream) -> Option<(Option<usize>, Option<usize>)> {
     None
 }
 
@@ -210,6 +236,14 @@ mod tests {
             ("\u{1b}]unfinished", ""),
         ] {
             assert_eq!(plain(hostile), harmless, "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_cut_to_the_columns_that_there_are() {
+        for (columns, shown) in [(40, "正在查看 disks"), (9, "正在查看 "), (8, "正在查看"), (7, "正在查"), (0, "")]
+        {
+            assert_eq!(cut("正在查看 disks", columns), shown, "{columns}");
         }
     }
 

@@ -94,8 +94,8 @@ const WORDS: &[(&str, &str)] = &[
         "加入邀请的支持会话：显示将发送的内容，征得同意后发送",
     ),
     (
-        "Keep showing one section, until Ctrl-C: system, disk, memory, drivers or network. With --json a line each time",
-        "持续显示一个部分，直到按 Ctrl-C：system、disk、memory、drivers 或 network。配合 --json 时每次一行",
+        "Keep showing one section, until Ctrl-C: system, disk, memory, drivers or network; or one disk or interface, as disk:sda or network:eth0. With --json a line each time",
+        "持续显示一个部分，直到按 Ctrl-C：system、disk、memory、drivers 或 network；或单个磁盘或网络接口，如 disk:sda、network:eth0。配合 --json 时每次一行",
     ),
     ("Language: en or zh; the system's when not given", "语言：en 或 zh；未指定时使用系统语言"),
     (

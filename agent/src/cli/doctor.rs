@@ -7,7 +7,7 @@ use belay_protocol::{Language, Phrase};
 use belay_relay::client::Proxy;
 use belay_relay::net::SystemNet;
 
-use super::{Exit, ProgressLine};
+use super::{Exit, ProgressLine, err};
 use crate::doctor::{Check, Patient, Target, Verdict, examine};
 use crate::join::JoinError;
 use crate::terminal::{Colour, Style, json};
@@ -38,7 +38,7 @@ pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
     let (target, proxy) = match understood {
         Ok(understood) => understood,
         Err(error) => {
-            writeln!(io::stderr(), "{}", error.sentence(language))?;
+            writeln!(err(), "{}", error.sentence(language))?;
             return Ok(Exit::Usage);
         }
     };
@@ -48,7 +48,7 @@ pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
     let checks = examine(&patient, |step| progress.say(&format!("{} …", step.text(language)))).await;
     progress.clear();
     let is_reached = checks.iter().all(|check| check.verdict != Verdict::Bad);
-    let mut out = io::stdout().lock();
+    let mut out = super::out();
     if args.json {
         let report = serde_json::json!({ "reached": is_reached, "checks": checks });
         writeln!(out, "{}", json(&report)?)?;

@@ -13,7 +13,7 @@ use belay_relay::shutdown;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Exit;
+use super::{Exit, err, out};
 use crate::join::{JoinError, JoinOptions, Joined, PATIENCE, Person, join};
 use crate::paths::default_data_dir;
 use crate::terminal::{Colour, json};
@@ -61,7 +61,7 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
     let proxy = match Proxy::from_environment(|name| std::env::var(name).ok()) {
         Ok(proxy) => proxy,
         Err(error) => {
-            writeln!(io::stderr(), "{}", JoinError::Proxy(error).sentence(language))?;
+            writeln!(err(), "{}", JoinError::Proxy(error).sentence(language))?;
             return Ok(Exit::Usage);
         }
     };
@@ -97,7 +97,7 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
     match join(options, person, cut).await {
         Ok(Joined::Filed(receipt)) => {
             if args.json {
-                writeln!(io::stdout(), "{}", json(&receipt)?)?;
+                writeln!(out(), "{}", json(&receipt)?)?;
             }
             Ok(Exit::Done)
         }
@@ -105,7 +105,7 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
         Err(error) => {
             // The chain is for support; the sentence is for the customer.
             tracing::debug!(%error, "joining failed");
-            writeln!(io::stderr(), "{}", error.sentence(language))?;
+            writeln!(err(), "{}", error.sentence(language))?;
             Ok(match error {
                 JoinError::Invite(_)
                 | JoinError::Code(_)

@@ -14,7 +14,7 @@ use belay_protocol::{Language, Phrase};
 use belay_relay::identity::{Identity, is_signed_by};
 use sha2::{Digest, Sha256};
 
-use super::Exit;
+use super::{Exit, err, moment};
 use crate::consent::contents::Contents;
 use crate::data_file;
 use crate::page;
@@ -46,11 +46,11 @@ pub(super) fn run(args: OpenArgs, language: Language) -> anyhow::Result<Exit> {
     let (saved, report) = match open(&args.file) {
         Ok(opened) => opened,
         Err(error) => {
-            writeln!(io::stderr(), "belay-agent: {}", error.sentence(&args.file, language))?;
+            writeln!(err(), "belay-agent: {}", error.sentence(&args.file, language))?;
             return Ok(Exit::Failed);
         }
     };
-    let mut out = io::stdout().lock();
+    let mut out = super::out();
     if args.json {
         writeln!(out, "{}", json(&report).context("cannot write the report as JSON")?)?;
         return Ok(Exit::Done);
@@ -58,7 +58,7 @@ pub(super) fn run(args: OpenArgs, language: Language) -> anyhow::Result<Exit> {
     let dir = args.data.or_else(|| default_data_dir().ok()).filter(|dir| data_file::answers(dir));
     let own = dir.and_then(|dir| Identity::load(&dir.join(DEVICE_KEY)).ok());
     let is_own = own.is_some_and(|own| own.device_key() == saved.device);
-    let colour = Colour::of(&out);
+    let colour = Colour::of(&io::stdout());
     writeln!(out, "{}", head(&saved, &report, is_own, language, colour))?;
     if args.show {
         write!(out, "{}", Contents::of_saved(report, &saved.report).everything(language, colour))?;
@@ -71,9 +71,7 @@ pub(super) fn run(args: OpenArgs, language: Language) -> anyhow::Result<Exit> {
 
 /// Whose report it is, of when, and that it is whole.
 fn head(saved: &SavedReport, report: &Report, is_own: bool, language: Language, colour: Colour) -> String {
-    let taken = report.header.taken_at_unix_ms;
-    let taken = jiff::Timestamp::from_millisecond(taken)
-        .map_or_else(|_| format!("{taken} ms"), |taken| taken.strftime("%F %T UTC").to_string());
+    let taken = moment(report.header.taken_at_unix_ms);
     let (key, version) = (saved.device.to_string(), plain(&report.header.agent_version));
     let own = if is_own { THIS_MACHINE.text(language) } else { "" };
     let (size, hash) = (bytes_for_people(saved.report.len() as u64), hex(&Sha256::digest(&saved.report)));

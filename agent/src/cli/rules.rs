@@ -10,7 +10,7 @@ use belay_protocol::rules::{PACK_MAX_BYTES, Pack, PackError, Rule};
 use belay_protocol::{Language, Phrase};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::Exit;
+use super::{Exit, err, out};
 use crate::data_file;
 use crate::page::wrap;
 use crate::paths::default_data_dir;
@@ -103,7 +103,7 @@ pub fn run(command: RulesCommand, language: Language) -> anyhow::Result<Exit> {
             None => Err(Unusable::NoRule(plain(&id)).into()),
         }),
         RulesCommand::Export => {
-            io::stdout().lock().write_all(Pack::base_text().as_bytes())?;
+            out().write_all(Pack::base_text().as_bytes())?;
             Ok(Exit::Done)
         }
         RulesCommand::Test { file, json } => with_pack(Some(&file), |pack| test(pack, json, language)),
@@ -111,7 +111,7 @@ pub fn run(command: RulesCommand, language: Language) -> anyhow::Result<Exit> {
     match done {
         Err(error) => match error.downcast::<Unusable>() {
             Ok(unusable) => {
-                writeln!(io::stderr(), "belay-agent: {}", unusable.sentence(language))?;
+                writeln!(err(), "belay-agent: {}", unusable.sentence(language))?;
                 Ok(Exit::Usage)
             }
             Err(error) => Err(error),
@@ -159,7 +159,7 @@ fn list(pack: &Pack, json: bool, language: Language) -> anyhow::Result<Exit> {
         let checks = rule.checks().text(language).replace("{subject}", "…");
         let _ = writeln!(text, "  {:columns$}  {}  {}", rule.id(), levels(rule, language), plain(&checks));
     }
-    write!(io::stdout().lock(), "{text}")?;
+    write!(out(), "{text}")?;
     Ok(Exit::Done)
 }
 
@@ -224,7 +224,7 @@ fn show(pack: &Pack, rule: &Rule, json: bool, language: Language) -> anyhow::Res
         }
         None => row(&DOCS, sheet.docs),
     }
-    write!(io::stdout().lock(), "{text}")?;
+    write!(out(), "{text}")?;
     Ok(Exit::Done)
 }
 
@@ -239,7 +239,7 @@ fn test(pack: &Pack, json: bool, language: Language) -> anyhow::Result<Exit> {
         });
         print(&outcome)?;
     } else {
-        let mut out = io::stdout().lock();
+        let mut out = super::out();
         for mistake in &mistakes {
             writeln!(out, "{}", plain(&mistake.sentence(language)))?;
         }
@@ -252,7 +252,7 @@ fn test(pack: &Pack, json: bool, language: Language) -> anyhow::Result<Exit> {
 }
 
 fn print(value: &serde_json::Value) -> anyhow::Result<Exit> {
-    writeln!(io::stdout().lock(), "{}", json(value)?)?;
+    writeln!(out(), "{}", json(value)?)?;
     Ok(Exit::Done)
 }
 
@@ -267,8 +267,10 @@ const NO_RULE: Phrase = Phrase {
     en: "there is no rule {name}; `belay-agent rules list` names them all",
     zh: "没有规则 {name}；`belay-agent rules list` 可列出全部规则",
 };
-const PACK: Phrase =
-    Phrase { en: "{id}, version {version}: {count} {count:rule/rules}", zh: "{id}，版本 {version}：{count} 条规则" };
+const PACK: Phrase = Phrase {
+    en: "{id}, version {version}: {count} {count:rule/rules}",
+    zh: "{id}，版本 {version}：{count} 条规则",
+};
 const RULE: Phrase = Phrase { en: "rule", zh: "规则" };
 const CHECKS: Phrase = Phrase { en: "looks at", zh: "检查" };
 const EACH: Phrase = Phrase { en: "for each", zh: "逐项" };
@@ -276,8 +278,10 @@ const WHEN: Phrase = Phrase { en: "applies when", zh: "适用条件" };
 const NEEDS: Phrase = Phrase { en: "must know", zh: "所需事实" };
 const CLEAR: Phrase = Phrase { en: "goes when", zh: "解除条件" };
 const HOLD: Phrase = Phrase { en: "waits for", zh: "持续条件" };
-const HOLD_FOR: Phrase =
-    Phrase { en: "{reports} {reports:survey/surveys} in a row and {seconds} s", zh: "连续 {reports} 次检查且满 {seconds} 秒" };
+const HOLD_FOR: Phrase = Phrase {
+    en: "{reports} {reports:survey/surveys} in a row and {seconds} s",
+    zh: "连续 {reports} 次检查且满 {seconds} 秒",
+};
 const SILENT_WHEN: Phrase = Phrase { en: "silent beside", zh: "出现时静默" };
 const UNKNOWN_WITH: Phrase = Phrase { en: "same source as", zh: "同一来源" };
 const CONFIDENCE: Phrase = Phrase { en: "confidence", zh: "可信度" };
@@ -287,8 +291,10 @@ const REMEDY: Phrase = Phrase { en: "remedy", zh: "处理" };
 const FIXES: Phrase = Phrase { en: "fixes", zh: "修复项" };
 const ROWS: Phrase = Phrase { en: "test rows", zh: "测试行" };
 const DOCS: Phrase = Phrase { en: "more", zh: "更多" };
-const ROWS_HOLD: Phrase =
-    Phrase { en: "{rules} {rules:rule/rules}, {rows} {rows:row/rows}: all hold", zh: "{rules} 条规则，{rows} 行测试：全部通过" };
+const ROWS_HOLD: Phrase = Phrase {
+    en: "{rules} {rules:rule/rules}, {rows} {rows:row/rows}: all hold",
+    zh: "{rules} 条规则，{rows} 行测试：全部通过",
+};
 const ROWS_FAIL: Phrase = Phrase {
     en: "{rules} {rules:rule/rules}, {rows} {rows:row/rows}: {wrong} {wrong:mistake/mistakes}",
     zh: "{rules} 条规则，{rows} 行测试：{wrong} 处错误",

@@ -16,7 +16,7 @@ use belay_relay::client::Proxy;
 use belay_relay::identity::Identity;
 use belay_relay::net::SystemNet;
 
-use super::{Exit, ProgressLine, section, shown, watch};
+use super::{Exit, ProgressLine, err, section, shown, watch};
 use crate::consent::contents::Contents;
 use crate::data_file;
 use crate::join::{JoinError, help_host};
@@ -46,9 +46,10 @@ pub struct SurveyArgs {
     /// Write what a desk would be sent to this new file, for a machine without a network: give the file to support
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "show", "root"])]
     pub save: Option<PathBuf>,
-    /// Keep showing one section, until Ctrl-C: system, disk, memory, drivers or network. With --json a line each time
-    #[arg(long, value_name = "SECTION", value_parser = watch::subject, conflicts_with_all = ["save", "show", "without", "root", "check"])]
-    pub watch: Option<SectionName>,
+    /// Keep showing one section, until Ctrl-C: system, disk, memory, drivers or network; or one disk or interface, as
+    /// disk:sda or network:eth0. With --json a line each time
+    #[arg(long, value_name = "SUBJECT", value_parser = watch::subject, conflicts_with_all = ["save", "show", "without", "root", "check"])]
+    pub watch: Option<watch::Subject>,
     /// Seconds between two looks of --watch
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub every: u32,
@@ -73,13 +74,13 @@ pub struct SurveyArgs {
 }
 
 pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Result<Exit> {
-    if let Some(section) = options.watch {
-        return watch::run(section, Duration::from_secs(options.every.into()), options.json, language).await;
+    if let Some(subject) = options.watch {
+        return watch::run(subject, Duration::from_secs(options.every.into()), options.json, language).await;
     }
     let desk = match options.desk.as_deref().map(desk).transpose() {
         Ok(desk) => desk,
         Err(error) => {
-            writeln!(io::stderr(), "{}", error.sentence(language))?;
+            writeln!(err(), "{}", error.sentence(language))?;
             return Ok(Exit::Usage);
         }
     };
@@ -87,13 +88,17 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
         && let Some((file, error)) = options.certificate.iter().find_map(|file| Some((file, fs::metadata(file).err()?)))
     {
         let values = [("file", &*plain(file)), ("why", &system_error(&error, language))];
-        writeln!(io::stderr(), "{}", NO_CERTIFICATE.fill(language, &values))?;
+        writeln!(err(), "{}", NO_CERTIFICATE.fill(language, &values))?;
         return Ok(Exit::Usage);
     }
     // A captured tree is another machine: what was seen here says nothing about it.
     let mut data_dir = options.data.or_else(|| default_data_dir().ok()).filter(|_| options.root.is_none());
     if let Some(dir) = data_dir.take_if(|dir| !data_file::answers(dir)) {
-        writeln!(io::stderr(), "{}", SILENT_DATA.fill(language, &[("dir", &dir.display().to_string())]))?;
+        writeln!(err(), "{}", SILENT_DATA.fill(language, &[("dir", &dir.display().to_string())]))?;
+    }
+    if let Some(dir) = data_dir.as_deref().filter(|dir| !data_file::may_be_directory(dir)) {
+        writeln!(err(), "{}", NO_DIRECTORY.fill(language, &[("dir", &plain(&dir.display().to_string()))]))?;
+        return Ok(Exit::Usage);
     }
     let rulebook =
         Arc::new(data_dir.as_deref().map(|dir| Rulebook::in_data_dir(dir).of_only_desk(dir)).unwrap_or_default());
@@ -124,7 +129,7 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     rulebook.keep(seen_here.as_ref().map_or(redacted.standing(), SeenHere::standing));
     let report = seen_here.as_ref().map_or_else(|| redacted.report(), SeenHere::report)?;
     let redacted = if options.without.is_empty() { redacted } else { redacted.without(&options.without)? };
-    let mut out = io::stdout().lock();
+    let mut out = super::out();
     if options.json {
         let sent = redacted.report()?;
         writeln!(out, "{}", json(&sent).context("cannot write the report as JSON")?)?;
@@ -223,6 +228,10 @@ const SILENT_DATA: Phrase = Phrase {
     en: "{dir} does not answer: the survey goes on without what is kept there. --data names another directory.",
     zh: "{dir} 没有响应：检查将在不使用其中数据的情况下继续。可用 --data 指定其他目录。",
 };
+const NO_DIRECTORY: Phrase = Phrase {
+    en: "{dir} is no directory, so that nothing can be kept there. --data names another.",
+    zh: "{dir} 不是目录，无法在其中保存数据。可用 --data 指定其他目录。",
+};
 const NAMELESS: Phrase = Phrase {
     en: "The names that this machine has for its people could not be learnt in time. Until they can, nothing of this would be sent to support: try again when the machine has less to do.",
     zh: "未能及时得知本机所用的人名等名称。在此之前，以上内容都不会发送给客服：请在机器空闲时重试。",
@@ -303,6 +312,18 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         assert!(!data.exists() && fs::read(there).unwrap() == b"mine");
+    }
+
+    #[tokio::test]
+    async fn data_that_are_to_be_kept_in_a_file_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, b"mine").unwrap();
+        for data in [file.clone(), file.join("below")] {
+            let options = SurveyArgs { data: Some(data), every: 2, ..SurveyArgs::default() };
+            assert_eq!(run(options, Language::Chinese).await.unwrap(), Exit::Usage);
+        }
+        assert_eq!(fs::read(file).unwrap(), b"mine");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::page;
 use crate::redact::Redacted;
-use crate::terminal::{Colour, Style, plain};
+use crate::terminal::{Colour, Style, json};
 
 /// What would be sent.
 #[derive(Clone, Debug)]
@@ -93,10 +93,9 @@ impl Contents {
     }
 }
 
-/// A value as JSON, with every field of its encoded form in it. Escape sequences for the terminal are told, not obeyed.
+/// A value as JSON, with every field of its encoded form in it. What a terminal would obey is told, not obeyed.
 fn as_sent(value: &impl Serialize) -> String {
-    let json = serde_json::to_string_pretty(value).unwrap_or_default();
-    json.lines().map(plain).collect::<Vec<_>>().join("\n")
+    json(value).unwrap_or_default()
 }
 
 fn named(section: &Section, language: Language) -> String {
@@ -137,7 +136,8 @@ const AS_SENT: Phrase = Phrase { en: "The same, as it is sent", zh: "同样内�
 
 #[cfg(test)]
 mod tests {
-    use belay_protocol::report::{Header, Report};
+    use belay_protocol::BoundedVec;
+    use belay_protocol::report::{BusyProcess, Fact, Header, Private, Report};
 
     use super::*;
     use crate::redact::{redact, tests::survey};
@@ -162,8 +162,13 @@ mod tests {
     #[tokio::test]
     async fn what_is_shown_encodes_to_the_very_bytes() {
         for without in [&[][..], &[SectionName::Disk]] {
-            let redacted = redact(survey().await, Default::default()).unwrap().without(without).unwrap();
+            let mut survey = survey().await;
+            // What reorders text, and a control sequence of one character.
+            let devious = BusyProcess { name: Private::new("gpj\u{202e}.exe\u{9b}2J"), cpu_percent: 50.0 };
+            survey.system.busiest_processes = Fact::Known(BoundedVec::truncating([devious]).0);
+            let redacted = redact(survey, Default::default()).unwrap().without(without).unwrap();
             let page = Contents::new(&redacted).unwrap().everything(Language::English, Colour::None);
+            assert!(!page.contains(['\u{202e}', '\u{9b}']) && page.contains("\\u202e"));
             let objects = objects(&page);
             let header: Header = serde_json::from_str(&objects[0]).unwrap();
             let sections: Vec<Section> = objects[1..].iter().map(|json| serde_json::from_str(json).unwrap()).collect();

@@ -99,8 +99,10 @@ pub(super) const BUSIEST: Phrase = Phrase { en: "busiest programs", zh: "占用�
 pub(super) const BOOT: Phrase = Phrase { en: "last start took", zh: "上次启动用时" };
 pub(super) const PENDING_OF: Phrase =
     Phrase { en: "{all}, {security} for security", zh: "{all} 项，其中安全更新 {security} 项" };
-pub(super) const FINE: Phrase =
-    Phrase { en: "{count} other {count:check/checks} found nothing wrong", zh: "另有 {count} 项检查未发现问题" };
+pub(super) const FINE: Phrase = Phrase {
+    en: "{count} other {count:check/checks} found nothing wrong",
+    zh: "另有 {count} 项检查未发现问题",
+};
 pub(super) const MORE: Phrase = Phrase {
     en: "`belay-agent rules show NAME` says more about one in brackets",
     zh: "`belay-agent rules show 名称` 可查看括号中规则的详情",
