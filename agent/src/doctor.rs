@@ -7,11 +7,12 @@ mod relays;
 mod steps;
 mod words;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use belay_protocol::invite::{Invite, RelayAddress};
 use belay_protocol::{Language, OrganizationKey, Phrase};
-use belay_relay::client::Proxy;
+use belay_relay::client::{NotAProxy, Proxy};
 use belay_relay::net::Net;
 use serde::Serialize;
 
@@ -49,8 +50,8 @@ impl Target {
 pub struct Patient {
     /// What is to be reached.
     pub target: Target,
-    /// The HTTP proxy of the network.
-    pub proxy: Option<Proxy>,
+    /// The HTTP proxy of the network, or that what is set is none.
+    pub proxy: Result<Option<Proxy>, NotAProxy>,
     /// Whether a desk on this very machine may be asked by plain HTTP.
     pub insecure_http: bool,
     /// The language of the person.
@@ -98,7 +99,11 @@ struct Meeting {
 impl Patient {
     /// The proxy, unless `host` is reached without it.
     fn proxy_for(&self, host: &str) -> Option<&Proxy> {
-        self.proxy.as_ref().filter(|proxy| !self.insecure_http && proxy.is_for(name_of(host)))
+        self.any_proxy().filter(|proxy| !self.insecure_http && proxy.is_for(name_of(host)))
+    }
+
+    fn any_proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().ok().and_then(Option::as_ref)
     }
 }
 
@@ -112,13 +117,29 @@ impl Check {
     }
 }
 
-/// Looks at every step; `begins` hears of each before it is tried.
+/// Looks at every step; `begins` hears of each before it is tried. What to do is said once.
 pub async fn examine(patient: &Patient, begins: impl Fn(Phrase)) -> Vec<Check> {
+    said_once(look_at_each(patient, begins).await)
+}
+
+/// The same steps, with each remedy at the first that it is for.
+fn said_once(mut checks: Vec<Check>) -> Vec<Check> {
+    let mut said = BTreeSet::new();
+    for check in &mut checks {
+        check.remedy = check.remedy.take().filter(|remedy| said.insert(remedy.clone()));
+    }
+    checks
+}
+
+async fn look_at_each(patient: &Patient, begins: impl Fn(Phrase)) -> Vec<Check> {
     begins(words::NETWORK);
     let seen = steps::network(patient).await;
     let mut checks = seen.checks;
     let mut document = None;
-    // Through a proxy that is not there nobody is asked.
+    // Through a proxy that is not there nobody is asked, and no relay either.
+    if patient.proxy.is_err() {
+        return checks;
+    }
     if !checks.iter().any(|check| check.id == steps::PROXY_ID && check.verdict == Verdict::Bad) {
         begins(words::DESK);
         let (desk, answered) = steps::desk(patient).await;
@@ -145,4 +166,36 @@ pub async fn examine(patient: &Patient, begins: impl Fn(Phrase)) -> Vec<Check> {
         checks.push(relays::support(patient, &relay, ways, meeting.organization).await);
     }
     checks
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_relay::net::SystemNet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_http_proxy_is_a_step_of_its_own_behind_which_nobody_is_asked() {
+        for language in [Language::English, Language::Chinese] {
+            let patient = Patient {
+                target: Target::parse("127.0.0.1:1").unwrap(),
+                proxy: Proxy::parse("socks5://proxy:1080").map(Some),
+                insecure_http: true,
+                language,
+                net: Arc::new(SystemNet),
+            };
+            let checks = examine(&patient, |_| ()).await;
+            let [check] = checks.as_slice() else { panic!("{checks:?}") };
+            assert_eq!((check.id, check.verdict), ("proxy", Verdict::Bad));
+            assert!(check.said.contains("SOCKS") && check.remedy.as_ref().unwrap().contains("http://"), "{check:?}");
+        }
+    }
+
+    #[test]
+    fn what_to_do_is_said_at_the_first_step_that_it_is_for() {
+        let bad = |remedy: &str| Check::bad("name", "Name", "not found", remedy);
+        let checks = said_once(vec![bad("restart the router"), bad("call"), bad("restart the router")]);
+        let remedies: Vec<_> = checks.into_iter().map(|check| check.remedy).collect();
+        assert_eq!(remedies, [Some("restart the router".to_owned()), Some("call".to_owned()), None]);
+    }
 }

@@ -288,6 +288,7 @@ pub fn word_for_people(word: &str) -> Option<Phrase> {
         b"read_write" => Phrase { en: "writable", zh: "可写" },
         b"read_only" => Phrase { en: "read-only", zh: "只读" },
         b"emergency_read_only" => Phrase { en: "stopped writing", zh: "已停止写入" },
+        b"unsynchronised" => Phrase { en: "not for a long time, or never", zh: "已长时间未校准或从未校准" },
         b"half" => Phrase { en: "half duplex", zh: "半双工" },
         b"full" => Phrase { en: "full duplex", zh: "全双工" },
         b"network" => Phrase { en: "network", zh: "网络" },

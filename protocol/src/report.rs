@@ -376,6 +376,13 @@ const LIFTED_BY: &[(WhyKind, &[&str], Phrase)] = &[
         &["/var/lib/apt/lists"],
         Phrase { en: "apt update fetches the lists of packages", zh: "运行 apt update 获取软件包列表" },
     ),
+    (
+        WhyKind::TimedOut,
+        &["statvfs"],
+        Phrase {
+            en: "it answers again when its server or disk is back", zh: "其服务器或磁盘恢复后即会应答"
+        },
+    ),
     (WhyKind::NotOffered, &["smartctl"], Phrase { en: "install smartmontools", zh: "安装 smartmontools" }),
     (
         WhyKind::NotSupported,
@@ -565,6 +572,8 @@ pub(crate) mod tests {
         assert!(lifted(WhyKind::NotSupported, "rpm").unwrap().contains("dnf"));
         assert_eq!(lifted(WhyKind::PermissionDenied, "/proc/x"), WhyKind::PermissionDenied.lifted_by().map(|p| p.en));
         assert_eq!(lifted(WhyKind::NotOffered, "/proc/x"), None);
+        // Nobody is told to wait for a machine with less to do when a server is gone.
+        assert!(!lifted(WhyKind::TimedOut, "statvfs").unwrap().contains("busy"));
         assert!(LIFTED_BY.iter().all(|(_, _, phrase)| !phrase.en.is_empty() && !phrase.zh.is_ascii()));
     }
 

@@ -9,7 +9,6 @@ use belay_relay::net::SystemNet;
 
 use super::{Exit, ProgressLine, err};
 use crate::doctor::{Check, Patient, Target, Verdict, examine};
-use crate::join::JoinError;
 use crate::terminal::{Colour, Style, json};
 
 /// Shown below the help of the command.
@@ -31,17 +30,14 @@ pub struct DoctorArgs {
 
 /// Runs `doctor`.
 pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
-    let understood = Target::parse(&args.support).and_then(|target| {
-        let proxy = Proxy::from_environment(|name| std::env::var(name).ok()).map_err(JoinError::Proxy)?;
-        Ok((target, proxy))
-    });
-    let (target, proxy) = match understood {
-        Ok(understood) => understood,
+    let target = match Target::parse(&args.support) {
+        Ok(target) => target,
         Err(error) => {
             writeln!(err(), "{}", error.sentence(language))?;
             return Ok(Exit::Usage);
         }
     };
+    let proxy = Proxy::from_environment(|name| std::env::var(name).ok());
     let patient = Patient { target, proxy, insecure_http: args.insecure_http, language, net: Arc::new(SystemNet) };
     let colour = Colour::of(&io::stdout());
     let progress = ProgressLine::new(language);

@@ -1,6 +1,6 @@
 //! The relays, each by UDP and by TCP, and whether support is there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::RelayRefusal;
@@ -23,7 +23,7 @@ pub(super) struct Tried {
     pub(super) reached: Option<(RelayAddress, Ways)>,
 }
 
-/// How long each way to a relay took, or why it is none.
+/// The time to a relay and back on a way, or why that is none.
 type Outcome = Result<Duration, RelayError>;
 
 /// Tries each relay by UDP and by TCP, all at once.
@@ -89,22 +89,16 @@ fn remedy(error: &RelayError, host: &str) -> Phrase {
     }
 }
 
-/// Registers at a relay with a key that nobody knows.
+/// Asks a relay some questions with a key that nobody knows.
 async fn reach(patient: &Patient, relay: &RelayAddress, ways: Ways) -> Outcome {
-    let began = Instant::now();
-    let (client, mut registration) = register(patient, relay, ways)?;
-    let first = timeout(DEADLINE, registration.notice()).await;
-    let took = began.elapsed();
+    let client = stranger(&patient.net, patient.any_proxy().cloned(), ways)?;
+    let measured = client.measure(relay.clone(), DEADLINE).await;
     client.close().await;
-    match first {
-        Ok(Some(Notice::Up)) => Ok(took),
-        Ok(Some(Notice::Down(error))) => Err(error),
-        _ => Err(RelayError::NoAnswer),
-    }
+    measured.map(|measured| measured.median().unwrap_or(measured.took))
 }
 
 fn register(patient: &Patient, relay: &RelayAddress, ways: Ways) -> Result<(Client, Registration), RelayError> {
-    let client = stranger(&patient.net, patient.proxy.clone(), ways)?;
+    let client = stranger(&patient.net, patient.any_proxy().cloned(), ways)?;
     let registration = client.register(relay.clone(), Role::Agent);
     Ok((client, registration))
 }

@@ -30,13 +30,16 @@ pub(super) async fn network(patient: &Patient) -> Seen {
     let host = patient.target.host();
     // To a desk on this very machine there is no way to look at.
     let is_far = !patient.insecure_http && !desk::is_loopback(host);
-    let desk = is_far.then(|| Desk::new(host.to_owned(), patient.proxy.clone()));
+    let desk = (is_far && patient.proxy.is_ok()).then(|| Desk::new(host.to_owned(), patient.any_proxy().cloned()));
     let look = Look { language, desk, ..Look::default() };
     let (survey, name) = tokio::join!(look_at(SectionName::Network, &look, None), name(patient, host));
     let network = survey.network;
     let mut checks = Vec::new();
     checks.extend(is_far.then(|| way_out(&network, language)));
-    if let Some(proxy) = patient.proxy_for(host) {
+    if patient.proxy.is_err() {
+        let (step, said) = (PROXY.text(language), NOT_A_PROXY.text(language));
+        checks.push(Check::bad(PROXY_ID, step, said, SET_PROXY.text(language)));
+    } else if let Some(proxy) = patient.proxy_for(host) {
         checks.push(through(&*patient.net, proxy, language).await);
     }
     checks.extend(name);
@@ -152,7 +155,7 @@ const CLOCK_BAD_SECONDS: u64 = 86_400;
 /// Asks the desk's host for its document.
 pub(super) async fn desk(patient: &Patient) -> (Check, Option<Meeting>) {
     let (language, host) = (patient.language, patient.target.host().to_owned());
-    let (asked, insecure_http, proxy) = (host.clone(), patient.insecure_http, patient.proxy.clone());
+    let (asked, insecure_http, proxy) = (host.clone(), patient.insecure_http, patient.any_proxy().cloned());
     let began = Instant::now();
     let fetched = tokio::task::spawn_blocking(move || desk::fetch(&asked, insecure_http, proxy.as_ref())).await;
     let (step, shown, ms) = (DESK.text(language), plain(&host), began.elapsed().as_millis().to_string());

@@ -42,6 +42,14 @@ pub(super) const PROXY_ADDRESS: Phrase = Phrase {
     en: "Correct HTTPS_PROXY, or take it away where the internet is reached without a proxy.",
     zh: "请更正 HTTPS_PROXY；若无需代理即可上网，请将其删除。",
 };
+pub(super) const NOT_A_PROXY: Phrase = Phrase {
+    en: "HTTPS_PROXY is set to something that is no HTTP proxy; SOCKS, and proxies that are reached by HTTPS, cannot be used",
+    zh: "HTTPS_PROXY 的值不是 HTTP 代理；不支持 SOCKS 代理以及通过 HTTPS 连接的代理",
+};
+pub(super) const SET_PROXY: Phrase = Phrase {
+    en: "Set HTTPS_PROXY to http://HOST:PORT, with USER:PASSWORD@ before the host where it asks for them. Where the internet is reached without a proxy, take it away.",
+    zh: "请将 HTTPS_PROXY 设置为 http://主机:端口，需要时在主机前加 用户名:密码@。若无需代理即可上网，请将其删除。",
+};
 pub(super) const PROXY_NAME: Phrase = Phrase {
     en: "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, or ask whoever runs your network.",
     zh: "请将 HTTPS_PROXY 设置为 http://用户名:密码@主机:端口，或咨询网络管理员。",
