@@ -163,6 +163,13 @@ impl Root {
         if self.is_live() { Ok(()) } else { Err(Why::new(WhyKind::NotApplicable, source)) }
     }
 
+    /// The reason for something absent that not every machine has: that the question does not arise. A captured tree says so
+    /// only when it holds the directory `around`, which every machine has.
+    pub fn absent(&self, why: Why, around: &str) -> Why {
+        let is_told = why.kind == WhyKind::NotOffered && (self.is_live() || self.has(around));
+        if is_told { Why { kind: WhyKind::NotApplicable, os_error: None, ..why } } else { why }
+    }
+
     /// The number that is all that stands in a file; a reason speaks of `source`.
     pub fn number<N: std::str::FromStr>(&self, path: &str, source: &'static str) -> Result<N, Why> {
         self.read_for(path, source)?.trim().parse().map_err(|_| Why::new(WhyKind::Malformed, source))

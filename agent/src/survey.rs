@@ -328,6 +328,16 @@ mod tests {
         let server = &survey.network.dns_servers.known().unwrap()[0];
         assert_eq!(server.probe.why().unwrap().kind, WhyKind::NotApplicable);
         assert_eq!(survey.network.system_resolver.why().unwrap().kind, WhyKind::NotApplicable);
+        // What is not in the tree is not absent from the machine.
+        let whys = [
+            survey.network.proxies.why(),
+            survey.network.conntrack.why(),
+            survey.system.upkeep.certificates.why(),
+            survey.disk.arrays.why(),
+            survey.drivers.dkms.why(),
+            survey.drivers.graphics.why(),
+        ];
+        assert_eq!(whys.map(|why| why.unwrap().kind), [WhyKind::NotOffered; 6]);
     }
 
     #[tokio::test]

@@ -9,11 +9,8 @@ use super::Root;
 /// The arrays of `root`. The file exists once the kernel has a driver for arrays; without one the question does not
 /// arise.
 pub fn look(root: &Root) -> Result<BoundedVec<Array, 64>, Why> {
-    match root.read(MDSTAT) {
-        Ok(text) => Ok(BoundedVec::truncating(parse_mdstat(&text)).0),
-        Err(why) if why.kind == WhyKind::NotOffered => Err(Why::new(WhyKind::NotApplicable, MDSTAT)),
-        Err(why) => Err(why),
-    }
+    let text = root.read(MDSTAT).map_err(|why| root.absent(why, "/proc"))?;
+    Ok(BoundedVec::truncating(parse_mdstat(&text)).0)
 }
 
 const MDSTAT: &str = "/proc/mdstat";

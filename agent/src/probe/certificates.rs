@@ -27,6 +27,11 @@ pub fn look(root: &Root, named: &[String], now_unix_s: i64) -> Result<BoundedVec
     for place in PLACES {
         collect(root, place, place.directory.to_owned(), place.depth, &mut files);
     }
+    // A tree without any of these places says nothing about the machine's certificates.
+    let places = PLACES.iter().map(|place| place.directory).chain([LETS_ENCRYPT]);
+    if !root.is_live() && named.is_empty() && !places.into_iter().any(|place| root.has(place)) {
+        return Err(Why::new(WhyKind::NotOffered, SOURCE));
+    }
     for path in files {
         let text = root.read_up_to(CERTIFICATE_MAX_BYTES, &path, SOURCE);
         if let Some(parsed) = text.ok().and_then(|text| parse_certificate(&text))
@@ -195,6 +200,8 @@ mod tests {
         let (_dir, root) = tree(&[("srv/x.pem", "nothing")]);
         assert_eq!(look(&root, &["/srv/x.pem".to_owned()], 0).unwrap_err().kind, WhyKind::Malformed);
         assert_eq!(look(&root, &["/srv/y.pem".to_owned()], 0).unwrap_err().kind, WhyKind::NotOffered);
+        assert_eq!(look(&root, &[], 0).unwrap_err().kind, WhyKind::NotOffered, "the tree holds none of the places");
+        let (_dir, root) = tree(&[("etc/ssl/certs/README", "")]);
         assert_eq!(look(&root, &[], 0).unwrap().len(), 0);
     }
 

@@ -8,10 +8,7 @@ use super::Root;
 
 /// Every version of every module that DKMS keeps. It lays them out as `NAME/VERSION/KERNEL/ARCHITECTURE/module/`.
 pub fn look(root: &Root) -> Result<BoundedVec<DkmsModule, 64>, Why> {
-    let modules = root.list(DKMS, DKMS).map_err(|why| match why.kind {
-        WhyKind::NotOffered => Why::new(WhyKind::NotApplicable, DKMS),
-        _ => why,
-    })?;
+    let modules = root.list(DKMS, DKMS).map_err(|why| root.absent(why, "/var/lib"))?;
     let running = super::os::kernel(root)?.release;
     let mut found = Vec::new();
     for name in modules {
@@ -71,7 +68,7 @@ mod tests {
 
     #[test]
     fn without_dkms_the_question_does_not_arise() {
-        let (_dir, root) = tree(&[("proc/sys/kernel/osrelease", "6.1.0\n")]);
+        let (_dir, root) = tree(&[("proc/sys/kernel/osrelease", "6.1.0\n"), ("var/lib/dpkg/status", "")]);
         assert_eq!(look(&root).unwrap_err().kind, WhyKind::NotApplicable);
     }
 }

@@ -9,10 +9,7 @@ use super::devices::parse_hex;
 
 /// The graphics cards of `root`. A machine without one has no such directory, and the question does not arise.
 pub fn look(root: &Root) -> Result<BoundedVec<Graphics, 16>, Why> {
-    let names = root.list(DRM, DRM).map_err(|why| match why.kind {
-        WhyKind::NotOffered => Why::new(WhyKind::NotApplicable, DRM),
-        _ => why,
-    })?;
+    let names = root.list(DRM, DRM).map_err(|why| root.absent(why, "/sys/class"))?;
     let cards = names.into_iter().filter(|name| {
         name.strip_prefix("card").is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
     });
@@ -83,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_server_without_graphics_is_not_asked() {
-        let (_dir, root) = tree(&[("proc/uptime", "")]);
+        let (_dir, root) = tree(&[("sys/class/net/lo/flags", "")]);
         assert_eq!(look(&root).unwrap_err().kind, WhyKind::NotApplicable);
     }
 

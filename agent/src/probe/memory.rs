@@ -14,7 +14,7 @@ pub fn look(root: &Root, pause: Duration) -> Memory<Raw> {
     let pressure = |path| root.read(path).and_then(|text| parse_pressure(&text, path)).into();
     let meminfo = root.read(MEMINFO);
     let (ram, swap) = match &meminfo {
-        Ok(text) => parse_meminfo(text),
+        Ok(text) => parse_meminfo(text, root.number(MIN_FREE, MIN_FREE).unwrap_or_default()),
         Err(why) if why.kind == WhyKind::NotSupported => native::memory(),
         Err(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why.clone())),
     };
@@ -95,15 +95,34 @@ const VMSTAT: &str = "/proc/vmstat";
 const OVERCOMMIT: &str = "/proc/sys/vm/overcommit_memory";
 const MEMINFO: &str = "/proc/meminfo";
 
-/// Understands `/proc/meminfo` (proc_meminfo(5)). Kernels before 3.14 do not estimate what is available.
-pub fn parse_meminfo(text: &str) -> (Fact<Ram>, Fact<Swap>) {
+/// What the kernel keeps free for itself, in KiB.
+const MIN_FREE: &str = "/proc/sys/vm/min_free_kbytes";
+
+/// Understands `/proc/meminfo` (proc_meminfo(5)). Kernels before 3.14, and some containers, do not estimate what is
+/// available, which is then counted as newer kernels do.
+pub fn parse_meminfo(text: &str, min_free_kib: u64) -> (Fact<Ram>, Fact<Swap>) {
     let both = |first, second| Ok::<_, Why>((field_bytes(text, first)?, field_bytes(text, second)?));
-    let ram = both("MemTotal", "MemAvailable");
+    let available = match field(text, "MemAvailable") {
+        Ok(_) => field_bytes(text, "MemAvailable"),
+        Err(_) => estimated(text, min_free_kib),
+    };
+    let ram = field_bytes(text, "MemTotal").and_then(|total| Ok((total, available?)));
     let swap = both("SwapTotal", "SwapFree");
     (
         ram.and_then(|(total, available)| Ram::count(total, available).ok_or_else(malformed)).into(),
         swap.and_then(|(total, free)| Swap::count(total, free).ok_or_else(malformed)).into(),
     )
+}
+
+/// Linux mm/show_mem.c, si_mem_available: what is free, and of what can be given back all but what would soon be needed
+/// again. The mark below which the kernel begins to give back stands a quarter above the least that it keeps free.
+fn estimated(text: &str, min_free_kib: u64) -> Result<u64, Why> {
+    let low_mark = min_free_kib.saturating_mul(1024 + 256);
+    let most = |bytes: u64| bytes.saturating_sub((bytes / 2).min(low_mark));
+    let cached = field_bytes(text, "Active(file)")?.saturating_add(field_bytes(text, "Inactive(file)")?);
+    let free = field_bytes(text, "MemFree")?.saturating_sub(low_mark);
+    let given_back = most(cached).saturating_add(most(field_bytes(text, "SReclaimable")?));
+    Ok(free.saturating_add(given_back).min(field_bytes(text, "MemTotal")?))
 }
 
 /// A field of `/proc/meminfo` without its unit.
@@ -176,8 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn an_old_kernel_does_not_say_what_is_available() {
-        let (ram, swap) = parse_meminfo("MemTotal: 1000 kB\nMemFree: 1 kB\nSwapTotal: 8 kB\nSwapFree: 9 kB\n");
+    fn what_an_old_kernel_does_not_say_of_available_memory_is_counted() {
+        let old =
+            "MemTotal: 1000 kB\nMemFree: 100 kB\nActive(file): 200 kB\nInactive(file): 100 kB\nSReclaimable: 10 kB\n";
+        let available = |kib| parse_meminfo(old, kib).0.known().unwrap().available_bytes / 1024;
+        assert_eq!((available(0), available(16), available(10_000)), (410, 80 + 280 + 5, 150 + 5));
+        let (ram, swap) = parse_meminfo("MemTotal: 1000 kB\nMemFree: 1 kB\nSwapTotal: 8 kB\nSwapFree: 9 kB\n", 0);
         assert_eq!(ram.why().unwrap().kind, WhyKind::NotOffered);
         assert_eq!(swap.why().unwrap().kind, WhyKind::Malformed);
     }
@@ -221,7 +244,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn parsing_anything_never_panics(text in ".*") {
-            parse_meminfo(&text);
+            parse_meminfo(&text, text.len() as u64);
             let _ = (parse_huge_pages(&text), vmstat(&text, "oom_kill"));
             let _ = parse_pressure(&text, "x");
         }

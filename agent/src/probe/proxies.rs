@@ -17,7 +17,7 @@ pub fn look(root: &Root) -> Result<BoundedVec<ProxySetting<Raw>, 16>, Why> {
     }
     match root.read(ENVIRONMENT) {
         Ok(text) => settings.extend(parse_environment(&text)),
-        Err(why) if matches!(why.kind, WhyKind::NotOffered | WhyKind::NotSupported) => {}
+        Err(why) if root.is_live() && matches!(why.kind, WhyKind::NotOffered | WhyKind::NotSupported) => {}
         Err(why) => return Err(why),
     }
     settings.sort_by(|a, b| a.variable.cmp(&b.variable));
@@ -63,7 +63,7 @@ mod tests {
         let seen: Vec<_> = settings.iter().map(|s| (s.variable.as_str(), s.value.reveal())).collect();
         assert_eq!(seen, [("HTTPS_PROXY", "http://u:p@proxy:3128"), ("no_proxy", "localhost")]);
         let (_dir, root) = tree(&[("proc/uptime", "")]);
-        assert_eq!(look(&root).unwrap().len(), 0);
+        assert_eq!(look(&root).unwrap_err().kind, WhyKind::NotOffered, "the tree does not say");
     }
 
     proptest::proptest! {

@@ -226,10 +226,7 @@ pub fn parse_socket_link(link: &str) -> Option<u64> {
 /// How full the table of connections is. A kernel whose firewall follows none has no table.
 pub fn conntrack(root: &Root) -> Result<Conntrack, Why> {
     let number = |path: &'static str| {
-        let text = root.read(path).map_err(|why| match why.kind {
-            WhyKind::NotOffered => Why::new(WhyKind::NotApplicable, path),
-            _ => why,
-        })?;
+        let text = root.read(path).map_err(|why| root.absent(why, "/proc/sys"))?;
         text.trim().parse::<u64>().map_err(|_| Why::new(WhyKind::Malformed, path))
     };
     let used = number("/proc/sys/net/netfilter/nf_conntrack_count")?;
@@ -304,7 +301,7 @@ mod tests {
             ("proc/sys/net/netfilter/nf_conntrack_max", "1000\n"),
         ]);
         assert_eq!(conntrack(&root).unwrap().used_percent, 90.0);
-        let (_dir, root) = tree(&[("proc/uptime", "")]);
+        let (_dir, root) = tree(&[("proc/sys/kernel/hostname", "")]);
         assert_eq!(conntrack(&root).unwrap_err().kind, WhyKind::NotApplicable);
     }
 

@@ -25,10 +25,7 @@ pub fn look(root: &Root) -> Result<Found, Why> {
 
 fn look_at_units(root: &Root) -> Result<Found, Why> {
     // sd_booted(3): without this directory another program started the system.
-    root.list("/run/systemd/system", SOURCE).map_err(|why| match why.kind {
-        WhyKind::NotOffered => Why::new(WhyKind::NotApplicable, SOURCE),
-        _ => why,
-    })?;
+    root.list("/run/systemd/system", SOURCE).map_err(|why| root.absent(why, "/run"))?;
     let failed = ask_systemd()?.into_iter().map(|name| Unit { name: Private::new(name) });
     Ok(Found {
         failed: BoundedVec::truncating(failed).0,
