@@ -26,7 +26,6 @@ mod facts;
 mod identity;
 mod kept;
 pub mod log;
-mod scan;
 mod seen;
 
 pub use aliases::{Aliases, CannotMask};

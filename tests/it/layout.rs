@@ -9,7 +9,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const EDGES: &[(&str, &[&str])] = &[
     ("belay-protocol", &[]),
     ("belay-relay", &["belay-protocol"]),
-    ("belay-agent", &["belay-protocol", "belay-relay"]),
+    ("belay-agent-scan", &["belay-protocol"]),
+    ("belay-agent", &["belay-protocol", "belay-relay", "belay-agent-scan"]),
     ("belay-console-ui", &[]),
     ("belay-console", &["belay-protocol", "belay-relay", "belay-console-ui"]),
     ("belay-tests", &["belay-protocol", "belay-relay", "belay-agent", "belay-console"]),

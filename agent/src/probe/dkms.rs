@@ -2,7 +2,7 @@
 
 use belay_protocol::BoundedVec;
 use belay_protocol::bounded::Name;
-use belay_protocol::report::{DkmsModule, Why, WhyKind};
+use belay_protocol::report::{DkmsModule, Why};
 
 use super::Root;
 
@@ -48,6 +48,8 @@ fn is_built(root: &Root, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use belay_protocol::report::WhyKind;
+
     use super::*;
     use crate::probe::tests::tree;
 

@@ -2,7 +2,7 @@
 
 use belay_protocol::BoundedVec;
 use belay_protocol::bounded::Name;
-use belay_protocol::report::{Graphics, Why, WhyKind};
+use belay_protocol::report::{Graphics, Why};
 
 use super::Root;
 use super::devices::parse_hex;
@@ -52,6 +52,8 @@ pub fn parse_nvidia(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use belay_protocol::report::WhyKind;
+
     use super::*;
     use crate::probe::tests::tree;
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use belay_agent_scan::{self as scan, Field, Scanner, What};
 use belay_protocol::limits::STRING_MAX_BYTES;
 use belay_protocol::report::{Masked, Private, PrivateKind, Replacement, SectionName};
 
 use super::identity::Identity;
 use super::kept::{Entry, Kept};
-use super::scan::{self, Field, Scanner, What};
 
 /// Different values that one report may replace beside the machine's own names. A machine with more has its sections
 /// withheld.
@@ -84,7 +84,7 @@ impl Aliases {
     /// not depend on what is found where.
     pub(super) fn new(identity: &Identity, kept: Kept, max_aliases: usize) -> Self {
         let mut aliases = Self {
-            scanner: Arc::new(Scanner::new(identity)),
+            scanner: Arc::new(Scanner::new(identity.wanted())),
             own: Arc::default(),
             entries: Vec::new(),
             known: HashMap::new(),
@@ -243,7 +243,7 @@ impl Aliases {
     }
 
     /// What was replaced in `sections` together.
-    pub(super) fn replaced(&self, sections: &[SectionName]) -> Vec<Replacement> {
+    pub fn replaced(&self, sections: &[SectionName]) -> Vec<Replacement> {
         let mut together: BTreeMap<PrivateKind, (BTreeSet<usize>, u32)> = BTreeMap::new();
         for ((_, kind), used) in self.used.iter().filter(|((section, _), _)| sections.contains(section)) {
             let (aliases, times) = together.entry(*kind).or_default();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use belay_agent_scan::Field;
 use belay_protocol::BoundedVec;
 use belay_protocol::report::{
     BlockDevice, Bus, BusyProcess, Certificate, Device, Disk, DnsServer, Drivers, Fact, Hardware, Interface,
@@ -11,7 +12,6 @@ use belay_protocol::report::{
 };
 
 use super::aliases::{Aliases, CannotMask};
-use super::scan::Field;
 
 type Masking<T> = Result<T, CannotMask>;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use belay_agent_scan::{Name, is_everybodys, is_everybodys_name};
 use belay_protocol::report::PrivateKind;
 
-use super::scan::{is_everybodys, is_everybodys_name};
 use crate::probe::{Root, native, os};
 
 mod sources;
@@ -67,19 +67,19 @@ impl Identity {
         self
     }
 
-    /// Whether `name` is also what the machine calls one of its parts: an interface, a disk, a module.
-    pub(super) fn is_part(&self, name: &str) -> bool {
-        self.parts.contains(&name.to_lowercase())
+    /// The names with what decides where they count as names.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = Name<'_>> {
+        self.names.iter().enumerate().map(|(place, (kind, text))| Name {
+            kind: *kind,
+            text,
+            is_learnt: place >= self.own,
+            is_part: self.parts.contains(&text.to_lowercase()),
+        })
     }
 
     /// The names with their kind.
     pub fn names(&self) -> &[(PrivateKind, String)] {
         &self.names
-    }
-
-    /// Whether the name at `place` was learnt from a report: nobody on this machine is called so.
-    pub(super) const fn is_learnt(&self, place: usize) -> bool {
-        place >= self.own
     }
 }
 

@@ -171,7 +171,7 @@ pub(super) fn addresses(root: &Root) -> Vec<String> {
     let servers = root.read("/etc/resolv.conf").unwrap_or_default();
     addresses
         .extend(servers.lines().filter_map(|line| line.strip_prefix("nameserver ")).map(|line| line.trim().to_owned()));
-    addresses.retain(|text| text.parse().is_ok_and(|address| !super::super::scan::is_everybodys(&address)));
+    addresses.retain(|text| text.parse().is_ok_and(|address| !belay_agent_scan::is_everybodys(&address)));
     addresses
 }
 

@@ -1,4 +1,4 @@
-//! Finds personal data in text: one pass of an automaton over all literals (the machine's own names, the labels of
+//! Finds personal data in text for redaction: one pass of an automaton over all literals (the machine's own names, the labels of
 //! secrets), and one over its words for what shows by its form.
 
 use std::collections::HashMap;
@@ -6,8 +6,6 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use belay_protocol::report::PrivateKind;
-
-use super::identity::Identity;
 
 mod labelled;
 mod logons;
@@ -20,23 +18,25 @@ mod words;
 
 use labelled::Label;
 use names::Fit;
-pub(super) use names::{is_learnable, is_two_names};
-pub(super) use places::Field;
-pub(super) use shapes::is_everybodys;
+pub use names::{is_learnable, is_two_names};
+pub use places::Field;
+pub use shapes::is_everybodys;
 use tokens::Token;
-use words::is_technical;
-pub(super) use words::{is_everybodys_name, is_ordinary};
+pub use words::is_everybodys_name;
+use words::{is_ordinary, is_technical};
 
 /// A place in a text, and what stands there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) range: Range<usize>,
-    pub(super) what: What,
+pub struct Found {
+    /// Where, in bytes.
+    pub range: Range<usize>,
+    /// What.
+    pub what: What,
 }
 
 /// What stands in a place. Where places overlap, the earlier variant wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
+pub enum What {
     /// A password, key or token.
     Secret,
     /// A word with percent-encoded bytes, which has to be looked at decoded.
@@ -45,7 +45,7 @@ pub(super) enum What {
     Shape(PrivateKind),
     /// A value that shows by what stands in front of it.
     Labelled(PrivateKind),
-    /// One of the machine's own names, by its place in [`Identity::names`].
+    /// One of the machine's own names, by its place in the names that are looked for.
     Name(usize),
 }
 
@@ -65,7 +65,7 @@ const LAYERS: usize = 4;
 
 /// Everything that is looked for on one machine. It does not change; sharing it is cheap.
 #[derive(Debug)]
-pub(super) struct Scanner {
+pub struct Scanner {
     automaton: Option<AhoCorasick>,
     literals: Vec<Literal>,
     /// Names of up to [`names::SHORT_BYTES`] bytes in lower case. They would match everywhere, so that words are asked.
@@ -84,13 +84,28 @@ enum Literal {
     Owned,
 }
 
+/// A name that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    /// Whose or what it is.
+    pub kind: PrivateKind,
+    /// The name itself.
+    pub text: &'a str,
+    /// Whether a report has shown it by its place: nobody on this machine is called so.
+    pub is_learnt: bool,
+    /// Whether the machine calls one of its parts so too.
+    pub is_part: bool,
+}
+
 impl Scanner {
-    pub(super) fn new(identity: &Identity) -> Self {
+    /// Prepares to look for `names`.
+    pub fn new<'a>(names: impl IntoIterator<Item = Name<'a>>) -> Self {
         let (mut patterns, mut literals, mut short) = (Vec::new(), Vec::new(), HashMap::new());
-        for (index, (kind, name)) in identity.names().iter().enumerate() {
-            let (is_learnt, is_part) = (identity.is_learnt(index), identity.is_part(name));
-            for spelling in names::spellings(*kind, name) {
-                let fit = if is_learnt { Fit::of_learnt(&spelling) } else { Fit::of(*kind, &spelling, is_part) };
+        let mut kinds = Vec::new();
+        for (index, Name { kind, text, is_learnt, is_part }) in names.into_iter().enumerate() {
+            kinds.push(kind);
+            for spelling in names::spellings(kind, text) {
+                let fit = if is_learnt { Fit::of_learnt(&spelling) } else { Fit::of(kind, &spelling, is_part) };
                 if spelling.len() <= names::SHORT_BYTES && spelling.is_ascii() {
                     short.entry(spelling.to_ascii_lowercase()).or_insert((index, fit));
                     continue;
@@ -116,7 +131,6 @@ impl Scanner {
         let kind = is_small.then_some(AhoCorasickKind::DFA);
         // Fails only for more patterns than an identity can have; then nothing is vouched for.
         let automaton = AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(&patterns).ok();
-        let kinds = identity.names().iter().map(|(kind, _)| *kind).collect();
         let mut short_starts = [false; 256];
         for byte in short.keys().filter_map(|name: &String| name.bytes().next()) {
             short_starts[usize::from(byte)] = true;
@@ -127,7 +141,7 @@ impl Scanner {
 
     /// What stands in `text`, which is a field of its own where it is no free text, in order and without overlaps; nothing
     /// at all when this text cannot be looked at. Words with percent-encoded bytes are told apart when `decoding`.
-    pub(super) fn scan(&self, text: &str, field: Field, decoding: bool) -> Option<Vec<Found>> {
+    pub fn scan(&self, text: &str, field: Field, decoding: bool) -> Option<Vec<Found>> {
         let (mut found, mut logins) = (Vec::new(), Vec::new());
         for matched in self.automaton.as_ref()?.find_overlapping_iter(text) {
             let range = matched.range();

@@ -12,7 +12,7 @@ use super::{Found, What};
 
 /// What a text is, where that says which of its places are whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::redact) enum Field {
+pub enum Field {
     /// Free text.
     Text,
     /// A text that its source cuts at so many bytes.

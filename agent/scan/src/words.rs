@@ -2,7 +2,7 @@
 //! people.
 
 /// Names that every machine has, and accounts of its services: they tell nobody anything.
-pub(in crate::redact) fn is_everybodys_name(name: &str) -> bool {
+pub fn is_everybodys_name(name: &str) -> bool {
     EVERYBODYS_NAMES.contains(&name.to_lowercase().as_str()) || name.starts_with("systemd-") || name.starts_with('_')
 }
 
@@ -80,7 +80,7 @@ const EVERYBODYS_NAMES: [&str; 70] = [
 ];
 
 /// Names that are also ordinary words: they count as names only where something shows that one is meant.
-pub(in crate::redact) fn is_ordinary(name: &str) -> bool {
+pub(super) fn is_ordinary(name: &str) -> bool {
     ORDINARY.contains(&name.to_lowercase().as_str())
 }
 
@@ -238,7 +238,7 @@ const ORDINARY: [&str; 149] = [
 
 /// Names of programs, and of parts that many machines have: an account or a machine may be called so, and a device is.
 #[rustfmt::skip]
-pub(in crate::redact) fn is_technical(name: &str) -> bool {
+pub(super) fn is_technical(name: &str) -> bool {
     matches!(
         name.to_lowercase().as_str(),
         "ansible" | "apache2" | "cargo" | "chromium" | "containerd" | "cmake" | "dockerd" | "elasticsearch" | "emacs" |

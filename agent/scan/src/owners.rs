@@ -81,8 +81,8 @@ const NOBODY: [&str; 16] = [
 
 #[cfg(test)]
 mod tests {
-    use crate::redact::Aliases;
-    use crate::redact::identity::Identity;
+    use belay_agent::redact::Aliases;
+    use belay_agent::redact::Identity;
 
     fn check(text: &str, expected: &str) {
         let masked = Aliases::of(&Identity::default()).mask(text).unwrap();

@@ -358,7 +358,7 @@ fn dashed_address(rest: &str) -> Option<Range<usize>> {
 const LONGEST_ADDRESS: usize = 45;
 
 /// Whether every machine has this address, so that it tells nobody anything.
-pub(in crate::redact) fn is_everybodys(address: &IpAddr) -> bool {
+pub fn is_everybodys(address: &IpAddr) -> bool {
     let unspecific = address.is_loopback() || address.is_unspecified() || address.is_multicast();
     // Masks of networks, from 255.0.0.0 on.
     unspecific || matches!(address, IpAddr::V4(address) if address.is_broadcast() || address.octets()[0] == 255)

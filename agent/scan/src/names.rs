@@ -149,7 +149,7 @@ pub(super) fn full_name(text: &str, known: &[Range<usize>]) -> Option<Found> {
 }
 
 /// Whether `first.last` has the form of a person's two names.
-pub(in crate::redact) fn is_two_names(first: &str, last: &str) -> bool {
+pub fn is_two_names(first: &str, last: &str) -> bool {
     let is_name = |name: &str| name.chars().count() >= 2 && name.chars().all(char::is_alphabetic);
     is_name(first) && is_name(last) && !FILE_ENDINGS.contains(&last.to_lowercase().as_str())
 }
@@ -225,7 +225,7 @@ fn escaped(name: &str) -> String {
 }
 
 /// Whether a name that stood behind a label or in its place can be looked for everywhere else.
-pub(in crate::redact) fn is_learnable(name: &str) -> bool {
+pub fn is_learnable(name: &str) -> bool {
     let letters = name.chars().filter(|c| c.is_alphanumeric()).count();
     let least = if name.is_ascii() { LEARNT_LETTERS } else { LEARNT_CHARACTERS };
     let is_number = name.chars().all(|c| c.is_ascii_hexdigit()) && name.contains(|c: char| c.is_ascii_digit());

@@ -5,7 +5,7 @@ use std::ops::Range;
 use belay_protocol::report::PrivateKind;
 
 use super::{Place, goes_on, is_boundary, is_figure, run_of};
-use crate::redact::scan::{What, last_word};
+use crate::{What, last_word};
 
 /// Whether a number that [`at`] knows may begin with the run at `run` of `text`, which says nothing by itself: one in
 /// groups of four.
@@ -346,8 +346,8 @@ const UNITS: [&str; 36] = [
 
 #[cfg(test)]
 mod tests {
-    use crate::redact::Aliases;
-    use crate::redact::identity::Identity;
+    use belay_agent::redact::Aliases;
+    use belay_agent::redact::Identity;
 
     fn check(text: &str, expected: &str) {
         let masked = Aliases::of(&Identity::default()).mask(text).unwrap();
