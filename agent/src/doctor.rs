@@ -7,7 +7,6 @@ mod relays;
 mod steps;
 mod words;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use belay_protocol::invite::{Invite, RelayAddress};
@@ -117,21 +116,8 @@ impl Check {
     }
 }
 
-/// Looks at every step; `begins` hears of each before it is tried. What to do is said once.
+/// Looks at every step; `begins` hears of each before it is tried.
 pub async fn examine(patient: &Patient, begins: impl Fn(Phrase)) -> Vec<Check> {
-    said_once(look_at_each(patient, begins).await)
-}
-
-/// The same steps, with each remedy at the first that it is for.
-fn said_once(mut checks: Vec<Check>) -> Vec<Check> {
-    let mut said = BTreeSet::new();
-    for check in &mut checks {
-        check.remedy = check.remedy.take().filter(|remedy| said.insert(remedy.clone()));
-    }
-    checks
-}
-
-async fn look_at_each(patient: &Patient, begins: impl Fn(Phrase)) -> Vec<Check> {
     begins(words::NETWORK);
     let seen = steps::network(patient).await;
     let mut checks = seen.checks;
@@ -189,13 +175,5 @@ mod tests {
             assert_eq!((check.id, check.verdict), ("proxy", Verdict::Bad));
             assert!(check.said.contains("SOCKS") && check.remedy.as_ref().unwrap().contains("http://"), "{check:?}");
         }
-    }
-
-    #[test]
-    fn what_to_do_is_said_at_the_first_step_that_it_is_for() {
-        let bad = |remedy: &str| Check::bad("name", "Name", "not found", remedy);
-        let checks = said_once(vec![bad("restart the router"), bad("call"), bad("restart the router")]);
-        let remedies: Vec<_> = checks.into_iter().map(|check| check.remedy).collect();
-        assert_eq!(remedies, [Some("restart the router".to_owned()), Some("call".to_owned()), None]);
     }
 }

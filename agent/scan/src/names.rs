@@ -145,7 +145,7 @@ pub(super) fn full_name(text: &str, known: &[Range<usize>]) -> Option<Found> {
     let (first, last) = text.split_once('.').filter(|(first, last)| is_two_names(first, last))?;
     let halves = [0..first.len(), text.len() - last.len()..text.len()];
     let is_known = known.iter().any(|place| halves.contains(place));
-    is_known.then(|| Found { range: 0..text.len(), what: What::Labelled(PrivateKind::User) })
+    is_known.then_some(Found { range: 0..text.len(), what: What::Labelled(PrivateKind::User) })
 }
 
 /// Whether `first.last` has the form of a person's two names.

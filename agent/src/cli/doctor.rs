@@ -1,5 +1,6 @@
 //! `belay-agent doctor`: why a support desk can or cannot be reached.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -49,14 +50,23 @@ pub async fn run(args: DoctorArgs, language: Language) -> anyhow::Result<Exit> {
         let report = serde_json::json!({ "reached": is_reached, "checks": checks });
         writeln!(out, "{}", json(&report)?)?;
     } else {
-        for check in &checks {
-            writeln!(out, "{}", line(check, language, colour))?;
+        for check in said_once(checks) {
+            writeln!(out, "{}", line(&check, language, colour))?;
         }
         let (style, conclusion) = if is_reached { (Style::Green, REACHED) } else { (Style::Red, NOT_REACHED) };
         writeln!(out, "\n{}", colour.paint(style, conclusion.text(language)))?;
     }
     out.flush()?;
     Ok(if is_reached { Exit::Done } else { Exit::Failed })
+}
+
+/// The same steps for people, with each remedy at the first that it is for.
+fn said_once(mut checks: Vec<Check>) -> Vec<Check> {
+    let mut said = BTreeSet::new();
+    for check in &mut checks {
+        check.remedy = check.remedy.take().filter(|remedy| said.insert(remedy.clone()));
+    }
+    checks
 }
 
 fn line(check: &Check, language: Language, colour: Colour) -> String {
@@ -77,3 +87,24 @@ const NOT_REACHED: Phrase = Phrase {
     en: "This machine does not reach support. Begin with the first line marked ✗.",
     zh: "本机无法连接到客服。请从第一条标有 ✗ 的项目开始处理。",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_said_at_the_first_step_that_it_is_for() {
+        let bad = |remedy: &str| Check {
+            id: "name",
+            step: "Name".to_owned(),
+            verdict: Verdict::Bad,
+            said: "not found".to_owned(),
+            remedy: Some(remedy.to_owned()),
+        };
+        let checks = said_once(vec![bad("restart the router"), bad("call"), bad("restart the router")]);
+        let shown = checks.iter().map(|check| line(check, Language::Chinese, Colour::None)).collect::<Vec<_>>();
+        let expected =
+            ["✗ Name：not found\n    restart the router", "✗ Name：not found\n    call", "✗ Name：not found"];
+        assert_eq!(shown, expected);
+    }
+}
