@@ -83,7 +83,12 @@ function ReportView(props: { report: Report; atMs?: number | undefined }) {
     <div class="report">
       <p class="quiet">
         {t().reports.from} <Time atMs={props.atMs ?? props.report.received_at_ms} />
-        <Origin report={props.report} /> · {summaryOf(props.report)}
+        <Origin report={props.report} />
+        {/* What was carried here in a file is older than its filing. */}
+        <Show when={props.atMs !== undefined && props.atMs !== props.report.received_at_ms}>
+          , {t().reports.filed} <Time atMs={props.report.received_at_ms} />
+        </Show>{' '}
+        · {summaryOf(props.report)}
       </p>
       <Show when={props.report.withheld.length > 0}>
         <p class="card">{t().reports.withheld(list(props.report.withheld.map((one) => factLabel(one.section))))}</p>

@@ -253,6 +253,7 @@ export const en = {
     fixes: 'Fixes to ask for:',
     docs: 'What stands behind it',
     fromFile: '(from a file)',
+    filed: 'filed',
     source: 'Rule and source',
     rule: 'Rule',
     counts: {

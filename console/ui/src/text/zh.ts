@@ -250,6 +250,7 @@ export const zh: typeof en = {
     fixes: '可请求的修复：',
     docs: '原因与背景',
     fromFile: '（来自文件）',
+    filed: '归档于',
     source: '规则与来源',
     rule: '规则',
     counts: {
