@@ -374,8 +374,7 @@ const HASHES: [&str; 4] = ["sha1-", "sha256-", "sha384-", "sha512-"];
 mod tests {
     use belay_protocol::report::{PrivateKind, SectionName};
 
-    use belay_agent::redact::Aliases;
-    use belay_agent::redact::Identity;
+    use belay_agent::redact::{Aliases, Identity};
 
     fn check(text: &str, expected: &str) {
         let masked = Aliases::of(&Identity::default()).mask(text).unwrap();

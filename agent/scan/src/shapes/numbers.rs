@@ -346,8 +346,7 @@ const UNITS: [&str; 36] = [
 
 #[cfg(test)]
 mod tests {
-    use belay_agent::redact::Aliases;
-    use belay_agent::redact::Identity;
+    use belay_agent::redact::{Aliases, Identity};
 
     fn check(text: &str, expected: &str) {
         let masked = Aliases::of(&Identity::default()).mask(text).unwrap();

@@ -57,27 +57,20 @@ fn national(here: &Place<'_>) -> Option<usize> {
     let is_area = AREA_DIGITS.contains(&area) && text.starts_with('0') && !text.starts_with("00");
     let behind = text.get(area..).filter(|_| is_area)?;
     let is_mobile = ["015", "016", "017"].into_iter().any(|front| text.starts_with(front));
-    let signs: &[(&str, bool)] = &[
-        (") ", before.ends_with('(')),
-        (")-", before.ends_with('(')),
-        (")/", before.ends_with('(')),
-        (")", before.ends_with('(')),
-        ("-", true),
-        ("/", true),
-        (" ", is_mobile),
-    ];
-    let (sign, _) = signs.iter().find(|(sign, fits)| *fits && behind.starts_with(sign))?;
+    let in_brackets: &[&str] = if before.ends_with('(') { &[") ", ")-", ")/", ")"] } else { &[] };
+    let plain: &[&str] = if is_mobile { &["-", "/", " "] } else { &["-", "/"] };
+    let sign = *in_brackets.iter().chain(plain).find(|sign| behind.starts_with(**sign))?;
     let number = behind.get(sign.len()..)?;
     // What stands in brackets is followed by groups.
     let in_number = |byte: u8| byte.is_ascii_digit() || (sign.starts_with(')') && matches!(byte, b' ' | b'-'));
     let length = number.get(..run_of(number, in_number))?.trim_end_matches([' ', '-']).len();
     let digits = number.get(..length)?.bytes().filter(u8::is_ascii_digit).count();
     let rest = number.get(length..)?;
-    let in_row = *sign == " " && (before.trim_end_matches(' ').ends_with(is_figure) || goes_on(rest, &[' ']));
+    let in_row = sign == " " && (before.trim_end_matches(' ').ends_with(is_figure) || goes_on(rest, &[' ']));
     let ends = is_boundary(number, length) && !goes_on(rest, &['.', ':', '-', ',']) && !rest.starts_with('/');
     let is_whole = (NATIONAL_SHORTEST..=PHONE_DIGITS.0).contains(&(area + digits)) && digits >= LOCAL_SHORTEST;
     let is_part = before.ends_with(|c: char| c.is_alphanumeric() || ".:-_#%+".contains(c))
-        || before.ends_with('/') && *sign == "/"
+        || before.ends_with('/') && sign == "/"
         || before.strip_suffix(',').is_some_and(|before| before.ends_with(is_figure));
     (ends && is_whole && !is_part && !in_row).then_some(area + sign.len() + length)
 }
@@ -94,8 +87,7 @@ const PHONE_DIGITS: (usize, usize) = (15, 8);
 
 #[cfg(test)]
 mod tests {
-    use belay_agent::redact::Aliases;
-    use belay_agent::redact::Identity;
+    use belay_agent::redact::{Aliases, Identity};
 
     fn check(text: &str, expected: &str) {
         let masked = Aliases::of(&Identity::default()).mask(text).unwrap();
@@ -109,6 +101,7 @@ mod tests {
         check("(030) 123456", "(phone-1");
         check("Fax (0 30) or (089) 123 45 67", "Fax (0 30) or (phone-1");
         check("0171 2345678", "phone-1");
+        check("(0171-2345678) (0171 2345678)", "(phone-1) (phone-1)");
         check("0171/2345678 030/1234567", "phone-1 phone-2");
     }
 
