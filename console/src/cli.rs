@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use belay_protocol::Language;
 use belay_protocol::bounded::Name;
 use belay_protocol::invite::RelayAddress;
-use belay_protocol::saved::{SAVED_MAX_BYTES, SavedReport};
+use belay_protocol::saved::{SAVED_MAX_BYTES, SavedReport, signed_bytes};
 use belay_relay::client::{NotAProxy, Proxy};
+use belay_relay::identity::is_signed_by;
 use belay_relay::logging::LogOptions;
 use belay_relay::net::SystemNet;
 use belay_relay::settings;
@@ -28,6 +29,7 @@ use crate::data::{DataDirectory, DataError, DeskName};
 use crate::local::{Local, LocalBody, LocalError, LocalPath, LocalRequest};
 use crate::number::TicketNumber;
 use crate::policy::Role;
+use crate::secret::sha256;
 
 mod rules;
 mod text;
@@ -499,7 +501,11 @@ impl Report {
         let found = std::fs::metadata(&file).with_context(|| format!("{} cannot be read", file.display()))?;
         anyhow::ensure!(found.is_file(), "{} is not a file", file.display());
         fs_err::File::open(&file)?.take(SAVED_MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-        SavedReport::decode(&bytes).with_context(|| file.display().to_string())?;
+        let saved = SavedReport::decode(&bytes).with_context(|| file.display().to_string())?;
+        let signed = signed_bytes(&sha256(&saved.report));
+        if !is_signed_by(&saved.device.0, &signed, &saved.signature) {
+            return Err(anyhow::Error::new(text::NotSigned).context(file.display().to_string()));
+        }
         let (report, outcome) = place.reach().await?.make(LocalRequest::import(ticket, bytes.into())).await?;
         print(as_json, &report, || text::imported(&report, outcome, language))
     }

@@ -320,8 +320,10 @@ pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
         return chinese.replace("{digits}", &line);
     }
     if let Some(not_saved) = error.downcast_ref::<NotSaved>() {
-        let (file, why) = (error.to_string(), not_saved.phrase().text(language));
-        return Phrase { en: "{file}: {why}", zh: "{file}：{why}" }.fill(language, &[("file", &file), ("why", why)]);
+        return of_file(error, not_saved.phrase(), language);
+    }
+    if error.is::<NotSigned>() {
+        return of_file(error, NOT_SIGNED, language);
     }
     if let Some(system) = error.downcast_ref::<io::Error>().filter(|_| language == Language::Chinese) {
         return system_error(system, language);
@@ -330,6 +332,22 @@ pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
         return NOT_A_PROXY.text(language).to_owned();
     }
     told(error.as_ref())
+}
+
+/// A file was changed, cut off or damaged on its way.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", NOT_SIGNED.en)]
+pub(super) struct NotSigned;
+
+const NOT_SIGNED: Phrase = Phrase {
+    en: "it was changed or damaged on its way, because its device's signature does not fit: copy it again",
+    zh: "在传递途中被改动或损坏（设备签名不符）：请重新复制",
+};
+
+/// What is wrong with the file that the error's context names.
+fn of_file(error: &anyhow::Error, why: Phrase, language: Language) -> String {
+    let (file, why) = (error.to_string(), why.text(language));
+    Phrase { en: "{file}: {why}", zh: "{file}：{why}" }.fill(language, &[("file", &file), ("why", why)])
 }
 
 const NOT_A_PROXY: Phrase = Phrase {
@@ -371,6 +389,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn why_a_file_is_not_imported_is_told_in_both_languages() {
+        let told = |error: &anyhow::Error| {
+            [Language::English, Language::Chinese].map(|language| super::error(error, language))
+        };
+        let cut_off = anyhow::Error::new(NotSaved::CutOff).context("x.belay");
+        assert_eq!(told(&cut_off), ["x.belay: it was cut off: copy it again", "x.belay：不完整：请重新复制"]);
+        let [english, chinese] = told(&anyhow::Error::new(NotSigned).context("x.belay"));
+        assert!(english.contains("signature does not fit") && chinese.contains("签名不符"), "{english} {chinese}");
+        let missing = anyhow::Error::new(io::Error::from_raw_os_error(2)).context("x.belay cannot be read");
+        assert!(told(&missing)[1].starts_with("没有该文件或目录"));
+    }
 
     #[test]
     fn a_device_cannot_speak_to_the_terminal() {
