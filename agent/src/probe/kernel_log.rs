@@ -126,7 +126,16 @@ fn told(messages: &[Message<'_>], is_whole: bool, now_seconds: Result<u64, Why>,
         troubles: BoundedVec::truncating(troubles).0,
         source,
     };
-    let damaged: BTreeSet<&str> = messages.iter().filter_map(|message| parse_damaged(message.text)).collect();
+    let (mut damaged, mut warned_of) = (BTreeSet::new(), None);
+    for (device, said) in messages.iter().filter_map(|message| parse_ext4(message.text)) {
+        match said {
+            Ext4::Damaged => drop(damaged.insert(device)),
+            Ext4::Warned => warned_of = Some(device),
+            // What was repaired is mounted without a warning.
+            Ext4::Mounted if warned_of == Some(device) => drop(damaged.insert(device)),
+            Ext4::Mounted => drop(damaged.remove(device)),
+        }
+    }
     Told {
         log,
         missing_firmware: BoundedVec::truncating(missing).0,
@@ -134,11 +143,29 @@ fn told(messages: &[Message<'_>], is_whole: bool, now_seconds: Result<u64, Why>,
     }
 }
 
-/// The device in `EXT4-fs error (device sda1): ...`.
-fn parse_damaged(message: &str) -> Option<&str> {
-    let (device, _) = message.strip_prefix("EXT4-fs error (device ")?.split_once(')')?;
+/// What ext4 says of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ext4 {
+    /// It has met an error.
+    Damaged,
+    /// It is about to be mounted with its errors.
+    Warned,
+    /// It is mounted.
+    Mounted,
+}
+
+/// The device in `EXT4-fs error (device sda1): ...`, and in what ext4 says when it mounts one.
+fn parse_ext4(message: &str) -> Option<(&str, Ext4)> {
+    let error = message.strip_prefix("EXT4-fs error (device ");
+    let (device, words) = error.or_else(|| message.strip_prefix("EXT4-fs ("))?.split_once("): ")?;
+    let said = match words {
+        _ if error.is_some() => Ext4::Damaged,
+        words if words.starts_with("warning: mounting fs with errors") => Ext4::Warned,
+        words if words.starts_with("mounted filesystem") => Ext4::Mounted,
+        _ => return None,
+    };
     let is_name = !device.is_empty() && device.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    is_name.then_some(device)
+    is_name.then_some((device, said))
 }
 
 /// Understands records `priority,sequence,microseconds,flags;text`. Only the kernel's own count: any program of root can
@@ -253,6 +280,18 @@ mod tests {
     use crate::probe::tests::tree;
 
     #[test]
+    fn a_device_that_was_mounted_again_is_not_suspected_any_more() {
+        let text = "3,2,1,-;EXT4-fs error (device loop0): x\n3,3,2,-;EXT4-fs error (device sdb1): y\n\
+            6,4,3,-;EXT4-fs (loop0): unmounting filesystem\n6,5,4,-;EXT4-fs (loop0): mounted filesystem 1-2 r/w\n";
+        let (_dir, root) = tree(&[("dev/kmsg", text)]);
+        assert_eq!(look(&root).unwrap().damaged.to_vec(), ["sdb1"]);
+        let warned = text
+            .replace("6,5,4", "4,5,4,-;EXT4-fs (loop0): warning: mounting fs with errors, running e2fsck is\n6,6,5");
+        let (_dir, root) = tree(&[("dev/kmsg", &warned)]);
+        assert_eq!(look(&root).unwrap().damaged.to_vec(), ["loop0", "sdb1"]);
+    }
+
+    #[test]
     fn messages_of_the_kernel_are_recognised() {
         for (message, kind) in [
             ("BUG: kernel NULL pointer dereference, address: 0000000000000000", Some(TroubleKind::Oops)),
@@ -299,7 +338,8 @@ mod tests {
         assert_eq!((log.lines, log.span_seconds, log.troubles.len()), (3, 8, 1));
         assert_eq!((log.troubles[0].kind, log.troubles[0].times), (TroubleKind::Ext4Error, 2));
         assert_eq!(look(&root).unwrap().damaged.to_vec(), ["sda1"]);
-        assert_eq!(parse_damaged("EXT4-fs error (device ../x): y"), None);
+        assert_eq!(parse_ext4("EXT4-fs error (device ../x): y"), None);
+        assert_eq!(parse_ext4("EXT4-fs (sda1): re-mounted"), None);
         assert_eq!(log.troubles[0].last_seconds_ago.why().unwrap().kind, WhyKind::NotApplicable);
         assert_eq!((log.is_whole, log.source), (false, LogSource::Kernel));
         let live = told(&parse_records(text), false, Ok(60), LogSource::Kernel).log;

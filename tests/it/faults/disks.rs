@@ -97,6 +97,29 @@ fn an_ext4_that_goes_on_in_spite_of_an_error_is_a_warning_until_it_is_repaired()
 }
 
 #[test]
+fn a_damaged_ext4_is_a_warning_also_after_it_was_unmounted_and_until_it_is_repaired() {
+    if !can_run(&[]) {
+        return;
+    }
+    let (_alone, space) = (alone().unwrap(), Space::new().unwrap());
+    let disk = LoopDisk::new(&space, "disk", &[], "errors=continue").unwrap();
+    let patient = Patient::new().unwrap().within(&space);
+    let device = disk.device().unwrap();
+    // As long as somebody holds it, the kernel does not take the device away.
+    let held = RefCell::new(Some(std::fs::File::open(format!("/dev/{device}")).unwrap()));
+    let make = || {
+        disk.break_it().unwrap();
+        disk.unmount().unwrap();
+    };
+    let mend = || {
+        drop(held.take());
+        disk.repair().unwrap();
+        disk.mount("errors=continue").unwrap();
+    };
+    proves(&patient, &[told("file-system-errors", &device, "warn")], make, mend);
+}
+
+#[test]
 fn a_disk_that_was_remounted_read_only_is_a_warning_until_it_is_writable() {
     if !can_run(&[]) {
         return;
