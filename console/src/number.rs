@@ -22,7 +22,7 @@ impl TicketNumber {
     pub const FIRST: Self = Self(10_001);
 
     /// The number with this serial; serials below 1 do not exist.
-    pub(crate) const fn from_serial(serial: i64) -> Self {
+    pub const fn from_serial(serial: i64) -> Self {
         Self(serial)
     }
 

@@ -6,7 +6,7 @@ use belay_console::data::DataDirectory;
 use belay_console::number::TicketNumber;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use sea_orm::{ConnectionTrait as _, Database, TransactionTrait as _};
 
 /// What tickets are about in English.
