@@ -404,6 +404,9 @@ impl Serve {
             tracing::info!(%address, "listening");
         }
         writeln!(io::stdout(), "{}", text::serving(console.profile(), language))?;
+        if let Some(link) = console.first_admin_link() {
+            writeln!(io::stdout(), "{}", text::first_admin(&link, language))?;
+        }
         io::stdout().flush()?;
         let stop = CancellationToken::new();
         let running = tokio::spawn(console.run(stop.clone()));

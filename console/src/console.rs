@@ -20,6 +20,7 @@ use crate::data::{DataDirectory, DataError, Held};
 use crate::desk::{Desk, DeskSettings};
 use crate::http::{self, AssetSource, Profile};
 use crate::listen::{Certificate, CertificateError, Listener};
+use crate::secret::Token;
 use crate::store::{DatabaseLocation, Store, StoreError, StoreSettings};
 
 /// How to run a console.
@@ -97,6 +98,7 @@ pub struct Console {
     desk: Option<Desk>,
     listeners: Vec<Listener>,
     certificate: Option<Certificate>,
+    first_admin: Option<Token>,
     stop: CancellationToken,
     held: Held,
 }
@@ -139,8 +141,9 @@ impl Console {
             Some(Desk::start(store.clone(), settings)?)
         };
         let stop = CancellationToken::new();
-        let router = http::router(store.clone(), profile.clone(), config.assets, stop.clone());
-        Ok(Self { store, profile, router, desk, listeners, certificate, stop, held })
+        let first_admin = if store.count_users().await? == 0 { Some(Token::generate()) } else { None };
+        let router = http::router(store.clone(), profile.clone(), config.assets, first_admin.clone(), stop.clone());
+        Ok(Self { store, profile, router, desk, listeners, certificate, first_admin, stop, held })
     }
 
     /// The store, for what the demo and tests do beside the API.
@@ -151,6 +154,11 @@ impl Console {
     /// What the desk is called and where it is found.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// The link by which the first admin is made, when the desk has no user yet. It works once.
+    pub fn first_admin_link(&self) -> Option<String> {
+        self.first_admin.as_ref().map(|secret| self.profile.first_admin_link(secret))
     }
 
     /// The sessions' side, when the console has relays.
@@ -208,7 +216,7 @@ impl Offline {
         let store = open_store(&held, database, clock).await?;
         // A desk that has a name in the world is served encrypted: by itself or by its proxy.
         let profile = profile(&held, true, DEFAULT_HTTP_PORT, Vec::new(), Vec::new());
-        let router = http::router(store.clone(), profile, |_| None, CancellationToken::new());
+        let router = http::router(store.clone(), profile, |_| None, None, CancellationToken::new());
         Ok(Self { router, store, _held: held })
     }
 
@@ -287,7 +295,7 @@ mod tests {
     use crate::data::DeskName;
     use crate::local::{Local, LocalError, LocalRequest};
     use crate::policy::Role;
-    use crate::store::Actor;
+    use crate::store::{Actor, Visitor};
 
     struct Place {
         data: DataDirectory,
@@ -383,7 +391,7 @@ mod tests {
         let running = tokio::spawn(console.run(stop.clone()));
         store.add_user(&Actor::Local, &Name::truncating("ada"), Role::Admin).await.unwrap();
         let link = store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
-        let (token, _) = store.sign_in_by_link(&link.token).await.unwrap();
+        let (token, _) = store.sign_in_by_link(&link.token, &Visitor::default()).await.unwrap();
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let head = format!(
             "GET /api/v1/events?after=0 HTTP/1.1\r\nhost: localhost\r\ncookie: belay={}\r\n\r\n",

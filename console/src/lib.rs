@@ -15,6 +15,7 @@ pub mod http;
 mod listen;
 pub mod local;
 pub mod number;
+pub mod passkey;
 pub mod password;
 pub mod policy;
 pub mod rules;
@@ -23,6 +24,7 @@ pub mod series;
 mod session;
 pub mod store;
 pub mod ticket;
+mod totp;
 
 /// The files of the web console.
 pub const ASSETS: http::AssetSource = |path| {

@@ -18,17 +18,23 @@ use crate::clock::Clock;
 use crate::secret::ServerKey;
 
 mod accounts;
+mod api_tokens;
 mod audit;
+mod challenge;
 mod entity;
 mod events;
 mod invites;
+mod looks;
 mod migration;
 mod model;
 mod once;
+mod passkeys;
 mod reports;
 mod revocations;
 mod rule_packs;
+mod second_factor;
 mod sessions;
+mod sign_ins;
 mod throttle;
 mod tickets;
 mod write;
@@ -36,16 +42,21 @@ mod write;
 #[cfg(test)]
 mod conformance;
 
-pub use accounts::{ABSOLUTE_LIFE, AccountError, IDLE_LIFE, MintedLink, SignIn, SignInError, SignedIn};
+pub use accounts::{AccountError, ChangePasswordError, MintedLink, SignIn, SignInError};
+pub use api_tokens::{API_TOKEN_MAX_LIFE, ApiTokenError, ApiTokenUse};
 pub use audit::AuditError;
 pub use events::Events;
 pub use invites::{CODE_LIFE, MintError, RedeemError};
+pub use looks::Look;
 pub use model::*;
 pub use once::{Once, OnceError};
+pub use passkeys::{Ceremony, PasskeyError};
 pub use reports::{FileError, ImportError};
 pub use revocations::RevokeError;
 pub use rule_packs::PublishError;
+pub use second_factor::{Enrolment, FactorError, Proof};
 pub use sessions::SessionError;
+pub use sign_ins::{ABSOLUTE_LIFE, IDLE_LIFE, STEP_UP_LIFE, SignedIn, Visitor};
 pub use tickets::{ChangeError, TicketFilter};
 
 /// The desk's memory. Clones share it.
@@ -64,6 +75,7 @@ struct Inner {
     events: broadcast::Sender<Event>,
     revocations: watch::Sender<()>,
     hashing: Arc<Semaphore>,
+    looks: looks::Looks,
 }
 
 /// Where a store keeps its rows.
@@ -116,7 +128,7 @@ impl Store {
         let blobs = LocalFileSystem::new_with_prefix(&settings.blobs)?.with_fsync(true);
         let (events, _) = broadcast::channel(LIVE_EVENTS);
         let store = Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new_cyclic(|inner| Inner {
                 reader,
                 writer,
                 turn: Arc::new(Mutex::new(())),
@@ -126,6 +138,7 @@ impl Store {
                 events,
                 revocations: watch::Sender::new(()),
                 hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+                looks: looks::Looks::start(inner.clone()),
             }),
         };
         store.interrupt_live_sessions().await?;
@@ -134,6 +147,7 @@ impl Store {
 
     /// Ends the connections to the database after what is under way.
     pub async fn close(self) -> Result<(), StoreError> {
+        self.inner.looks.close().await;
         let turn = self.inner.turn.clone().lock_owned().await;
         self.inner.reader.close_by_ref().await?;
         self.inner.writer.close_by_ref().await?;

@@ -35,6 +35,16 @@ pub(super) fn serving(profile: &Profile, language: Language) -> String {
     phrase.fill(language, &[("name", &profile.name), ("url", &profile.base_url)])
 }
 
+/// When the server has found no user.
+pub(super) fn first_admin(link: &str, language: Language) -> String {
+    let phrase = Phrase {
+        en: "This desk has no user yet. Make the first admin with this link, which works once and until the console stops:\n\n  \
+             {link}",
+        zh: "此服务台还没有用户。请用此链接创建首位管理员，该链接只能使用一次，控制台停止后失效：\n\n  {link}",
+    };
+    phrase.fill(language, &[("link", link)])
+}
+
 /// After `ticket open`.
 pub(super) fn opened(opened: &Value, language: Language) -> String {
     let phrase = Phrase {

@@ -135,7 +135,7 @@ pub(crate) async fn open(
     not_blank("customer", Some(&value.customer))?;
     not_blank("contact", value.contact.as_ref())?;
     let once = once(&headers, &caller.actor, "tickets", &bytes)?;
-    let unsaid = if caller.signed_in.is_some() { Channel::Api } else { Channel::Local };
+    let unsaid = if caller.actor == crate::store::Actor::Local { Channel::Local } else { Channel::Api };
     let new = NewTicket {
         title: value.title,
         customer: value.customer,

@@ -13,12 +13,16 @@ use crate::policy::Role;
 use crate::ticket::{Channel, Level};
 
 mod accounts;
+mod api_tokens;
 mod audit;
 mod invites;
 mod migrations;
+mod passkeys;
 mod revocations;
 mod rule_packs;
+mod second_factors;
 mod sessions;
+mod sign_ins;
 mod tickets;
 
 /// A store on one database, with a clock that the test moves.

@@ -7,13 +7,21 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_integer_uniq, big_pk_auto, blob, blob_null, text, text_null, text_uniq,
 };
 
+mod accounts;
+
 /// All steps, oldest first.
 pub(crate) struct Migrator;
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(FirstSchema), Box::new(Revocations), Box::new(RulePacks), Box::new(WholeFindings)]
+        vec![
+            Box::new(FirstSchema),
+            Box::new(Revocations),
+            Box::new(RulePacks),
+            Box::new(WholeFindings),
+            Box::new(accounts::Accounts),
+        ]
     }
 }
 
