@@ -353,6 +353,28 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn the_audit_is_exported_by_a_command_and_checked_without_the_console() {
+        let place = new_desk();
+        let export = async || {
+            let mut file = Vec::new();
+            let local = Local::reach(&place.data, None, Clock::System).await.unwrap();
+            let request = LocalRequest::new(Method::GET, "/api/v1/audit/export", None);
+            local.save(request, &mut file).await.unwrap();
+            let key = crate::secret::ServerKey::load(&place.data.server_key()).unwrap();
+            crate::audit::verify_export(file.as_slice(), &key).unwrap()
+        };
+        open_ticket(&place).await.unwrap();
+        // The export's own line is in it.
+        assert_eq!(export().await, 2);
+        let console = Console::open(config(&place)).await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(console.run(stop.clone()));
+        assert_eq!(export().await, 3);
+        stop.cancel();
+        running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_socket_left_by_a_killed_server_confuses_nobody() {
         let place = new_desk();
         drop(tokio::net::UnixListener::bind(place.data.socket()).unwrap());

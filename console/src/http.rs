@@ -107,6 +107,7 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::POST, "/api/v1/users/{id}/unlock", Action::ManageUsers),
     (Method::GET, "/api/v1/audit", Action::ReadAudit),
     (Method::GET, "/api/v1/audit/verify", Action::ReadAudit),
+    (Method::GET, "/api/v1/audit/export", Action::ExportAudit),
     (Method::GET, "/api/v1/sign-ins", Action::UseOwnSignIn),
     (Method::DELETE, "/api/v1/sign-ins/{id}", Action::UseOwnSignIn),
     (Method::POST, "/api/v1/session/password", Action::UseOwnSignIn),
@@ -287,6 +288,7 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(users::unlock))
         .routes(routes!(about::audit))
         .routes(routes!(about::verify_audit))
+        .routes(routes!(about::export_audit))
 }
 
 /// From the last byte of a request's head to the first of the answer's; a live stream may then go on for ever.

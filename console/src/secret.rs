@@ -35,19 +35,22 @@ impl ServerKey {
 
     /// Reads the key, or draws one and writes it with mode 0600, flushed to the disk before it is used.
     pub fn load_or_create(path: &Path) -> Result<Self, ServerKeyError> {
-        match fs_err::read(path) {
-            Ok(mut bytes) => {
-                let key = bytes.as_slice().try_into().map(Self);
-                bytes.zeroize();
-                key.map_err(|_| ServerKeyError::Malformed(path.display().to_string()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        match Self::load(path) {
+            Err(ServerKeyError::File(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self::generate();
                 write_private(path, &key.0)?;
                 Ok(key)
             }
-            Err(error) => Err(error.into()),
+            loaded => loaded,
         }
+    }
+
+    /// Reads a key that is there.
+    pub fn load(path: &Path) -> Result<Self, ServerKeyError> {
+        let mut bytes = fs_err::read(path)?;
+        let key = bytes.as_slice().try_into().map(Self);
+        bytes.zeroize();
+        key.map_err(|_| ServerKeyError::Malformed(path.display().to_string()))
     }
 
     /// HMAC-SHA256 of `message` under this key; `purpose` keeps the hashes of different things apart.

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::request::{Json, Named};
 use super::sign_in::{Me, signed_in};
 use super::tickets::not_blank;
-use crate::store::{Line, UserId};
+use crate::store::{Line, User, UserId};
 
 /// A seed for an authenticator app, shown once.
 #[derive(Serialize, ToSchema)]
@@ -122,16 +122,15 @@ pub(crate) struct ResetFactors {
 /// Takes authenticator app, recovery codes and passkeys off the account of a user who has lost them.
 #[utoipa::path(post, path = "/api/v1/users/{id}/reset-factors", operation_id = "reset_factors", tag = "users",
     params(("id" = i64, Path)), request_body = ResetFactors,
-    responses((status = 204), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = User), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn reset(
     State(api): State<Api>,
     caller: Caller,
     Named(id): Named<i64>,
     Json { value, .. }: Json<ResetFactors>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Answer<User>, Problem> {
     not_blank("reason", Some(&value.reason))?;
-    api.store.reset_factors(&caller.actor, UserId(id), &value.reason).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Answer(api.store.reset_factors(&caller.actor, UserId(id), &value.reason).await?))
 }
 
 /// A text as a square code.

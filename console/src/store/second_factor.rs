@@ -12,7 +12,9 @@ use super::accounts::{short_hash, source_bucket};
 use super::entity::{passkey, recovery_code, sign_in, totp_seed, user};
 use super::sign_ins::insert_sign_in;
 use super::write::Write;
-use super::{AccountError, Actor, Factors, Line, SignInBy, SignInError, SignedIn, Store, StoreError, UserId, Visitor};
+use super::{
+    AccountError, Actor, Factors, Line, SignInBy, SignInError, SignedIn, Store, StoreError, User, UserId, Visitor,
+};
 use crate::clock::UnixMillis;
 use crate::secret::{Token, same, sha256};
 use crate::totp::Seed;
@@ -140,7 +142,7 @@ impl Store {
     }
 
     /// Takes every factor but the password off an account whose user has lost them.
-    pub async fn reset_factors(&self, actor: &Actor, of: UserId, reason: &Line) -> Result<(), AccountError> {
+    pub async fn reset_factors(&self, actor: &Actor, of: UserId, reason: &Line) -> Result<User, AccountError> {
         let mut write = self.write(actor).await?;
         let user = user::Entity::find_by_id(of.0).one(&write.tx).await?.ok_or(AccountError::NoUser)?;
         forget_totp(&write, of.0).await?;
@@ -149,7 +151,8 @@ impl Store {
         let passkeys = passkeys.exec(&write.tx).await?.rows_affected;
         let details = json!({ "reason": reason.as_str(), "passkeys": passkeys });
         write.audit("second_factor.reset", format!("user:{of}"), details).await?;
-        Ok(write.commit().await?)
+        write.commit().await?;
+        Ok(user.into())
     }
 
     /// What a user proves themselves by.

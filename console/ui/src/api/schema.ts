@@ -141,7 +141,14 @@ export type Difference = {
 };
 
 /** A report about which the rules would say something else. */
-export type DifferentReport = unknown;
+export type DifferentReport = Difference & {
+  /** Its device. */
+  device: DeviceId;
+  /** When it came. */
+  received_at_ms: UnixMillis;
+  /** The report. */
+  report: StoredReportId;
+};
 
 /** A section of the rules' documentation. */
 export type DocsView = {
@@ -312,7 +319,10 @@ export type Metric = {
 export type MetricKind = "disk_used_percent" | "memory_available_percent" | "swap_used_percent" | "load_per_cpu" | "relay_rtt_ms" | "relay_loss_percent" | "relay_jitter_ms";
 
 /** A new token. Its text is told this once. */
-export type MintedApiToken = unknown;
+export type MintedApiToken = ApiTokenView & {
+  /** To be sent as `Authorization: Bearer`. */
+  token: string;
+};
 
 /** A code for a customer. It is shown once. */
 export type MintedInvite = {
@@ -396,7 +406,10 @@ export type OpenTicket = {
 };
 
 /** A live sign-in of one's own. */
-export type OwnSignIn = unknown;
+export type OwnSignIn = SignInView & {
+  /** Whether it is the one that asks. */
+  current: boolean;
+};
 
 /** The packs of the desk. */
 export type PackList = {
