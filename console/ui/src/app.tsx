@@ -2,17 +2,20 @@ import { ErrorBoundary, Match, Show, Switch, createEffect, createMemo, createSig
 
 import { latest } from './live';
 import { onKeys } from './keys';
+import { Account } from './pages/account';
 import { DevicePage } from './pages/device';
 import { Devices } from './pages/devices';
 import { NotFound } from './pages/not-found';
 import { Queue } from './pages/queue';
-import { SetUp } from './pages/set-up';
+import { FirstAdmin, SetUp } from './pages/set-up';
 import { SignIn } from './pages/sign-in';
 import { TicketPage } from './pages/ticket';
+import { Users } from './pages/users';
 import { NewTicket } from './parts/new-ticket';
 import { Problem } from './parts/problem';
 import { Footer, Header } from './parts/shell';
 import { Shortcuts } from './parts/shortcuts';
+import { StepUp } from './parts/step-up';
 import { sentence } from './parts/log';
 import { type Route, navigate, route, token } from './router';
 import { findOut, mayWork, me } from './session';
@@ -41,7 +44,7 @@ export function App() {
   });
   // Whoever is signed in has no business on the sign-in page.
   createEffect(() => {
-    if (me() && (route().page === 'sign-in' || route().page === 'set-up') && !token()) navigate('/', 'replace');
+    if (me() && ['sign-in', 'set-up', 'first-admin'].includes(route().page) && !token()) navigate('/', 'replace');
   });
 
   onKeys({
@@ -76,6 +79,9 @@ export function App() {
           <Match when={route().page === 'set-up' && !me()}>
             <SetUp />
           </Match>
+          <Match when={route().page === 'first-admin' && !me()}>
+            <FirstAdmin />
+          </Match>
           <Match when={failure()}>
             <Problem error={failure()} />
             <p>
@@ -100,6 +106,12 @@ export function App() {
           <Match when={route().page === 'devices'}>
             <Devices />
           </Match>
+          <Match when={route().page === 'account'}>
+            <Account />
+          </Match>
+          <Match when={route().page === 'users'}>
+            <Users />
+          </Match>
           <Match when={true}>
             <NotFound />
           </Match>
@@ -109,6 +121,7 @@ export function App() {
       <p class="unseen" aria-live="polite">
         <Show when={me() ? latest() : undefined}>{(event) => `${event().ticket}: ${sentence(event(), [])}`}</Show>
       </p>
+      <StepUp />
       <Show when={me() && opening()}>
         <NewTicket close={() => setOpening(false)} />
       </Show>
@@ -127,6 +140,10 @@ function placeName(at: Route): string {
       return t().device.title(at.id);
     case 'devices':
       return t().nav.devices;
+    case 'account':
+      return t().account.title;
+    case 'users':
+      return t().users.title;
     default:
       return t().nav.queue;
   }
