@@ -1,6 +1,6 @@
 import { For, Show, createResource, createSignal } from 'solid-js';
 
-import { api } from '../api/client';
+import { type Page, api } from '../api/client';
 import type { Action, ApiTokenView, PasskeyView, TotpSeed } from '../api/schema';
 import { now } from '../format';
 import { Field } from '../parts/field';
@@ -24,7 +24,7 @@ export function Account() {
         <Foreign text={me()?.name} />, {t().roles[me()?.role ?? 'technician']}
       </p>
       <Problem error={factors.error as unknown} />
-      <Show when={!factors.error && factors()}>
+      <Show when={!factors.error && factors.latest}>
         {(factors) => (
           <>
             <App has={factors().totp} codes={factors().recovery_codes} changed={() => void refetch()} />
@@ -114,8 +114,8 @@ function App(props: { has: boolean; codes: number; changed: () => void }) {
 }
 
 function Passkeys() {
-  const [passkeys, { refetch }] = createResource(async () => (await api.passkeys()).items);
   const [error, setError] = createSignal<unknown>();
+  const [passkeys, { refetch }] = createResource(() => listed(api.passkeys(), setError));
   const add = async (text: (name: string) => string) => {
     const begun = await proved(() => api.beginPasskey());
     await api.addPasskey(text('name').trim(), begun.challenge, await makePasskey(begun));
@@ -135,7 +135,7 @@ function Passkeys() {
       <h2>{t().account.passkeys}</h2>
       <p>{t().account.passkeysText}</p>
       <ul class="rows">
-        <For each={passkeys()}>
+        <For each={passkeys.latest}>
           {(passkey) => (
             <li>
               <span>
@@ -204,9 +204,9 @@ const ACTIONS: readonly Action[] = [
 ];
 
 function Tokens() {
-  const [tokens, { refetch }] = createResource(async () => (await api.tokens()).items);
   const [made, setMade] = createSignal<string>();
   const [error, setError] = createSignal<unknown>();
+  const [tokens, { refetch }] = createResource(() => listed(api.tokens(), setError));
   const mint = async (text: (name: string) => string) => {
     const actions = ACTIONS.filter((action) => text(action) === 'on');
     const token = await proved(() => api.mintToken(text('name').trim(), actions, Number(text('days'))));
@@ -227,7 +227,7 @@ function Tokens() {
       <h2>{t().account.tokens}</h2>
       <p>{t().account.tokensText}</p>
       <ul class="rows">
-        <For each={tokens()}>
+        <For each={tokens.latest}>
           {(token) => (
             <li>
               <span>
@@ -235,7 +235,7 @@ function Tokens() {
                 <span class="hint">
                   {token.actions.map((action) => t().actions[action]).join(', ')}
                   <br />
-                  {t().account.expires(Math.max(1, Math.ceil((token.expires_at_ms - now()) / DAY_MS)))}
+                  {t().account.expires(Math.max(1, Math.round((token.expires_at_ms - now()) / DAY_MS)))}
                   {'; '}
                   {token.last_used_at_ms ? (
                     <>
@@ -284,6 +284,16 @@ function Tokens() {
       </details>
     </section>
   );
+}
+
+/** The items of a list; none when it could not be read, which is then told. */
+async function listed<T>(page: Promise<Page<T>>, failed: (error: unknown) => void): Promise<T[]> {
+  try {
+    return (await page).items;
+  } catch (error) {
+    failed(error);
+    return [];
+  }
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -22,6 +22,7 @@ export function Form(props: {
     setError(undefined);
     try {
       await props.send((name) => String(values.get(name) ?? ''));
+      form.reset();
     } catch (error) {
       setError(error);
     } finally {

@@ -32,7 +32,7 @@ export function SignIns(props: { own: true } | { own?: undefined; user: number }
     <>
       <Problem error={failed()} />
       <ul class="rows">
-        <For each={signIns()} fallback={<li class="quiet">{signIns.loading ? t().loading : t().account.noSignIns}</li>}>
+        <For each={signIns.latest} fallback={<li class="quiet">{signIns.loading ? t().loading : t().account.noSignIns}</li>}>
           {(signIn) => (
             <li>
               <span>
@@ -52,7 +52,7 @@ export function SignIns(props: { own: true } | { own?: undefined; user: number }
           )}
         </For>
       </ul>
-      <Show when={!props.own && (signIns()?.length ?? 0) > 0}>
+      <Show when={!props.own && (signIns.latest?.length ?? 0) > 0}>
         <div class="buttons">
           <button type="button" onClick={() => void end(() => api.endSignInsOf((props as { user: number }).user))}>
             {t().account.endAll}
