@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -184,6 +185,7 @@ impl Console {
         if let Some(certificate) = certificate {
             tasks.spawn(reload_on_hangup(certificate, stopping.clone()));
         }
+        tasks.spawn(do_what_falls_due(store.clone(), stopping.clone()));
         tasks.close();
         stop.cancelled().await;
         stopping.cancel();
@@ -195,6 +197,29 @@ impl Console {
         Ok(())
     }
 }
+
+/// Wakes what waits for a date and closes what nobody objects to, from the start on: also what fell due meanwhile.
+async fn do_what_falls_due(store: Store, stop: CancellationToken) {
+    let mut looks = tokio::time::interval(DUE_INTERVAL);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut is_failing = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => {}
+        }
+        let done = store.do_what_is_due().await;
+        if let Err(error) = &done
+            && !is_failing
+        {
+            tracing::error!(%error, "reminders cannot be looked at; trying again");
+        }
+        is_failing = done.is_err();
+    }
+}
+
+/// A reminder is set to the minute; this much later nobody minds.
+const DUE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A console's API without listeners: for a command while no server runs.
 pub struct Offline {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +29,10 @@ use crate::store::Store;
 mod about;
 mod account;
 mod api_tokens;
+mod customer;
 mod devices;
 mod docs;
+mod groups;
 mod guard;
 mod history;
 mod live;
@@ -40,6 +42,7 @@ mod request;
 mod rules;
 mod second_factor;
 mod sign_in;
+mod thread;
 mod tickets;
 mod ui;
 mod users;
@@ -56,6 +59,12 @@ pub use ui::{Asset, AssetSource};
 /// Routes that anybody may use.
 pub(crate) const PUBLIC: &[(Method, &str)] = &[
     (Method::GET, "/.well-known/belay"),
+    (Method::GET, "/customer.css"),
+    (Method::GET, "/s/{number}/{key}"),
+    (Method::POST, "/s/{number}/{key}/fixed"),
+    (Method::POST, "/s/{number}/{key}/not-fixed"),
+    (Method::POST, "/s/{number}/{key}/score"),
+    (Method::POST, "/s/{number}/{key}/write"),
     (Method::GET, "/api/docs"),
     (Method::GET, "/api/docs.css"),
     (Method::GET, "/api/v1/health"),
@@ -80,11 +89,26 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::POST, "/api/v1/tickets", Action::WorkOnTickets),
     (Method::GET, "/api/v1/tickets/{number}", Action::ReadDesk),
     (Method::PATCH, "/api/v1/tickets/{number}", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}/articles", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets/{number}/articles", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}/links", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets/{number}/links", Action::WorkOnTickets),
+    (Method::DELETE, "/api/v1/tickets/{number}/links/{id}", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/tickets/{number}/verify", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/tickets/{number}/merge", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/tickets/{number}/follow-up", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}/status-link", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/groups", Action::ReadDesk),
+    (Method::POST, "/api/v1/groups", Action::ConfigureDesk),
+    (Method::PATCH, "/api/v1/groups/{id}", Action::ConfigureDesk),
+    (Method::GET, "/api/v1/assignment-rules", Action::ReadDesk),
+    (Method::PUT, "/api/v1/assignment-rules", Action::ConfigureDesk),
     (Method::POST, "/api/v1/tickets/{number}/invites", Action::InviteCustomers),
     (Method::GET, "/api/v1/tickets/{number}/events", Action::ReadDesk),
     (Method::GET, "/api/v1/tickets/{number}/sessions", Action::ReadDesk),
     (Method::GET, "/api/v1/tickets/{number}/reports", Action::ReadDesk),
     (Method::POST, "/api/v1/tickets/{number}/reports", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/search", Action::ReadDesk),
     (Method::GET, "/api/v1/sessions", Action::ReadDesk),
     (Method::GET, "/api/v1/sessions/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/reports/{id}", Action::ReadDesk),
@@ -197,10 +221,10 @@ pub(crate) struct Page<T> {
 
 impl<T> Page<T> {
     /// Makes a page of `limit` items from a list that was read one item further.
-    fn cut(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> i64) -> Self {
+    fn cut<C: ToString>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> C) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
-        let next_cursor = if more { items.last().map(|item| id(item).to_string()) } else { None };
+        let next_cursor = if more { items.last().map(|item| cursor(item).to_string()) } else { None };
         Self { items, next_cursor }
     }
 }
@@ -227,6 +251,12 @@ pub fn router(
         .route("/api/v1/openapi.json", get(docs::openapi))
         .route("/api/docs", get(docs::page))
         .route("/api/docs.css", get(docs::style))
+        .route("/customer.css", get(customer::style))
+        .route("/s/{number}/{key}", get(customer::show))
+        .route("/s/{number}/{key}/fixed", post(customer::fixed))
+        .route("/s/{number}/{key}/not-fixed", post(customer::not_fixed))
+        .route("/s/{number}/{key}/score", post(customer::score))
+        .route("/s/{number}/{key}/write", post(customer::write))
         .fallback(ui::serve)
         .layer(middleware::from_fn_with_state(api.clone(), guard::authorize))
         .layer(middleware::from_fn_with_state(api.clone(), guard::check_way))
@@ -261,6 +291,17 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(api_tokens::revoke))
         .routes(routes!(tickets::list, tickets::open))
         .routes(routes!(tickets::show, tickets::change))
+        .routes(routes!(tickets::open_follow_up))
+        .routes(routes!(thread::articles, thread::add_article))
+        .routes(routes!(thread::links, thread::add_link))
+        .routes(routes!(thread::remove_link))
+        .routes(routes!(thread::verify))
+        .routes(routes!(thread::merge))
+        .routes(routes!(tickets::search))
+        .routes(routes!(tickets::status_link))
+        .routes(routes!(groups::list, groups::add))
+        .routes(routes!(groups::change))
+        .routes(routes!(groups::rules, groups::replace_rules))
         .routes(routes!(tickets::mint_invite))
         .routes(routes!(tickets::events))
         .routes(routes!(work::sessions_of_ticket))

@@ -3,6 +3,7 @@
 //! Everything is kept by the [`store`]; people and programs reach it through one HTTP API ([`http`]), which the command
 //! line uses too. The sessions with customers' machines call the store directly.
 
+pub mod assignment;
 pub mod audit;
 pub mod changes;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod contents;
 pub mod data;
 pub mod desk;
 pub mod http;
+pub mod life;
 mod listen;
 pub mod local;
 pub mod number;
@@ -19,6 +21,7 @@ pub mod passkey;
 pub mod password;
 pub mod policy;
 pub mod rules;
+pub mod search;
 pub mod secret;
 pub mod series;
 mod session;

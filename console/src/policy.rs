@@ -35,6 +35,8 @@ pub enum Action {
     RevokeDevices,
     /// Give the desk's devices newer rules.
     PublishRules,
+    /// Make groups, and say which tickets go to them.
+    ConfigureDesk,
     /// Create users and give them roles.
     ManageUsers,
     /// See the users of the desk.
@@ -56,6 +58,7 @@ impl Action {
         Self::InviteCustomers,
         Self::RevokeDevices,
         Self::PublishRules,
+        Self::ConfigureDesk,
         Self::ManageUsers,
         Self::ReadUsers,
         Self::ReadAudit,
@@ -80,6 +83,7 @@ pub const fn allows(role: Role, action: Action) -> bool {
                     | WorkOnTickets
                     | InviteCustomers
                     | RevokeDevices
+                    | ConfigureDesk
                     | ReadUsers
                     | ReadAudit
             )
@@ -93,6 +97,7 @@ pub const fn allows(role: Role, action: Action) -> bool {
                 | InviteCustomers
                 | RevokeDevices
                 | PublishRules
+                | ConfigureDesk
                 | ManageUsers
                 | ReadUsers
                 | ReadAudit
@@ -131,6 +136,7 @@ mod tests {
             Action::InviteCustomers,
             Action::RevokeDevices,
             Action::PublishRules,
+            Action::ConfigureDesk,
             Action::ManageUsers,
         ];
         for action in changing {

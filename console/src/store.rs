@@ -21,9 +21,12 @@ mod accounts;
 mod api_tokens;
 mod audit;
 mod challenge;
+mod customer;
 mod entity;
 mod events;
+mod groups;
 mod invites;
+mod life;
 mod looks;
 mod migration;
 mod model;
@@ -32,9 +35,11 @@ mod passkeys;
 mod reports;
 mod revocations;
 mod rule_packs;
+mod search;
 mod second_factor;
 mod sessions;
 mod sign_ins;
+mod thread;
 mod throttle;
 mod tickets;
 mod write;
@@ -45,8 +50,11 @@ mod conformance;
 pub use accounts::{AccountError, ChangePasswordError, MintedLink, SignIn, SignInError};
 pub use api_tokens::{API_TOKEN_MAX_LIFE, ApiTokenError, ApiTokenUse};
 pub use audit::AuditError;
+pub use customer::{CustomerError, GoesOn, Score};
 pub use events::Events;
+pub use groups::{GroupError, NewAssignmentRule};
 pub use invites::{CODE_LIFE, MintError, RedeemError};
+pub use life::{MergeError, VerifyError};
 pub use looks::Look;
 pub use model::*;
 pub use once::{Once, OnceError};
@@ -57,7 +65,8 @@ pub use rule_packs::PublishError;
 pub use second_factor::{Enrolment, FactorError, Proof};
 pub use sessions::SessionError;
 pub use sign_ins::{ABSOLUTE_LIFE, IDLE_LIFE, STEP_UP_LIFE, SignedIn, Visitor};
-pub use tickets::{ChangeError, TicketFilter};
+pub use thread::ThreadError;
+pub use tickets::{ChangeError, TicketFilter, TicketOrder};
 
 /// The desk's memory. Clones share it.
 #[derive(Clone)]
@@ -142,6 +151,7 @@ impl Store {
             }),
         };
         store.interrupt_live_sessions().await?;
+        store.index_what_is_missing().await?;
         Ok(store)
     }
 

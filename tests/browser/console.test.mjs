@@ -89,6 +89,8 @@ test('the used link says so, and a wrong password is one sentence', async () => 
 });
 
 let number;
+let call;
+let statusPage;
 
 test('a ticket is opened with the keyboard alone', async () => {
   await page.keyboard.press('?');
@@ -124,12 +126,37 @@ test('j and Enter open it again from the queue', async () => {
   await page.getByRole('heading', { name: /Invoices/ }).waitFor();
 });
 
-test('taking the ticket and moving it are in its log', async () => {
+test('a ticket goes to whoever is there, is handed over with a reason and taken with a key', async () => {
+  await fact('Owner').filter({ hasText: 'eva' }).waitFor();
+  await page.getByRole('button', { name: 'Hand over …' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Hand over …' });
+  await dialog.getByLabel('Owner').selectOption('');
+  await dialog.getByRole('button', { name: 'Hand over …' }).click();
+  await dialog.getByText('Say why it is handed over.').waitFor();
+  await dialog.getByLabel('Why').fill('end of shift');
+  await dialog.getByRole('button', { name: 'Hand over …' }).click();
+  await dialog.waitFor({ state: 'hidden' });
+  await entry('ticket_changed').filter({ hasText: 'Reason: end of shift.' }).waitFor();
   await page.keyboard.press('t');
   await entry('ticket_changed').filter({ hasText: 'took the ticket' }).waitFor();
-  await page.getByLabel('Move to').selectOption('open');
-  await page.getByRole('button', { name: 'Move', exact: true }).click();
+  await page.getByRole('button', { name: 'Start work' }).click();
   await entry('ticket_changed').filter({ hasText: 'from New to Open' }).waitFor();
+});
+
+test('what is said stands in the thread, and is for the desk alone unless marked for the customer', async () => {
+  const text = page.getByLabel('Write something');
+  await text.fill('Spooler looks stuck <b>again</b>');
+  await text.press('Control+Enter');
+  await page.locator('.article-internal', { hasText: 'stuck <b>again</b>' }).waitFor();
+  assert.equal(await page.locator('.thread b').count(), 0);
+  await text.fill('We are looking at it.');
+  await page.getByRole('button', { name: 'Customer', exact: true }).click();
+  await page.getByRole('button', { name: 'Send to the customer’s page' }).click();
+  await page.locator('.article-public', { hasText: 'We are looking at it.' }).waitFor();
+  assert.equal(await text.inputValue(), '');
+  await page.reload();
+  await page.locator('.article-public').waitFor();
+  assert.equal(await page.locator('.article').count(), 2, 'each was said once');
 });
 
 test('one key gets a code, and the report arrives by itself', async () => {
@@ -258,6 +285,111 @@ async function compare(since, report) {
   await page.locator('.compare button[type=submit]').click();
 }
 
+test('a telephone call has its code before a word is typed, and becomes a follow-up', async () => {
+  await page.goto(`${url}/`);
+  await page.getByRole('heading', { name: 'Queue' }).waitFor();
+  await page.keyboard.press('p');
+  const dialog = page.getByRole('dialog', { name: 'Edit …' });
+  await dialog.waitFor();
+  assert.match(await dialog.locator('.spoken').textContent(), /\d{3} \d{3} \d{3}/);
+  call = new URL(page.url()).pathname.split('/').pop();
+  await dialog.getByLabel('What is wrong').fill('The till prints blanks');
+  await dialog.getByLabel('Customer').fill('Nordwind GmbH');
+  await dialog.getByLabel('Tags').fill('Till, 打印机');
+  await dialog.getByLabel('Priority', { exact: true }).selectOption('p1');
+  await dialog.getByLabel('Why this priority').fill('queue at the till');
+  await shoot(page, 'call');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('heading', { name: 'The till prints blanks' }).waitFor();
+  await fact('Tags').filter({ hasText: 'till, 打印机' }).waitFor();
+  await page.locator('.priority-p1').waitFor();
+  await page.getByRole('button', { name: 'Link a ticket' }).click();
+  const link = page.getByRole('dialog', { name: 'Link a ticket' });
+  await link.getByLabel('Ticket', { exact: true }).fill('BL-99999-9');
+  await link.getByRole('button', { name: 'Link a ticket' }).click();
+  await link.getByRole('alert').waitFor();
+  await link.getByLabel('This ticket is').selectOption('related_to');
+  await link.getByLabel('Ticket', { exact: true }).fill(number);
+  await link.getByRole('button', { name: 'Link a ticket' }).click();
+  await page.locator('.links a', { hasText: number }).waitFor();
+});
+
+test('a ticket is resolved, verified, closed and opened again', async () => {
+  await page.getByRole('button', { name: 'Resolve' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Resolve' });
+  await dialog.getByLabel('Cause').fill('Paper was in upside down.');
+  await dialog.getByLabel('Fix').fill('Turned it round.');
+  await dialog.getByLabel('Prevention').fill('A sticker shows the side.');
+  await dialog.getByRole('button', { name: 'Resolve' }).click();
+  await page.locator('.resolution', { hasText: 'upside down' }).waitFor();
+  await page.getByRole('button', { name: 'Close', exact: true }).click();
+  await page.getByText('Nobody has looked yet whether the fix holds').waitFor();
+  await page.getByRole('button', { name: 'Get the link' }).click();
+  statusPage = await page.locator('.copyable code', { hasText: '/s/BL-' }).textContent();
+  await shoot(page, 'resolved');
+  await page.getByRole('button', { name: 'Verify …' }).click();
+  const verify = page.getByRole('dialog', { name: 'Verify …' });
+  await verify.getByLabel('Who said so, and how').fill('Mr Wang on the phone: it prints.');
+  await verify.getByRole('button', { name: 'It holds' }).click();
+  await page.locator('.resolution', { hasText: 'Mr Wang on the phone' }).waitFor();
+  await page.getByRole('button', { name: 'Close', exact: true }).click();
+  await page.locator('.ticket-head .state-closed').waitFor();
+  await fact('Closed as').filter({ hasText: 'verified' }).waitFor();
+  await page.getByRole('button', { name: 'Reopen' }).click();
+  await page.locator('.ticket-head .state-open').waitFor();
+  assert.equal(await page.locator('.resolution').count(), 0, 'a reopened ticket has no resolution');
+  await page.getByRole('button', { name: 'Remind me …' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Wait' }).click();
+  await page.locator('.ticket-head .state-pending_reminder').waitFor();
+  await fact('Wakes up').waitFor();
+});
+
+test('a customer follows the ticket, answers and gives an opinion without a script', async () => {
+  const other = await browser.newContext({ locale: 'zh-CN', javaScriptEnabled: false, viewport: { width: 360, height: 800 } });
+  await watch(other);
+  const customer = await other.newPage();
+  await customer.goto(statusPage);
+  await customer.getByRole('heading', { name: 'The till prints blanks' }).waitFor();
+  await shoot(customer, 'customer-zh');
+  await customer.getByRole('link', { name: 'English' }).click();
+  await customer.getByLabel('Write to us').fill('Now it prints twice <i>everything</i>');
+  await customer.getByRole('button', { name: 'Send' }).click();
+  await customer.locator('.said', { hasText: '<i>everything</i>' }).waitFor();
+  await page.locator('.article-public', { hasText: 'Now it prints twice' }).waitFor();
+  await page.getByRole('button', { name: 'Resolve' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Resolve' });
+  for (const field of ['Cause', 'Fix', 'Prevention']) await dialog.getByLabel(field).fill(`The ${field}.`);
+  await dialog.getByRole('button', { name: 'Resolve' }).click();
+  await page.locator('.resolution').waitFor();
+  await customer.goto(`${statusPage}?lang=en`);
+  await customer.getByText('The Fix.').waitFor();
+  assert.equal(await customer.getByText('The Cause.').count(), 0, 'the cause is the desk’s own');
+  await shoot(customer, 'customer-resolved');
+  await customer.getByRole('button', { name: '是的，已解决' }).or(customer.getByRole('button', { name: 'Yes, it is fixed' })).click();
+  await customer.locator('.notice').waitFor();
+  await page.locator('.ticket-head .state-closed').waitFor();
+  await customer.goto(`${statusPage}?lang=en`);
+  await customer.getByLabel('4').check();
+  await customer.locator('form', { has: customer.getByLabel('4') }).getByRole('button').click();
+  await customer.locator('.notice').waitFor();
+  await page.getByText('The customer’s opinion: 4 of 5.').waitFor();
+  await customer.getByLabel('If not: what still happens?').fill('It is back.');
+  await customer.getByRole('button', { name: /No, it is not|没有解决/ }).click();
+  await customer.locator('.notice').waitFor();
+  await page.locator('.ticket-head .state-open').waitFor();
+  await page.locator('.article-public', { hasText: 'It is back.' }).waitFor();
+  await other.close();
+
+  for (const colorScheme of ['light', 'dark']) {
+    const judged = await browser.newContext({ bypassCSP: true, colorScheme, viewport: { width: 360, height: 800 } });
+    await watch(judged);
+    const look = await judged.newPage();
+    await look.goto(statusPage);
+    await judge(look, `the status page, ${colorScheme}`);
+    await judged.close();
+  }
+});
+
 test('an expired sign-in leads to the sign-in page and back to the same address', async () => {
   const cookies = await context.cookies();
   const other = await browser.newContext({ locale: 'en-GB' });
@@ -319,9 +451,10 @@ test('signing out ends it', async () => {
 });
 
 test('no page broke the content security policy or complained', () => {
-  // The last test asked for a 401 on purpose.
+  // Some tests are refused on purpose: signed out, a field that is missing, a step that comes too early.
+  const asked = /status of (401|409|422) /;
   assert.deepEqual(
-    complaints.filter((text) => !text.includes('401')),
+    complaints.filter((text) => !asked.test(text)),
     [],
   );
 });
@@ -354,10 +487,24 @@ function PLACES() {
         await look.evaluate(() => document.querySelectorAll('details').forEach((details) => (details.open = true)));
       },
     ],
+    [`/tickets/${call}`, '.links li'],
+    ...[/^(Hand over|移交)/, /^(Edit|编辑)/, /^(Resolve|解决)/].map((name) => [
+      `/tickets/${call}`,
+      '.links li',
+      async (look) => {
+        await look.getByRole('button', { name }).click();
+        await look.locator('dialog[open]').waitFor();
+      },
+    ]),
     ['/', '.queue li', (look) => look.keyboard.press('n').then(() => look.locator('dialog[open]').waitFor())],
     ['/devices', '.devices li', (look) => look.keyboard.press('?').then(() => look.locator('dialog[open]').waitFor())],
     ['/nowhere', '.empty'],
   ];
+}
+
+/** What the ticket's facts say under a label. */
+function fact(label) {
+  return page.locator('.ticket-side .facts > div').filter({ has: page.locator('dt', { hasText: new RegExp(`^${label}$`) }) });
 }
 
 /** Entries of the ticket's log. */

@@ -15,7 +15,7 @@ use belay_console::console::{Config as ConsoleConfig, Console, OpenError};
 use belay_console::data::{DataDirectory, DataError, DeskName};
 use belay_console::number::TicketNumber;
 use belay_console::policy::Role;
-use belay_console::store::{Actor, Finding, Line, NewTicket, Severity, Store, TicketFilter};
+use belay_console::store::{About, Actor, Finding, Line, NewTicket, Severity, Store, TicketFilter};
 use belay_console::ticket::{Channel, Level};
 use belay_protocol::Language;
 use belay_protocol::bounded::Text;
@@ -208,6 +208,7 @@ fn demo_ticket(language: Language) -> NewTicket {
         channel: Channel::Phone,
         impact: Level::Medium,
         urgency: Level::Medium,
+        about: About::default(),
     }
 }
 

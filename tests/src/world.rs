@@ -16,7 +16,7 @@ use belay_console::data::{DataDirectory, DeskName};
 use belay_console::desk::Presence;
 use belay_console::http::Profile;
 use belay_console::number::TicketNumber;
-use belay_console::store::{Actor, EventId, EventKind, Line, NewTicket, Report, Session, Store, Ticket};
+use belay_console::store::{About, Actor, EventId, EventKind, Line, NewTicket, Report, Session, Store, Ticket};
 use belay_console::ticket::{Channel, Level};
 use belay_protocol::Language;
 use belay_protocol::bounded::Text;
@@ -140,6 +140,7 @@ impl Desk {
             channel: Channel::Phone,
             impact: Level::Medium,
             urgency: Level::Medium,
+            about: About::default(),
         };
         Ok(self.store.open_ticket(&Actor::Local, new, None).await??)
     }

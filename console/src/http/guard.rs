@@ -71,7 +71,7 @@ pub(super) async fn add_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, value);
+        headers.entry(name).or_insert(value);
     }
     // What does not say otherwise is not kept by anybody.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -7,11 +7,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::life::Refused;
 use crate::passkey::NoName;
 use crate::password::PasswordFault;
 use crate::store::{
-    AccountError, ApiTokenError, AuditError, ChangeError, ChangePasswordError, FactorError, ImportError, MintError,
-    OnceError, PasskeyError, RevokeError, SignInError, StoreError,
+    AccountError, ApiTokenError, AuditError, ChangeError, ChangePasswordError, FactorError, GroupError, ImportError,
+    MergeError, MintError, OnceError, PasskeyError, RevokeError, SignInError, StoreError, ThreadError, VerifyError,
 };
 use crate::ticket::TicketState;
 
@@ -83,6 +84,11 @@ impl Problem {
         }
     }
 
+    /// Something that the request must say in this case.
+    fn missing(field: &'static str, code: &'static str, detail: String) -> Self {
+        Self { code, ..Self::field(field, detail) }
+    }
+
     /// The thing is not there, or the caller may not know that it is.
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
@@ -147,13 +153,87 @@ impl From<ChangeError> for Problem {
                 current_version: Some(current),
                 ..Self::new(StatusCode::PRECONDITION_FAILED, "stale_version", detail)
             },
-            ChangeError::IllegalMove { allowed, .. } => Self {
-                allowed: Some(allowed),
-                field: Some("state".into()),
-                ..Self::new(StatusCode::CONFLICT, "illegal_move", detail)
-            },
+            ChangeError::Refused(refused) => refused.into(),
+            ChangeError::NeedsResolution => Self::missing("resolution", "resolution_required", detail),
+            ChangeError::NeedsReason => Self::missing("reason", "reason_required", detail),
+            ChangeError::NoSuchGroup => Self::field("group", detail),
+            ChangeError::BadTags => Self::field("tags", detail),
             ChangeError::NoSuchOwner => Self::field("owner", detail),
             ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = sentence(&refused);
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        match refused {
+            Refused::NoSuchMove { from, .. } => {
+                Self { allowed: Some(from.next()), field: Some("state".into()), ..conflict("illegal_move") }
+            }
+            Refused::NoDate => Self::field("pending_until_ms", detail),
+            Refused::NothingToVerify(_) => conflict("nothing_to_verify"),
+            Refused::WrongClosing(_) => Self { field: Some("closing".into()), ..conflict("wrong_closing") },
+            Refused::NotVerified => conflict("not_verified"),
+            Refused::TooLate => conflict("reopen_window_over"),
+        }
+    }
+}
+
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            VerifyError::NoTicket => Self::not_found(),
+            VerifyError::Refused(refused) => refused.into(),
+            VerifyError::NoReport => Self::field("report", detail),
+            VerifyError::TooOld => Self::missing("report", "report_too_old", detail),
+            VerifyError::NothingFailed => Self::new(StatusCode::CONFLICT, "nothing_failed_before", detail),
+            VerifyError::StillFailing { .. } => Self::new(StatusCode::CONFLICT, "still_failing", detail),
+            VerifyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MergeError> for Problem {
+    fn from(error: MergeError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            MergeError::NoTicket => Self::not_found(),
+            MergeError::NoTarget => Self::field("into", detail),
+            MergeError::Refused(refused) => refused.into(),
+            MergeError::SessionOpen => Self::new(StatusCode::CONFLICT, "session_open", detail),
+            MergeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ThreadError> for Problem {
+    fn from(error: ThreadError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            ThreadError::NoTicket | ThreadError::NoLink => Self::not_found(),
+            ThreadError::Merged => Self::new(StatusCode::CONFLICT, "ticket_merged", detail),
+            ThreadError::NoOther => Self::field("to", detail),
+            ThreadError::TooManyLinks => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            ThreadError::Once(error) => error.into(),
+            ThreadError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<GroupError> for Problem {
+    fn from(error: GroupError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            GroupError::NoGroup => Self::field("group", detail),
+            GroupError::NameTaken => {
+                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
+            }
+            GroupError::NoMember(_) => Self::field("members", detail),
+            GroupError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            GroupError::Store(error) => error.into(),
         }
     }
 }
@@ -198,7 +278,7 @@ impl From<AccountError> for Problem {
             AccountError::NameTaken => {
                 Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
             }
-            AccountError::BadName => Self::field("name", detail),
+            AccountError::BadName => Self { code: "bad_name", ..Self::field("name", detail) },
             AccountError::NoUser | AccountError::NoSignIn => Self::not_found(),
             AccountError::LastAdmin => Self::new(StatusCode::CONFLICT, "last_admin", detail),
             AccountError::SecondFactor { challenge } => Self::second_factor(challenge, detail),
@@ -265,7 +345,7 @@ impl From<PasskeyError> for Problem {
     fn from(error: PasskeyError) -> Self {
         let detail = sentence(&error);
         match error {
-            PasskeyError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            PasskeyError::TooMany => Self::new(StatusCode::CONFLICT, "limit_reached", detail),
             PasskeyError::Known => Self::new(StatusCode::CONFLICT, "passkey_known", detail),
             PasskeyError::Refused => Self { code: "passkey_refused", ..Self::field("credential", detail) },
             PasskeyError::Missing => Self::not_found(),
@@ -280,7 +360,7 @@ impl From<ApiTokenError> for Problem {
         match error {
             ApiTokenError::NotAllowed(_) | ApiTokenError::NoAction => Self::field("actions", detail),
             ApiTokenError::BadLife => Self::field("days", detail),
-            ApiTokenError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            ApiTokenError::TooMany => Self::new(StatusCode::CONFLICT, "limit_reached", detail),
             ApiTokenError::Missing => Self::not_found(),
             ApiTokenError::Store(error) => error.into(),
         }

@@ -19,7 +19,7 @@ use super::second_factor::code_bucket;
 use super::sign_ins::{end_sign_ins, insert_sign_in};
 use super::throttle::{self, Consequence};
 use super::write::Write;
-use super::{Actor, Line, LinkPurpose, SignInBy, SignInId, SignedIn, Store, StoreError, User, UserId, Visitor};
+use super::{Actor, Line, LinkPurpose, SignInBy, SignInId, SignedIn, Store, StoreError, User, UserId, Visitor, groups};
 use crate::clock::UnixMillis;
 use crate::password::{self, PASSWORD_MAX_BYTES, PasswordFault};
 use crate::policy::Role;
@@ -202,6 +202,9 @@ impl Store {
         }
         let row = new_user(&write, name, role, None);
         let row = row.insert(&write.tx).await?;
+        if role != Role::Auditor {
+            groups::join_first(&write, UserId(row.id)).await?;
+        }
         write.audit("user.add", format!("user:{}", row.id), json!({ "role": role })).await?;
         let minted = insert_link(&mut write, row, LinkPurpose::SetUp, SET_UP_LIFE).await?;
         write.commit().await?;

@@ -5,24 +5,32 @@
 
 use std::time::Duration;
 
+use belay_protocol::Text;
 use sea_orm::{ConnectionTrait as _, Database};
 
 use super::*;
 use crate::clock::UnixMillis;
+use crate::life::Closing;
+use crate::number::TicketNumber;
 use crate::policy::Role;
-use crate::ticket::{Channel, Level};
+use crate::ticket::{Channel, Level, TicketState};
 
 mod accounts;
 mod api_tokens;
 mod audit;
+mod customer;
+mod groups;
 mod invites;
+mod life;
 mod migrations;
 mod passkeys;
 mod revocations;
 mod rule_packs;
+mod search;
 mod second_factors;
 mod sessions;
 mod sign_ins;
+mod thread;
 mod tickets;
 
 /// A store on one database, with a clock that the test moves.
@@ -58,6 +66,20 @@ impl World {
         opened.unwrap()
     }
 
+    /// Changes a ticket as it is now.
+    pub(super) async fn change(&self, number: TicketNumber, change: TicketChange) -> Result<Ticket, ChangeError> {
+        let version = self.store.ticket(number).await.unwrap().unwrap().version;
+        self.store.change_ticket(&Actor::Local, number, version, change).await
+    }
+
+    /// A technician who is signed in.
+    pub(super) async fn present(&self, name: &str) -> UserId {
+        let link = self.store.add_user(&Actor::Local, &Line::truncating(name), Role::Technician).await.unwrap();
+        let sign_in = self.store.mint_sign_in(&Actor::Local, name).await.unwrap();
+        self.store.sign_in_by_link(&sign_in.token, &Visitor::default()).await.unwrap();
+        link.user.id
+    }
+
     /// Runs SQL that no store would.
     pub(super) async fn tamper(&self, sql: &str) {
         self.store.inner.writer.execute_unprepared(sql).await.unwrap();
@@ -73,7 +95,28 @@ pub(super) fn new_ticket(title: &str) -> NewTicket {
         channel: Channel::Phone,
         impact: Level::Medium,
         urgency: Level::High,
+        about: About::default(),
     }
+}
+
+/// A move to `state`.
+pub(super) fn to(state: TicketState) -> TicketChange {
+    TicketChange { state: Some(state), ..Default::default() }
+}
+
+/// A move to resolved, with all that it takes.
+pub(super) fn resolved() -> TicketChange {
+    let resolution = NewResolution {
+        cause: "the log was never rotated".try_into().unwrap(),
+        fix: "rotated and compressed".try_into().unwrap(),
+        prevention: "logrotate is on now".try_into().unwrap(),
+    };
+    TicketChange { resolution: Some(resolution), ..to(TicketState::Resolved) }
+}
+
+/// A move to closed, for this reason.
+pub(super) fn closed(closing: Closing) -> TicketChange {
+    TicketChange { closing: Some(closing), ..to(TicketState::Closed) }
 }
 
 pub(super) async fn on_sqlite() -> World {

@@ -133,10 +133,12 @@ pub(crate) mod user {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Tickets. `serial` is the number without its check digit; `version` grows with every change.
+/// Tickets. `serial` is the number without its check digit; `version` grows with every change. What came after the first
+/// schema is empty in rows that an older console has written; no group then means the first one.
 pub(crate) mod ticket {
     use sea_orm::entity::prelude::*;
 
+    use crate::life::Closing;
     use crate::ticket::{Channel, Level, Priority, TicketState};
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -158,6 +160,17 @@ pub(crate) mod ticket {
         pub version: i64,
         pub created_at: i64,
         pub updated_at: i64,
+        pub group_id: Option<i64>,
+        pub priority_reason: Option<String>,
+        pub scope: Option<String>,
+        pub first_seen_at: Option<i64>,
+        pub product: Option<String>,
+        pub product_version: Option<String>,
+        pub pending_until: Option<i64>,
+        pub promised_at: Option<i64>,
+        pub closed_at: Option<i64>,
+        pub closed_as: Option<Closing>,
+        pub merged_into_id: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -457,6 +470,171 @@ pub(crate) mod audit_end {
         pub lines: i64,
         pub hash: String,
         pub mac: Vec<u8>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Groups that tickets belong to.
+pub(crate) mod group {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "groups")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub name: String,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Who works in which group, and when the group last gave them a ticket.
+pub(crate) mod group_member {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "group_members")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub group_id: i64,
+        pub user_id: i64,
+        pub last_assigned_at: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Which tickets go to which group.
+pub(crate) mod assignment_rule {
+    use sea_orm::entity::prelude::*;
+
+    use crate::ticket::Channel;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "assignment_rules")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub position: i64,
+        pub customer: Option<String>,
+        pub channel: Option<Channel>,
+        pub word: Option<String>,
+        pub group_id: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What was said on a ticket. `came_from_id` is the ticket it was said on before that one was merged.
+pub(crate) mod article {
+    use sea_orm::entity::prelude::*;
+
+    use crate::store::model::Visibility;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "articles")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub ticket_id: i64,
+        pub visibility: Visibility,
+        pub author: String,
+        pub body: String,
+        pub created_at: i64,
+        pub came_from_id: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// How a ticket was resolved. `live_ticket_id` is the ticket while the resolution holds and empty once it was reopened: being
+/// unique, it holds a ticket to one resolution in force.
+pub(crate) mod resolution {
+    use sea_orm::entity::prelude::*;
+
+    use crate::store::model::VerifiedBy;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "resolutions")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub ticket_id: i64,
+        pub live_ticket_id: Option<i64>,
+        pub cause: String,
+        pub fix: String,
+        pub prevention: String,
+        pub resolved_by: String,
+        pub resolved_at: i64,
+        pub verified_as: Option<VerifiedBy>,
+        pub verified_by: Option<String>,
+        pub verified_at: Option<i64>,
+        pub report_id: Option<i64>,
+        pub words: Option<String>,
+        pub score: Option<i64>,
+        pub comment: Option<String>,
+        pub scored_at: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Tags of tickets.
+pub(crate) mod ticket_tag {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "ticket_tags")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub ticket_id: i64,
+        pub tag: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Tickets that have to do with each other.
+pub(crate) mod ticket_link {
+    use sea_orm::entity::prelude::*;
+
+    use crate::store::model::LinkKind;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "ticket_links")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub from_id: i64,
+        pub to_id: i64,
+        pub kind: LinkKind,
+        pub created_at: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -8,6 +8,8 @@ use sea_orm_migration::schema::{
 };
 
 mod accounts;
+mod search;
+mod ticket_life;
 
 /// All steps, oldest first.
 pub(crate) struct Migrator;
@@ -20,6 +22,8 @@ impl MigratorTrait for Migrator {
             Box::new(Revocations),
             Box::new(RulePacks),
             Box::new(WholeFindings),
+            Box::new(ticket_life::TicketLife),
+            Box::new(search::Search),
             Box::new(accounts::Accounts),
         ]
     }
@@ -387,15 +391,16 @@ fn record() -> Vec<TableCreateStatement> {
     vec![answers, audit_lines, audit_ends]
 }
 
+fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(table);
+    for column in columns {
+        index.col(*column);
+    }
+    index
+}
+
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
-        let mut index = Index::create();
-        index.name(name).table(table);
-        for column in columns {
-            index.col(*column);
-        }
-        index
-    };
     vec![
         index("contacts_of_organization", "contacts", &["organization_id", "name"]).unique().to_owned(),
         index("reports_once", "reports", &["device_id", "report_id"]).unique().to_owned(),

@@ -12,6 +12,7 @@ use belay_protocol::signed_pack::{PackId, PackProof};
 use belay_protocol::{DeviceKey, Text};
 
 use crate::clock::UnixMillis;
+use crate::life::Closing;
 use crate::number::TicketNumber;
 use crate::policy::{Action, Role};
 use crate::ticket::{Channel, Level, Priority, TicketState, stored_enum};
@@ -64,6 +65,23 @@ row_id!(
     EventId
 );
 
+row_id!(
+    /// A group that tickets belong to.
+    GroupId
+);
+row_id!(
+    /// An assignment rule.
+    RuleId
+);
+row_id!(
+    /// An article of a ticket's thread.
+    ArticleId
+);
+row_id!(
+    /// A link between two tickets.
+    LinkId
+);
+
 /// Who does something, as the audit and the event log name them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Actor {
@@ -73,6 +91,8 @@ pub enum Actor {
     Program(ApiTokenId, UserId),
     /// A device in a session or knocking for one.
     Device(DeviceKey),
+    /// The customer of a ticket, on its status page.
+    Customer,
     /// Somebody with the console's own account on its machine, through the command line.
     Local,
     /// The console itself.
@@ -85,6 +105,7 @@ impl std::fmt::Display for Actor {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Program(token, user) => write!(f, "token:{token} of user:{user}"),
             Self::Device(key) => write!(f, "device:{key}"),
+            Self::Customer => f.write_str("customer"),
             Self::Local => f.write_str("local"),
             Self::System => f.write_str("system"),
         }
@@ -114,6 +135,21 @@ pub struct NewTicket {
     pub impact: Level,
     /// How soon it hurts.
     pub urgency: Level,
+    /// What else was said at once.
+    pub about: About,
+}
+
+/// What helps to judge a trouble, as far as somebody has said it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct About {
+    /// Who or what is affected.
+    pub scope: Option<Line>,
+    /// When the trouble was first seen.
+    pub first_seen_at: Option<UnixMillis>,
+    /// What it is about: a program, a machine.
+    pub product: Option<Line>,
+    /// Which version of it.
+    pub product_version: Option<Line>,
 }
 
 /// Changes to a ticket; what is `None` stays.
@@ -123,14 +159,190 @@ pub struct TicketChange {
     pub title: Option<Line>,
     /// A new description.
     pub description: Option<Text<DESCRIPTION_MAX_BYTES>>,
+    /// The right company, when the wrong one or none was known; the contact is then one of this company.
+    pub customer: Option<Line>,
+    /// The person who asked, or `Some(None)` for nobody.
+    pub contact: Option<Option<Line>>,
     /// A move to another state.
     pub state: Option<TicketState>,
+    /// When a pending ticket wakes up.
+    pub pending_until: Option<UnixMillis>,
+    /// What a move to resolved brings along.
+    pub resolution: Option<NewResolution>,
+    /// Why it is closed; as verified when not said.
+    pub closing: Option<Closing>,
     /// A new impact; the priority follows.
     pub impact: Option<Level>,
     /// A new urgency; the priority follows.
     pub urgency: Option<Level>,
-    /// A new owner by sign-in name, or `Some(None)` for nobody.
+    /// A priority against the matrix with the reason for it, or `Some(None)` for the matrix's.
+    pub priority: Option<Option<(Priority, Line)>>,
+    /// A new group by its name.
+    pub group: Option<Line>,
+    /// A new owner by sign-in name, or `Some(None)` for nobody: the group then holds the ticket.
     pub owner: Option<Option<Line>>,
+    /// Why the ticket goes to another owner or group.
+    pub reason: Option<Line>,
+    /// What helps to judge the trouble; what is `None` stays.
+    pub about: About,
+    /// By when the customer was promised to hear something, or `Some(None)` when nothing is promised.
+    pub promised_at: Option<Option<UnixMillis>>,
+    /// All tags, replacing those before.
+    pub tags: Option<Vec<Line>>,
+}
+
+/// How a trouble was ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewResolution {
+    /// What was wrong.
+    pub cause: Text<WORDS_MAX_BYTES>,
+    /// What was done.
+    pub fix: Text<WORDS_MAX_BYTES>,
+    /// What keeps it from coming back.
+    pub prevention: Text<WORDS_MAX_BYTES>,
+}
+
+/// Bytes of what is said in a few sentences: a cause, a comment.
+pub const WORDS_MAX_BYTES: usize = 8 * 1024;
+
+stored_enum! {
+    /// Whose word it is that a fix holds.
+    VerifiedBy {
+        /// A report was made after the fix, and what had failed does not fail in it.
+        Report = "report",
+        /// A technician was told so by a person.
+        Person = "person",
+        /// The customer said so on the status page.
+        Customer = "customer",
+    }
+}
+
+/// How it is known that a fix holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verification {
+    /// By what a report does not show any more.
+    Report(StoredReportId),
+    /// By what a person said: who, and in which words.
+    Person(Text<WORDS_MAX_BYTES>),
+}
+
+/// How a ticket was resolved.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Resolution {
+    /// What was wrong.
+    pub cause: String,
+    /// What was done.
+    pub fix: String,
+    /// What keeps it from coming back.
+    pub prevention: String,
+    /// Who resolved it: `user:3`.
+    pub resolved_by: String,
+    /// When.
+    pub resolved_at_ms: UnixMillis,
+    /// Missing until somebody looked whether the fix holds.
+    pub verified: Option<Verified>,
+    /// How content the customer is, from 1 to 5.
+    pub score: Option<i64>,
+    /// What the customer says to it.
+    pub comment: Option<String>,
+}
+
+/// That a fix holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Verified {
+    /// Whose word it is.
+    #[serde(rename = "as")]
+    pub by: VerifiedBy,
+    /// Who recorded it.
+    pub recorded_by: String,
+    /// When.
+    pub at_ms: UnixMillis,
+    /// The report that shows it.
+    pub report: Option<StoredReportId>,
+    /// What was said.
+    pub words: Option<String>,
+}
+
+stored_enum! {
+    /// Who may read an article.
+    Visibility {
+        /// The customer, too.
+        Public = "public",
+        /// The desk alone.
+        Internal = "internal",
+    }
+}
+
+/// Bytes of an article's text.
+pub const ARTICLE_MAX_BYTES: usize = 64 * 1024;
+
+/// Something to be said on a ticket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewArticle {
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// Its text: plain, with line breaks.
+    pub body: Text<ARTICLE_MAX_BYTES>,
+}
+
+/// Something that was said on a ticket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Article {
+    /// Its id.
+    pub id: ArticleId,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// Who said it: `user:3`.
+    pub author: String,
+    /// Its text: plain, with line breaks.
+    pub body: String,
+    /// When.
+    pub created_at_ms: UnixMillis,
+    /// The ticket it was said on, before that one was merged into this.
+    #[schema(value_type = Option<String>, example = "BL-10001-4")]
+    pub came_from: Option<TicketNumber>,
+}
+
+stored_enum! {
+    /// What a ticket is to another.
+    LinkKind {
+        /// The same trouble, told again.
+        DuplicateOf = "duplicate_of",
+        /// The trouble is back, or something of it remained.
+        FollowUpOf = "follow_up_of",
+        /// They have to do with each other.
+        RelatedTo = "related_to",
+    }
+}
+
+/// A link between two tickets, as it is read from the first.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TicketLink {
+    /// Its id.
+    pub id: LinkId,
+    /// The ticket that is something.
+    #[schema(value_type = String, example = "BL-10002-2")]
+    pub from: TicketNumber,
+    /// What it is.
+    pub kind: LinkKind,
+    /// To which ticket.
+    #[schema(value_type = String, example = "BL-10001-4")]
+    pub to: TicketNumber,
+    /// The title of the other one.
+    pub title: String,
+    /// The state of the other one.
+    pub state: TicketState,
+}
+
+/// A group with the names of its members.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Group {
+    /// Its id.
+    pub id: GroupId,
+    /// Its name.
+    pub name: String,
+    /// Sign-in names, in their order.
+    pub members: Vec<String>,
 }
 
 /// One problem of one customer.
@@ -139,11 +351,11 @@ pub struct Ticket {
     /// The number people read aloud.
     #[schema(value_type = String, example = "BL-10001-4")]
     pub number: TicketNumber,
-    /// One line that says what is wrong.
+    /// One line that says what is wrong; empty while that is not known.
     pub title: String,
     /// What is known so far.
     pub description: String,
-    /// The customer company.
+    /// The customer company; empty while that is not known.
     pub customer: String,
     /// The person who asked.
     pub contact: Option<String>,
@@ -155,12 +367,39 @@ pub struct Ticket {
     pub impact: Level,
     /// How soon it hurts.
     pub urgency: Level,
-    /// From impact and urgency.
+    /// From impact and urgency, unless somebody had a reason for another.
     pub priority: Priority,
-    /// The sign-in name of the owner.
+    /// Why the priority is not the matrix's.
+    pub priority_reason: Option<String>,
+    /// The group that answers for it.
+    pub group: String,
+    /// The sign-in name of the owner; nobody while the group holds it.
     pub owner: Option<String>,
     /// How it arrived.
     pub channel: Channel,
+    /// Who or what is affected.
+    pub scope: Option<String>,
+    /// When the trouble was first seen.
+    pub first_seen_at_ms: Option<UnixMillis>,
+    /// What it is about: a program, a machine.
+    pub product: Option<String>,
+    /// Which version of it.
+    pub product_version: Option<String>,
+    /// When a pending ticket wakes up.
+    pub pending_until_ms: Option<UnixMillis>,
+    /// By when the customer was promised to hear something.
+    pub promised_at_ms: Option<UnixMillis>,
+    /// How it was resolved, while that holds.
+    pub resolution: Option<Resolution>,
+    /// When it was closed.
+    pub closed_at_ms: Option<UnixMillis>,
+    /// Why it was closed; missing where an older console has closed it.
+    pub closed_as: Option<Closing>,
+    /// Where it goes on.
+    #[schema(value_type = Option<String>, example = "BL-10001-4")]
+    pub merged_into: Option<TicketNumber>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
     /// Grows with every change; the entity tag of `If-Match`.
     pub version: i64,
     /// When it was opened.
@@ -535,6 +774,20 @@ stored_enum! {
         TicketOpened = "ticket_opened",
         /// Some of it was changed; the payload lists what, with old and new.
         TicketChanged = "ticket_changed",
+        /// Somebody said something; the payload holds the article's id and who may read it.
+        ArticleAdded = "article_added",
+        /// It was resolved; the payload says how.
+        TicketResolved = "ticket_resolved",
+        /// The resolution holds; the payload says whose word that is.
+        TicketVerified = "ticket_verified",
+        /// Another ticket goes on in this one, or this one in another.
+        TicketMerged = "ticket_merged",
+        /// It was linked to another ticket, or the link was taken away.
+        TicketLinked = "ticket_linked",
+        /// The customer said how content they are; the payload holds the score.
+        CustomerScored = "customer_scored",
+        /// The date it waited for has come.
+        ReminderFired = "reminder_fired",
         /// A code was minted; an earlier one stopped working.
         InviteMinted = "invite_minted",
         /// A device presented a code of this ticket that was not good any more; the payload says why.
@@ -551,6 +804,16 @@ stored_enum! {
         ConsentRecorded = "consent_recorded",
         /// A report with its findings was stored.
         ReportFiled = "report_filed",
+    }
+}
+
+impl EventKind {
+    /// Whether the ticket may be found by other words afterwards.
+    pub(super) const fn may_change_words(self) -> bool {
+        matches!(
+            self,
+            Self::TicketOpened | Self::TicketChanged | Self::TicketResolved | Self::TicketMerged | Self::ArticleAdded
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! One change: a transaction with its events and its audit lines.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
@@ -8,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
 use super::entity::{audit_end, audit_line, event, ticket};
-use super::{Actor, Event, EventId, EventKind, Store, StoreError};
+use super::{Actor, Event, EventId, EventKind, Store, StoreError, search};
 use crate::audit::{End, hash_text, next_line};
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -21,6 +23,8 @@ pub(super) struct Write {
     store: Store,
     events: Vec<Event>,
     changes_revocations: bool,
+    /// Tickets whose words may have changed.
+    reworded: BTreeSet<i64>,
     turn: OwnedMutexGuard<()>,
 }
 
@@ -45,6 +49,7 @@ impl Store {
             store: self.clone(),
             events: Vec::new(),
             changes_revocations: false,
+            reworded: BTreeSet::new(),
             turn,
         })
     }
@@ -62,6 +67,9 @@ impl Write {
             ..Default::default()
         };
         let row = row.insert(&self.tx).await?;
+        if kind.may_change_words() {
+            self.reworded.insert(ticket.id);
+        }
         self.events.push(Event {
             id: EventId(row.id),
             ticket: TicketNumber::from_serial(ticket.serial),
@@ -125,7 +133,10 @@ impl Write {
 
     /// Makes the change durable, then tells the live events. The caller may stop waiting: both happen, or neither.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        let Self { tx, store, events, changes_revocations, turn, .. } = self;
+        let Self { tx, store, events, changes_revocations, reworded, turn, .. } = self;
+        for ticket in reworded {
+            search::index(&tx, ticket).await?;
+        }
         let commit = tokio::spawn(async move {
             tx.commit().await?;
             for event in events {

@@ -1,5 +1,6 @@
 import { ErrorBoundary, Match, Show, Suspense, Switch, createEffect, createMemo, createSignal, lazy, onMount } from 'solid-js';
 
+import { api, onceKey } from './api/client';
 import { latest } from './live';
 import { onKeys } from './keys';
 import { Devices } from './pages/devices';
@@ -8,6 +9,7 @@ import { Queue } from './pages/queue';
 import { FirstAdmin, SetUp } from './pages/set-up';
 import { SignIn } from './pages/sign-in';
 import { TicketPage } from './pages/ticket';
+import { getCode } from './parts/code';
 import { NewTicket } from './parts/new-ticket';
 import { Problem } from './parts/problem';
 import { Footer, Header } from './parts/shell';
@@ -27,6 +29,7 @@ export function App() {
   const [opening, setOpening] = createSignal(false);
   const [showingKeys, setShowingKeys] = createSignal(false);
   const [failure, setFailure] = createSignal<unknown>();
+  const [callError, setCallError] = createSignal<unknown>();
 
   const look = () => {
     setFailure(undefined);
@@ -52,8 +55,25 @@ export function App() {
   onKeys({
     '?': () => setShowingKeys(true),
     n: () => me() && mayWork() && setOpening(true),
+    p: () => me() && mayWork() && void takeCall(),
     q: () => me() && navigate('/'),
   });
+
+  /** A call comes in: its ticket and its code are there before a word is typed. */
+  let calling = false;
+  const takeCall = async () => {
+    if (calling) return;
+    calling = true;
+    try {
+      const { number } = await api.openTicket({ channel: 'phone' }, onceKey());
+      await getCode(number);
+      navigate(`/tickets/${number}?edit`);
+    } catch (error) {
+      setCallError(error);
+    } finally {
+      calling = false;
+    }
+  };
 
   const number = createMemo(() => {
     const at = route();
@@ -74,7 +94,8 @@ export function App() {
         {t().skip}
       </a>
       <Show when={me()}>
-        <Header openTicket={() => setOpening(true)} />
+        <Header openTicket={() => setOpening(true)} takeCall={() => void takeCall()} />
+        <Problem error={callError()} />
       </Show>
       <main id="content" tabindex="-1" classList={{ centred: !me() }}>
         <Suspense fallback={<p class="quiet">{t().loading}</p>}>

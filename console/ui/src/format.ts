@@ -35,6 +35,18 @@ export function clockTime(atMs: number): string {
   return new Date(atMs).toLocaleTimeString(locale(), { hour: '2-digit', minute: '2-digit' });
 }
 
+/** What a ticket is called, also where its title is not known yet. */
+export function titleOf(ticket: { title: string }): string {
+  return ticket.title ? foreign(ticket.title) : t().ticket.untitled;
+}
+
+/** A moment as a `datetime-local` input takes it, to the minute; empty for none. */
+export function localInput(atMs: number | null | undefined): string {
+  if (atMs == null) return '';
+  const at = new Date(atMs);
+  return new Date(atMs - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 /** What is left of a code's life, as minutes and seconds. */
 export function remaining(untilMs: number): string {
   const seconds = Math.max(0, Math.floor((untilMs - now()) / 1_000));

@@ -7,7 +7,9 @@ import { render } from 'solid-js/web';
 
 import { App } from './app';
 import { startRouter } from './router';
+import { loadTexts } from './text';
 
 startRouter();
+await loadTexts();
 const root = document.querySelector('#app');
 if (root) render(() => <App />, root);

@@ -34,6 +34,11 @@ impl Scene {
         request.header(header::IF_MATCH, "\"1\"").body(body.to_string().into()).unwrap()
     }
 
+    /// A link to another ticket.
+    async fn link(&self) -> Value {
+        json!({ "kind": "duplicate_of", "to": self.world.open_ticket(&self.cookie).await["number"] })
+    }
+
     /// A request that succeeds, for each route that changes something. A new one needs its own here.
     async fn example(&self, method: &Method, path: &str) -> Option<Request<Body>> {
         let (number, device, other) = (&self.number, self.device, self.other);
@@ -46,6 +51,37 @@ impl Scene {
             ("PATCH", "/api/v1/tickets/{number}") => {
                 at(&format!("/api/v1/tickets/{number}"), &json!({ "title": "Another title" }))
             }
+            ("POST", "/api/v1/tickets/{number}/articles") => {
+                at(&format!("/api/v1/tickets/{number}/articles"), &json!({ "visibility": "internal", "body": "heard" }))
+            }
+            ("POST", "/api/v1/tickets/{number}/links") => {
+                at(&format!("/api/v1/tickets/{number}/links"), &self.link().await)
+            }
+            ("DELETE", "/api/v1/tickets/{number}/links/{id}") => {
+                let made = post(&format!("/api/v1/tickets/{number}/links"), &self.cookie, &self.link().await);
+                let (_, link) = self.world.ask(made).await;
+                at(&format!("/api/v1/tickets/{number}/links/{}", link["id"]), &none)
+            }
+            ("POST", "/api/v1/tickets/{number}/verify") => {
+                let path = format!("/api/v1/tickets/{number}");
+                let how = json!({ "cause": "dust", "fix": "cleaned", "prevention": "filter" });
+                let resolve = json!({ "state": "resolved", "resolution": how });
+                let resolved = self.world.ask(self.send(&Method::PATCH, &path, &resolve)).await;
+                assert_eq!(resolved.0, 200, "{}", resolved.1);
+                at(&format!("{path}/verify"), &json!({ "words": "Ada: it is quiet" }))
+            }
+            ("POST", "/api/v1/tickets/{number}/merge") => {
+                at(&format!("/api/v1/tickets/{number}/merge"), &json!({ "into": self.link().await["to"] }))
+            }
+            ("POST", "/api/v1/tickets/{number}/follow-up") => {
+                at(&format!("/api/v1/tickets/{number}/follow-up"), &ticket())
+            }
+            ("POST", "/api/v1/groups") => at(path, &json!({ "name": "Network" })),
+            ("PATCH", "/api/v1/groups/{id}") => {
+                let (_, groups) = self.world.ask(get("/api/v1/groups", &self.cookie)).await;
+                at(&format!("/api/v1/groups/{}", groups[0]["id"]), &json!({ "name": "First line" }))
+            }
+            ("PUT", "/api/v1/assignment-rules") => at(path, &json!([{ "word": "VPN", "group": "Support" }])),
             ("POST", "/api/v1/tickets/{number}/invites") => {
                 at(&format!("/api/v1/tickets/{number}/invites"), &json!({}))
             }

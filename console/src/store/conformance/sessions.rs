@@ -31,7 +31,7 @@ async fn live_session(world: &World) -> (Ticket, SessionId) {
     (ticket, redeemed.session)
 }
 
-fn finding(severity: Severity) -> NewFinding {
+pub(super) fn finding(severity: Severity) -> NewFinding {
     NewFinding {
         rule_id: "disk.space".into(),
         subject: "/var".into(),

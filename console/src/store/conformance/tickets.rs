@@ -1,16 +1,21 @@
 //! Tickets and their events.
 
 use super::*;
+use crate::life::Refused;
 use crate::number::TicketNumber;
-use crate::ticket::{Priority, TicketState};
+use crate::ticket::Priority;
 
 conformance! {
     a_ticket_comes_back_as_it_was_opened
     numbers_follow_each_other
     a_change_needs_the_version_it_was_made_for
-    an_illegal_move_is_refused_with_the_allowed_ones
+    an_illegal_move_is_refused
+    what_else_is_known_comes_back_and_can_be_taken_back
+    a_priority_against_the_matrix_stays_until_it_is_taken_back
+    tags_are_small_once_and_bounded
     a_repeated_request_opens_one_ticket
     lists_page_and_filter
+    the_most_pressing_come_first_and_page_without_a_gap
     events_are_replayed_and_then_live
     a_failed_change_leaves_no_event
     reopening_keeps_everything
@@ -44,16 +49,76 @@ async fn a_change_needs_the_version_it_was_made_for(world: World) {
     assert_eq!(same.version, 2);
 }
 
-async fn an_illegal_move_is_refused_with_the_allowed_ones(world: World) {
+async fn an_illegal_move_is_refused(world: World) {
     let ticket = world.ticket().await;
-    let to = |state| TicketChange { state: Some(state), ..Default::default() };
-    let merged = world.store.change_ticket(&Actor::Local, ticket.number, 1, to(TicketState::Merged)).await.unwrap();
-    assert_eq!(merged.state, TicketState::Merged);
-    let refused = world.store.change_ticket(&Actor::Local, ticket.number, 2, to(TicketState::Open)).await;
-    assert!(matches!(refused, Err(ChangeError::IllegalMove { allowed: &[], .. })), "{refused:?}");
+    world.change(ticket.number, to(TicketState::Open)).await.unwrap();
+    for target in [TicketState::New, TicketState::Merged] {
+        let refused = world.change(ticket.number, to(target)).await;
+        assert!(matches!(refused, Err(ChangeError::Refused(Refused::NoSuchMove { .. }))), "{refused:?}");
+    }
     let owner = TicketChange { owner: Some(Some(Line::truncating("nobody"))), ..Default::default() };
-    let refused = world.store.change_ticket(&Actor::Local, ticket.number, 2, owner).await;
+    let refused = world.change(ticket.number, owner).await;
     assert!(matches!(refused, Err(ChangeError::NoSuchOwner)), "{refused:?}");
+}
+
+async fn what_else_is_known_comes_back_and_can_be_taken_back(world: World) {
+    let about = About {
+        scope: Some(Line::truncating("all tills")),
+        first_seen_at: Some(UnixMillis(1_767_000_000_000)),
+        product: Some(Line::truncating("Till")),
+        product_version: Some(Line::truncating("4.2")),
+    };
+    let new = NewTicket { about, ..new_ticket("Tills stand still") };
+    let opened = world.store.open_ticket(&Actor::Local, new, None).await.unwrap().unwrap();
+    assert_eq!((opened.scope.as_deref(), opened.product_version.as_deref()), (Some("all tills"), Some("4.2")));
+    assert_eq!(opened.first_seen_at_ms, Some(UnixMillis(1_767_000_000_000)));
+    let change = TicketChange {
+        about: About { scope: Some(Line::truncating("")), ..About::default() },
+        customer: Some(Line::truncating("Südwind")),
+        contact: Some(Some(Line::truncating("Bo"))),
+        promised_at: Some(Some(UnixMillis(1_767_300_000_000))),
+        ..Default::default()
+    };
+    let changed = world.change(opened.number, change).await.unwrap();
+    assert_eq!((changed.scope, changed.product.as_deref()), (None, Some("Till")));
+    assert_eq!((changed.customer.as_str(), changed.contact.as_deref()), ("Südwind", Some("Bo")));
+    assert_eq!(changed.promised_at_ms, Some(UnixMillis(1_767_300_000_000)));
+    // The contact of another company is nobody here.
+    let moved = TicketChange { customer: Some(Line::truncating("Nordwind")), ..Default::default() };
+    assert_eq!(world.change(opened.number, moved).await.unwrap().contact, None);
+}
+
+async fn a_priority_against_the_matrix_stays_until_it_is_taken_back(world: World) {
+    let ticket = world.ticket().await;
+    let set = |priority| TicketChange { priority: Some(priority), ..Default::default() };
+    let why = Line::truncating("the owner is on the phone");
+    let changed = world.change(ticket.number, set(Some((Priority::Critical, why)))).await.unwrap();
+    assert_eq!(changed.priority, Priority::Critical);
+    let impact = TicketChange { impact: Some(Level::Low), ..Default::default() };
+    let changed = world.change(ticket.number, impact).await.unwrap();
+    assert_eq!((changed.priority, changed.priority_reason.is_some()), (Priority::Critical, true));
+    let changed = world.change(ticket.number, set(None)).await.unwrap();
+    assert_eq!((changed.priority, changed.priority_reason), (Priority::of(Level::Low, Level::High), None));
+}
+
+async fn tags_are_small_once_and_bounded(world: World) {
+    let ticket = world.ticket().await;
+    let tags = |tags: &[&str]| TicketChange {
+        tags: Some(tags.iter().map(|tag| Line::truncating(*tag)).collect()),
+        ..Default::default()
+    };
+    let changed = world.change(ticket.number, tags(&["VPN", "vpn ", "打印机"])).await.unwrap();
+    assert_eq!(changed.tags, ["vpn", "打印机"]);
+    let same = world.change(ticket.number, tags(&["打印机", "vpn"])).await.unwrap();
+    assert_eq!(same.version, changed.version, "nothing changed");
+    let found = TicketFilter { tag: Some("VPN".into()), ..Default::default() };
+    assert_eq!(world.store.list_tickets(&found, 9).await.unwrap().len(), 1);
+    assert!(matches!(world.change(ticket.number, tags(&[" "])).await, Err(ChangeError::BadTags)));
+    let many: Vec<String> = (0..33).map(|tag| tag.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(matches!(world.change(ticket.number, tags(&many)).await, Err(ChangeError::BadTags)));
+    assert_eq!(world.change(ticket.number, tags(&many[1..])).await.unwrap().tags.len(), 32);
+    assert!(world.change(ticket.number, tags(&[])).await.unwrap().tags.is_empty());
 }
 
 async fn a_repeated_request_opens_one_ticket(world: World) {
@@ -77,8 +142,8 @@ async fn lists_page_and_filter(world: World) {
     }
     let filter = TicketFilter::default();
     let newest = world.store.list_tickets(&filter, 2).await.unwrap();
-    let before = Some(newest[1].number);
-    let rest = world.store.list_tickets(&TicketFilter { before, ..Default::default() }, 2).await.unwrap();
+    let order = TicketOrder::Newest(Some(newest[1].number));
+    let rest = world.store.list_tickets(&TicketFilter { order, ..Default::default() }, 2).await.unwrap();
     assert_eq!(newest.len() + rest.len(), 3);
     assert!(rest[0].number < newest[1].number);
     let closed = TicketFilter { states: vec![TicketState::Closed], ..Default::default() };
@@ -87,6 +152,30 @@ async fn lists_page_and_filter(world: World) {
     assert!(world.store.list_tickets(&stranger, 2).await.unwrap().is_empty());
     let known = TicketFilter { customer: Some("Nordwind Logistik".into()), ..Default::default() };
     assert_eq!(world.store.list_tickets(&known, 9).await.unwrap().len(), 3);
+}
+
+async fn the_most_pressing_come_first_and_page_without_a_gap(world: World) {
+    let mut expected = Vec::new();
+    for (impact, urgency) in [
+        (Level::Low, Level::Low),
+        (Level::High, Level::High),
+        (Level::Medium, Level::Medium),
+        (Level::High, Level::High),
+    ] {
+        let new = NewTicket { impact, urgency, ..new_ticket("x") };
+        let opened = world.store.open_ticket(&Actor::Local, new, None).await.unwrap().unwrap();
+        expected.push((opened.priority, opened.number));
+    }
+    expected.sort();
+    let mut after = None;
+    for expected in expected {
+        let filter = TicketFilter { order: TicketOrder::Pressing(after), ..Default::default() };
+        let page = world.store.list_tickets(&filter, 1).await.unwrap();
+        assert_eq!((page[0].priority, page[0].number), expected);
+        after = Some(expected);
+    }
+    let filter = TicketFilter { order: TicketOrder::Pressing(after), ..Default::default() };
+    assert!(world.store.list_tickets(&filter, 1).await.unwrap().is_empty());
 }
 
 async fn events_are_replayed_and_then_live(world: World) {

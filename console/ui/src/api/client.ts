@@ -1,7 +1,9 @@
 // The console's HTTP API as functions. Types come from its own description.
 import type {
   Action,
+  AddArticle,
   ApiTokenView,
+  Article,
   ChangeTicket,
   Changes,
   Device,
@@ -9,6 +11,8 @@ import type {
   Event,
   Factors,
   Finding,
+  Group,
+  LinkTicket,
   Me,
   MintedApiToken,
   MintedInvite,
@@ -23,11 +27,14 @@ import type {
   Series,
   Session,
   SignInView,
+  StatusLink,
   SteppedUp,
   Ticket,
+  TicketLink,
   TotpSeed,
   User,
   UserLink,
+  VerifyTicket,
 } from './schema';
 
 export type Page<T> = { items: T[]; next_cursor?: string | null };
@@ -138,6 +145,7 @@ export const api = {
   revokeToken: (id: number) => remove(`account/tokens/${id}`),
 
   tickets: (query: Record<string, string>) => request<Page<Ticket>>(`tickets?${new URLSearchParams(query)}`),
+  search: (query: Record<string, string>) => request<Page<Ticket>>(`search?${new URLSearchParams(query)}`),
   ticket: (number: string) => request<Ticket>(ticketPath(number)),
   openTicket: (ticket: OpenTicket, key: string) => post<Ticket>('tickets', ticket, { 'idempotency-key': key }),
   changeTicket: (ticket: Ticket, change: ChangeTicket) =>
@@ -148,6 +156,19 @@ export const api = {
     }),
   mintInvite: (number: string, key: string) =>
     post<MintedInvite>(`${ticketPath(number)}/invites`, undefined, { 'idempotency-key': key }),
+
+  articles: (number: string) => everything<Article>(`${ticketPath(number)}/articles`),
+  addArticle: (number: string, article: AddArticle, key: string) =>
+    post<Article>(`${ticketPath(number)}/articles`, article, { 'idempotency-key': key }),
+  links: (number: string) => request<TicketLink[]>(`${ticketPath(number)}/links`),
+  link: (number: string, link: LinkTicket) => post<TicketLink>(`${ticketPath(number)}/links`, link),
+  unlink: (number: string, id: number) => request<void>(`${ticketPath(number)}/links/${id}`, { method: 'DELETE' }),
+  verify: (number: string, how: VerifyTicket) => post<Ticket>(`${ticketPath(number)}/verify`, how),
+  merge: (number: string, into: string) => post<Ticket>(`${ticketPath(number)}/merge`, { into }),
+  followUp: (number: string, ticket: OpenTicket, key: string) =>
+    post<Ticket>(`${ticketPath(number)}/follow-up`, ticket, { 'idempotency-key': key }),
+  statusLink: (number: string) => request<StatusLink>(`${ticketPath(number)}/status-link`),
+  groups: () => request<Group[]>('groups'),
 
   eventsOfTicket: (number: string) => everything<Event>(`${ticketPath(number)}/events`),
   sessionsOfTicket: (number: string) => request<Page<Session>>(`${ticketPath(number)}/sessions?limit=${PAGE_MAX}`),

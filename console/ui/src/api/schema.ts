@@ -1,7 +1,23 @@
 // Generated from openapi.json by `npm run api`. Do not edit.
 
 /** Something a signed-in user can ask for. Every route names exactly one. */
-export type Action = "use_own_sign_in" | "read_desk" | "work_on_tickets" | "invite_customers" | "revoke_devices" | "publish_rules" | "manage_users" | "read_users" | "read_audit" | "secure_own_account" | "export_audit";
+export type Action = "use_own_sign_in" | "read_desk" | "work_on_tickets" | "invite_customers" | "revoke_devices" | "publish_rules" | "configure_desk" | "manage_users" | "read_users" | "read_audit" | "secure_own_account" | "export_audit";
+
+/** Something to be said on a ticket. */
+export type AddArticle = {
+  /** Plain text with line breaks. */
+  body: string;
+  /** `public` for the customer, too; `internal` for the desk alone. */
+  visibility: Visibility;
+};
+
+/** A group to be made. */
+export type AddGroup = {
+  /** Sign-in names of its members. */
+  members?: string[];
+  /** Its name. */
+  name: string;
+};
 
 /** A user to be created. */
 export type AddUser = {
@@ -37,6 +53,40 @@ export type ApiTokenView = {
   name: string;
 };
 
+/** Something that was said on a ticket. */
+export type Article = {
+  /** Who said it: `user:3`. */
+  author: string;
+  /** Its text: plain, with line breaks. */
+  body: string;
+  /** The ticket it was said on, before that one was merged into this. */
+  came_from?: string | null;
+  /** When. */
+  created_at_ms: UnixMillis;
+  /** Its id. */
+  id: ArticleId;
+  /** Who may read it. */
+  visibility: Visibility;
+};
+
+/** An article of a ticket's thread. */
+export type ArticleId = number;
+
+/** A rule that sends tickets to a group. What is `None` does not matter to it. */
+export type AssignmentRule = {
+  channel?: Channel | null;
+  /** The customer company, exactly. */
+  customer?: string | null;
+  /** Where such tickets go. */
+  group: GroupId;
+  /** Its id. */
+  id: RuleId;
+  /** Rules are tried by position, smallest first. */
+  position: number;
+  /** A word in the title, the description or the product, in any case. */
+  word?: string | null;
+};
+
 /** A line of the audit, as it was written. */
 export type AuditText = {
   /** The JSON line: exactly the bytes that the next line's `prev` is the SHA-256 of. */
@@ -49,14 +99,47 @@ export type AuditVerified = {
   lines: number;
 };
 
+/** Changes to a group; what is left out stays. */
+export type ChangeGroup = {
+  /** Sign-in names of all members, in place of those before. */
+  members?: string[] | null;
+  /** A new name. */
+  name?: string | null;
+};
+
 /** Changes to a ticket; what is left out stays. */
 export type ChangeTicket = {
+  closing?: Closing | null;
+  /** The person who asked; `null` for nobody. */
+  contact?: string | null;
+  /** The right customer company; created when unknown. */
+  customer?: string | null;
   /** A new description. */
   description?: string | null;
+  first_seen_at_ms?: UnixMillis | null;
+  /** The name of the group that answers for it from now on. */
+  group?: string | null;
   impact?: Level | null;
-  /** The sign-in name of the new owner; `null` for nobody. */
+  /** The sign-in name of the new owner; `null` for nobody: the group holds it. */
   owner?: string | null;
+  pending_until_ms?: UnixMillis | null;
+  priority?: Priority | null;
+  /** Why the priority is not the matrix's. */
+  priority_reason?: string | null;
+  /** What it is about; empty for unknown. */
+  product?: string | null;
+  /** Which version of it; empty for unknown. */
+  product_version?: string | null;
+  /** By when the customer is promised to hear something; `null` for no promise. */
+  promised_at_ms?: number | null;
+  /** Why it is handed over; needed when it is taken from its owner or its group. */
+  reason?: string | null;
+  resolution?: ResolveTicket | null;
+  /** Who or what is affected; empty for unknown. */
+  scope?: string | null;
   state?: TicketState | null;
+  /** All tags, in place of those before; capital letters become small ones. */
+  tags?: string[] | null;
   /** A new title. */
   title?: string | null;
   urgency?: Level | null;
@@ -87,6 +170,9 @@ export type Changes = {
 
 /** How a ticket reached the desk. */
 export type Channel = "phone" | "web" | "api" | "agent" | "local";
+
+/** Why a ticket is closed. */
+export type Closing = "verified" | "silence" | "spam" | "withdrawn";
 
 /** How sure a rule can be of a finding. */
 export type Confidence = "high" | "medium" | "low";
@@ -182,7 +268,7 @@ export type Event = {
 export type EventId = number;
 
 /** What an event on a ticket says. */
-export type EventKind = "ticket_opened" | "ticket_changed" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
+export type EventKind = "ticket_opened" | "ticket_changed" | "article_added" | "ticket_resolved" | "ticket_verified" | "ticket_merged" | "ticket_linked" | "customer_scored" | "reminder_fired" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
 
 /** A fact that changed. */
 export type FactChange = {
@@ -279,6 +365,19 @@ export type Fix = {
   title_zh?: string | null;
 };
 
+/** A group with the names of its members. */
+export type Group = {
+  /** Its id. */
+  id: GroupId;
+  /** Sign-in names, in their order. */
+  members: string[];
+  /** Its name. */
+  name: string;
+};
+
+/** A group that tickets belong to. */
+export type GroupId = number;
+
 /** Whether the console works. */
 export type Health = {
   /** `ok`. */
@@ -291,6 +390,20 @@ export type Kind = "about:blank";
 /** How much is affected (impact), or how soon it hurts (urgency). */
 export type Level = "low" | "medium" | "high";
 
+/** A link between two tickets. */
+export type LinkId = number;
+
+/** What a ticket is to another. */
+export type LinkKind = "duplicate_of" | "follow_up_of" | "related_to";
+
+/** Another ticket, and what this one is to it. */
+export type LinkTicket = {
+  /** What this ticket is. */
+  kind: LinkKind;
+  /** To which ticket. */
+  to: string;
+};
+
 /** Who is signed in. */
 export type Me = {
   ends_at_ms?: UnixMillis | null;
@@ -299,6 +412,12 @@ export type Me = {
   /** What it may do. */
   role: Role;
   stepped_up_until_ms?: UnixMillis | null;
+};
+
+/** The ticket that another one goes on in. */
+export type MergeTicket = {
+  /** Its number. */
+  into: string;
 };
 
 /** One metric over the reports of a series. */
@@ -395,13 +514,20 @@ export type OpenTicket = {
   channel?: Channel | null;
   /** The person who asked. */
   contact?: string | null;
-  /** The customer company; created when unknown. */
-  customer: string;
+  /** The customer company; created when unknown. Only a telephone call may begin without it. */
+  customer?: string;
   /** What is known so far. */
   description?: string;
+  first_seen_at_ms?: UnixMillis | null;
   impact?: Level | null;
-  /** One line that says what is wrong. */
-  title: string;
+  /** What it is about: a program, a machine. */
+  product?: string | null;
+  /** Which version of it. */
+  product_version?: string | null;
+  /** Who or what is affected. */
+  scope?: string | null;
+  /** One line that says what is wrong; only a telephone call may begin without it. */
+  title?: string;
   urgency?: Level | null;
 };
 
@@ -505,6 +631,17 @@ export type PublishPack = {
   text: string;
 };
 
+/** A rule that sends tickets to a group. What is left out does not matter to it. */
+export type PutRule = {
+  channel?: Channel | null;
+  /** The customer company, exactly. */
+  customer?: string | null;
+  /** The name of the group. */
+  group: string;
+  /** A word in the title, the description or the product, in any case. */
+  word?: string | null;
+};
+
 /** Codes for the day the authenticator app is lost; each works once. They are told this once. */
 export type RecoveryCodes = {
   /** Ten of them. */
@@ -570,6 +707,35 @@ export type ResetFactors = {
   reason: string;
 };
 
+/** How a ticket was resolved. */
+export type Resolution = {
+  /** What was wrong. */
+  cause: string;
+  /** What the customer says to it. */
+  comment?: string | null;
+  /** What was done. */
+  fix: string;
+  /** What keeps it from coming back. */
+  prevention: string;
+  /** When. */
+  resolved_at_ms: UnixMillis;
+  /** Who resolved it: `user:3`. */
+  resolved_by: string;
+  /** How content the customer is, from 1 to 5. */
+  score?: number | null;
+  verified?: Verified | null;
+};
+
+/** How a trouble was ended. Each is a sentence or a few. */
+export type ResolveTicket = {
+  /** What was wrong. */
+  cause: string;
+  /** What was done. */
+  fix: string;
+  /** What keeps it from coming back. */
+  prevention: string;
+};
+
 /** Why a device is shut out. */
 export type Revocation = {
   /** Since when. */
@@ -588,6 +754,9 @@ export type RevokeDevice = {
 
 /** What a user is at the desk. */
 export type Role = "technician" | "supervisor" | "admin" | "auditor";
+
+/** An assignment rule. */
+export type RuleId = number;
 
 export type SavedBody = string;
 
@@ -693,6 +862,12 @@ export type SpokenPhrase = {
   zh: string;
 };
 
+/** The address of a ticket's status page. */
+export type StatusLink = {
+  /** Whoever has it may read what is public about the ticket and answer for its customer. */
+  url: string;
+};
+
 /** One step of the way to a fact. */
 export type Step = {
   /** A field. */
@@ -724,27 +899,47 @@ export type StoredReportId = number;
 export type Ticket = {
   /** How it arrived. */
   channel: Channel;
+  closed_as?: Closing | null;
+  closed_at_ms?: UnixMillis | null;
   /** The person who asked. */
   contact?: string | null;
   /** When it was opened. */
   created_at_ms: UnixMillis;
-  /** The customer company. */
+  /** The customer company; empty while that is not known. */
   customer: string;
   /** What is known so far. */
   description: string;
+  first_seen_at_ms?: UnixMillis | null;
+  /** The group that answers for it. */
+  group: string;
   /** How much is affected. */
   impact: Level;
+  /** Where it goes on. */
+  merged_into?: string | null;
   /** The states it may move to from here. */
   next_states: TicketState[];
   /** The number people read aloud. */
   number: string;
-  /** The sign-in name of the owner. */
+  /** The sign-in name of the owner; nobody while the group holds it. */
   owner?: string | null;
-  /** From impact and urgency. */
+  pending_until_ms?: UnixMillis | null;
+  /** From impact and urgency, unless somebody had a reason for another. */
   priority: Priority;
+  /** Why the priority is not the matrix's. */
+  priority_reason?: string | null;
+  /** What it is about: a program, a machine. */
+  product?: string | null;
+  /** Which version of it. */
+  product_version?: string | null;
+  promised_at_ms?: UnixMillis | null;
+  resolution?: Resolution | null;
+  /** Who or what is affected. */
+  scope?: string | null;
   /** Where it is in its life. */
   state: TicketState;
-  /** One line that says what is wrong. */
+  /** Words to find it by. */
+  tags: string[];
+  /** One line that says what is wrong; empty while that is not known. */
   title: string;
   /** When it was last changed, by a person or by a session. */
   updated_at_ms: UnixMillis;
@@ -752,6 +947,22 @@ export type Ticket = {
   urgency: Level;
   /** Grows with every change; the entity tag of `If-Match`. */
   version: number;
+};
+
+/** A link between two tickets, as it is read from the first. */
+export type TicketLink = {
+  /** The ticket that is something. */
+  from: string;
+  /** Its id. */
+  id: LinkId;
+  /** What it is. */
+  kind: LinkKind;
+  /** The state of the other one. */
+  state: TicketState;
+  /** The title of the other one. */
+  title: string;
+  /** To which ticket. */
+  to: string;
 };
 
 /** Where a ticket is in its life. [`TicketState::next`] is the table of moves. */
@@ -821,6 +1032,32 @@ export type UserLink = {
   /** The user. */
   user: User;
 };
+
+/** That a fix holds. */
+export type Verified = {
+  /** Whose word it is. */
+  as: VerifiedBy;
+  /** When. */
+  at_ms: UnixMillis;
+  /** Who recorded it. */
+  recorded_by: string;
+  report?: StoredReportId | null;
+  /** What was said. */
+  words?: string | null;
+};
+
+/** Whose word it is that a fix holds. */
+export type VerifiedBy = "report" | "person" | "customer";
+
+/** How it is known that a fix holds: by a report that was made after it, or by a person's words. */
+export type VerifyTicket = {
+  report?: StoredReportId | null;
+  /** Who said that it works, and in which words. */
+  words?: string | null;
+};
+
+/** Who may read an article. */
+export type Visibility = "public" | "internal";
 
 /** What a desk says about itself to the world. */
 export type WellKnown = {

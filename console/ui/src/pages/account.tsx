@@ -199,6 +199,7 @@ const ACTIONS: readonly Action[] = [
   'invite_customers',
   'revoke_devices',
   'publish_rules',
+  'configure_desk',
   'read_users',
   'read_audit',
 ];

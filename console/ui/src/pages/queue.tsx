@@ -3,7 +3,7 @@ import { createStore, reconcile } from 'solid-js/store';
 
 import { ApiError, api } from '../api/client';
 import type { Event, SessionState, Ticket, TicketState } from '../api/schema';
-import { age, foreign } from '../format';
+import { age, foreign, titleOf } from '../format';
 import { onKeys } from '../keys';
 import { listen, streamReady } from '../live';
 import { PriorityMark, SessionMark, StateMark } from '../parts/chips';
@@ -36,6 +36,7 @@ export function Queue(props: { openTicket: () => void }) {
   const conditions = (): Record<string, string> => ({
     ...(view() === 'all' ? {} : { state: ACTIVE.join(',') }),
     ...(view() === 'mine' ? { owner: me()?.name ?? '' } : {}),
+    sort: 'pressing',
     limit: '200',
   });
 
@@ -43,8 +44,10 @@ export function Queue(props: { openTicket: () => void }) {
     const mine = (generation += 1);
     try {
       await streamReady();
+      const asked = words().trim();
+      const from = after ? { cursor: after } : {};
       const [page, live] = await Promise.all([
-        api.tickets({ ...conditions(), ...(after ? { cursor: after } : {}) }),
+        asked ? api.search({ q: asked, limit: '200', ...from }) : api.tickets({ ...conditions(), ...from }),
         after ? undefined : api.sessions(),
       ]);
       if (mine !== generation) return;
@@ -64,6 +67,19 @@ export function Queue(props: { openTicket: () => void }) {
   };
 
   createEffect(on(view, () => void load()));
+  // Somebody who types has not come to an end with every letter.
+  let typing: ReturnType<typeof setTimeout> | undefined;
+  onCleanup(() => clearTimeout(typing));
+  createEffect(
+    on(
+      words,
+      () => {
+        clearTimeout(typing);
+        typing = setTimeout(() => void load(), SETTLE_MS);
+      },
+      { defer: true },
+    ),
+  );
 
   const belongs = (ticket: Ticket) =>
     (view() === 'all' || ACTIVE.includes(ticket.state)) && (view() !== 'mine' || ticket.owner === me()?.name);
@@ -72,6 +88,8 @@ export function Queue(props: { openTicket: () => void }) {
     try {
       const ticket = await api.ticket(number);
       const at = tickets.items.findIndex((known) => known.number === number);
+      // Whether its words still fit, only the console can say.
+      if (words().trim()) return void load();
       if (!belongs(ticket)) setTickets('items', (items) => items.filter((known) => known.number !== number));
       else if (at < 0) setTickets('items', (items) => [ticket, ...items]);
       else setTickets('items', at, reconcile(ticket));
@@ -102,16 +120,11 @@ export function Queue(props: { openTicket: () => void }) {
     missed: () => void load(),
   });
 
-  const shown = createMemo(() => {
-    const wanted = words().trim().toLowerCase().split(/\s+/).filter(Boolean);
-    const matches = (ticket: Ticket) => {
-      const text = [ticket.number, ticket.title, ticket.customer, ticket.contact, ticket.owner].join(' ').toLowerCase();
-      return wanted.every((word) => text.includes(word));
-    };
-    return tickets.items
-      .filter(matches)
-      .sort((a, b) => a.priority.localeCompare(b.priority) || a.created_at_ms - b.created_at_ms);
-  });
+  const shown = createMemo(() =>
+    tickets.items
+      .filter(belongs)
+      .sort((a, b) => a.priority.localeCompare(b.priority) || a.created_at_ms - b.created_at_ms),
+  );
 
   const address = (view: View, words: string) => {
     const parameters = new URLSearchParams();
@@ -190,10 +203,10 @@ export function Queue(props: { openTicket: () => void }) {
                   <PriorityMark priority={ticket.priority} />
                   <div class="what">
                     <a href={`/tickets/${ticket.number}`}>
-                      <span class="number">{ticket.number}</span> <Foreign text={ticket.title} class="title" />
+                      <span class="number">{ticket.number}</span> <bdi class="title" classList={{ quiet: !ticket.title }}>{titleOf(ticket)}</bdi>
                     </a>
                     <span class="customer">
-                      <Foreign text={ticket.customer} />
+                      <Foreign text={ticket.customer || t().ticket.unknown} />
                       <Show when={ticket.contact}>
                         {' · '}
                         <Foreign text={ticket.contact} />

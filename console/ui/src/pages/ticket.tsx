@@ -2,31 +2,51 @@ import { For, Show, createMemo, createSignal, onMount } from 'solid-js';
 import { createStore, reconcile } from 'solid-js/store';
 
 import { ApiError, api } from '../api/client';
-import type { ChangeTicket, Event, Report, Session, Ticket, TicketState, User } from '../api/schema';
-import { age, word } from '../format';
+import type { Article, ChangeTicket, Event, Group, Report, Session, Ticket, TicketLink, User } from '../api/schema';
+import { age, titleOf, word } from '../format';
 import { onKeys } from '../keys';
 import { listen, streamReady } from '../live';
 import { PriorityMark, SessionMark, StateMark } from '../parts/chips';
 import { CodePanel } from '../parts/code';
+import { Links } from '../parts/links';
 import { Log } from '../parts/log';
+import { Moves, closedAs } from '../parts/moves';
 import { Problem, explain } from '../parts/problem';
 import { Reports } from '../parts/reports';
+import { ResolutionCard } from '../parts/resolution';
 import { Sessions } from '../parts/sessions';
+import { StatusLink } from '../parts/status-link';
 import { Foreign, Time } from '../parts/text';
+import { Thread } from '../parts/thread';
+import { query } from '../router';
 import { mayWork, me } from '../session';
 import { t } from '../text';
 import { NotFound } from './not-found';
 
-type Page = { ticket: Ticket | undefined; events: Event[]; sessions: Session[]; reports: Report[]; users: User[] };
+type Page = {
+  ticket: Ticket | undefined;
+  articles: Article[];
+  links: TicketLink[];
+  events: Event[];
+  sessions: Session[];
+  reports: Report[];
+  users: User[];
+  groups: Group[];
+};
+
+const EMPTY: Page = { ticket: undefined, articles: [], links: [], events: [], sessions: [], reports: [], users: [], groups: [] };
 
 export function TicketPage(props: { number: string }) {
-  const [page, setPage] = createStore<Page>({ ticket: undefined, events: [], sessions: [], reports: [], users: [] });
+  const [page, setPage] = createStore<Page>({ ...EMPTY });
   const [error, setError] = createSignal<unknown>();
   const [changeError, setChangeError] = createSignal<unknown>();
   const number = props.number;
 
   const read = {
     ticket: async () => setPage('ticket', reconcile(await api.ticket(number))),
+    articles: async () => setPage('articles', reconcile(await api.articles(number), { key: 'id' })),
+    links: async () => setPage('links', reconcile(await api.links(number), { key: 'id' })),
+    groups: async () => setPage('groups', reconcile(await api.groups(), { key: 'id' })),
     events: async () => setPage('events', reconcile(await api.eventsOfTicket(number), { key: 'id' })),
     sessions: async () => setPage('sessions', reconcile((await api.sessionsOfTicket(number)).items, { key: 'id' })),
     reports: async () => setPage('reports', reconcile((await api.reportsOfTicket(number)).items, { key: 'id' })),
@@ -35,9 +55,10 @@ export function TicketPage(props: { number: string }) {
   const readAll = async () => {
     try {
       await streamReady();
-      await Promise.all([read.ticket(), read.events(), read.sessions(), read.reports()]);
+      const parts = [read.ticket(), read.articles(), read.links(), read.events(), read.sessions(), read.reports()];
+      await Promise.all(parts);
       setError(undefined);
-      await read.users();
+      await Promise.all([read.users(), read.groups()]);
     } catch (error) {
       setError(error);
     }
@@ -55,24 +76,33 @@ export function TicketPage(props: { number: string }) {
       again(read.ticket);
       if (event.kind.startsWith('session_') || event.kind === 'consent_recorded') again(read.sessions);
       if (event.kind === 'report_filed') again(read.reports);
+      if (event.kind === 'article_added') again(read.articles);
+      if (event.kind === 'ticket_linked') again(read.links);
+      if (event.kind === 'ticket_merged') again(read.articles, read.sessions, read.reports);
     },
   });
 
+  /** Changes the ticket as it was read. Who asks hears of a refusal; a ticket that has moved on is read again. */
   const change = async (change: ChangeTicket) => {
     const ticket = page.ticket;
-    if (!ticket) return;
+    if (!ticket || Object.keys(change).length === 0) return;
     setChangeError(undefined);
     try {
       setPage('ticket', reconcile(await api.changeTicket({ ...ticket }, change)));
     } catch (error) {
-      setChangeError(error);
       if (error instanceof ApiError && error.status === 412) again(read.ticket);
+      throw error;
     }
   };
+  const changeAtOnce = (asked: ChangeTicket) => change(asked).catch(setChangeError);
   const take = () => {
     const name = me()?.name;
-    if (name && mayWork() && page.ticket && page.ticket.owner !== name) void change({ owner: name });
+    const ticket = page.ticket;
+    if (!name || !mayWork() || !ticket || ticket.owner === name) return;
+    // From a colleague it is taken with a word; from the group without.
+    void changeAtOnce(ticket.owner ? { owner: name, reason: t().ticket.tookOver } : { owner: name });
   };
+  const note = (ticket: Ticket) => setPage('ticket', reconcile(ticket));
   onKeys({ t: take });
 
   const live = createMemo(() => page.sessions.find((session) => session.state !== 'ended'));
@@ -92,8 +122,15 @@ export function TicketPage(props: { number: string }) {
                 <Show when={live()}>{(session) => <SessionMark state={session().state} />}</Show>
               </p>
               <h1>
-                <Foreign text={ticket().title} />
+                <bdi>{titleOf(ticket())}</bdi>
               </h1>
+              <Show when={ticket().merged_into}>
+                {(into) => (
+                  <p>
+                    {t().ticket.mergedInto} <a href={`/tickets/${into()}`}>{into()}</a>
+                  </p>
+                )}
+              </Show>
             </header>
             <div class="ticket-side">
               <Show when={mayWork()}>
@@ -103,7 +140,16 @@ export function TicketPage(props: { number: string }) {
                 <h2 id="facts-title">{t().ticket.facts}</h2>
                 <TicketFacts ticket={ticket()} />
                 <Show when={mayWork()}>
-                  <Actions ticket={ticket()} users={page.users} take={take} change={change} />
+                  <Moves
+                    ticket={ticket()}
+                    users={page.users}
+                    groups={page.groups}
+                    take={take}
+                    step={(state) => void changeAtOnce({ state })}
+                    change={change}
+                    read={note}
+                    editing={query().has('edit')}
+                  />
                 </Show>
                 <Show when={changeError()}>
                   {(error) => (
@@ -113,6 +159,10 @@ export function TicketPage(props: { number: string }) {
                   )}
                 </Show>
               </section>
+              <Show when={mayWork()}>
+                <StatusLink number={number} />
+              </Show>
+              <Links number={number} links={page.links} read={read.links} />
               <Sessions sessions={page.sessions} />
             </div>
             <div class="ticket-main">
@@ -124,7 +174,16 @@ export function TicketPage(props: { number: string }) {
                   </p>
                 </section>
               </Show>
+              <ResolutionCard ticket={ticket()} reports={page.reports} users={page.users} done={note} />
               <Reports reports={page.reports} />
+              <Thread
+                ticket={ticket()}
+                articles={page.articles}
+                users={page.users}
+                said={(article) =>
+                  !page.articles.some((known) => known.id === article.id) && setPage('articles', page.articles.length, article)
+                }
+              />
               <Log events={page.events} users={page.users} />
             </div>
           </article>
@@ -136,94 +195,55 @@ export function TicketPage(props: { number: string }) {
 
 function TicketFacts(props: { ticket: Ticket }) {
   const ticket = () => props.ticket;
+  const lines = () =>
+    [
+      [t().ticket.customer, ticket().customer || t().ticket.unknown],
+      [t().ticket.contact, ticket().contact],
+      [t().edit.product, [ticket().product, ticket().product_version].filter(Boolean).join(' ')],
+      [t().edit.scope, ticket().scope],
+      [t().ticket.group, ticket().group],
+      [t().ticket.owner, ticket().owner ?? t().nobody],
+      [t().ticket.impact, word(t().impacts, ticket().impact)],
+      [t().ticket.urgency, word(t().urgencies, ticket().urgency)],
+      [t().edit.priority_reason, ticket().priority_reason],
+      [t().ticket.channel, word(t().channels, ticket().channel)],
+      [t().ticket.closedAs, closedAs(ticket())],
+      [t().edit.tags, ticket().tags.join(', ')],
+    ] as const;
+  const times = () =>
+    [
+      [t().edit.first_seen, ticket().first_seen_at_ms],
+      [t().ticket.opened, ticket().created_at_ms],
+      [t().edit.promised, ticket().promised_at_ms],
+      [t().ticket.wakes, ticket().pending_until_ms],
+      [t().ticket.closed, ticket().closed_at_ms],
+    ] as const;
   return (
     <dl class="facts">
-      <div>
-        <dt>{t().ticket.customer}</dt>
-        <dd>
-          <Foreign text={ticket().customer} />
-        </dd>
-      </div>
-      <Show when={ticket().contact}>
-        <div>
-          <dt>{t().ticket.contact}</dt>
-          <dd>
-            <Foreign text={ticket().contact} />
-          </dd>
-        </div>
-      </Show>
-      <div>
-        <dt>{t().ticket.owner}</dt>
-        <dd>
-          <Foreign text={ticket().owner ?? t().nobody} />
-        </dd>
-      </div>
-      <div>
-        <dt>{t().ticket.impact}</dt>
-        <dd>{word(t().impacts, ticket().impact)}</dd>
-      </div>
-      <div>
-        <dt>{t().ticket.urgency}</dt>
-        <dd>{word(t().urgencies, ticket().urgency)}</dd>
-      </div>
-      <div>
-        <dt>{t().ticket.channel}</dt>
-        <dd>{word(t().channels, ticket().channel)}</dd>
-      </div>
-      <div>
-        <dt>{t().ticket.opened}</dt>
-        <dd>
-          <Time atMs={ticket().created_at_ms} /> <span class="quiet">({age(ticket().created_at_ms)})</span>
-        </dd>
-      </div>
+      <For each={lines().filter(([, text]) => text)}>
+        {([label, text]) => (
+          <div>
+            <dt>{label}</dt>
+            <dd>
+              <Foreign text={text} />
+            </dd>
+          </div>
+        )}
+      </For>
+      <For each={times().filter(([, at]) => at != null)}>
+        {([label, at]) => (
+          <div>
+            <dt>{label}</dt>
+            <dd>
+              <Time atMs={at as number} />
+              <Show when={at === ticket().created_at_ms}>
+                {' '}
+                <span class="quiet">({age(ticket().created_at_ms)})</span>
+              </Show>
+            </dd>
+          </div>
+        )}
+      </For>
     </dl>
-  );
-}
-
-function Actions(props: { ticket: Ticket; users: User[]; take: () => void; change: (change: ChangeTicket) => Promise<void> }) {
-  // A merge needs the ticket to merge into, which has a dialog of its own kind; it is no plain move.
-  const states = () => props.ticket.next_states.filter((state) => state !== 'merged');
-  const owners = () => props.users.filter((user) => user.role !== 'auditor' && user.name !== props.ticket.owner);
-  return (
-    <div class="actions">
-      <Show when={states().length > 0}>
-        <Picker
-          label={t().ticket.moveTo}
-          button={t().ticket.move}
-          options={states().map((state) => [state, t().states[state]] as const)}
-          pick={(state) => props.change({ state: state as TicketState })}
-        />
-      </Show>
-      <Show when={owners().length > 1 || (owners().length === 1 && owners()[0]?.name !== me()?.name)}>
-        <Picker
-          label={t().ticket.owner}
-          button={t().ticket.assign}
-          options={owners().map((user) => [user.name, user.name] as const)}
-          pick={(owner) => props.change({ owner })}
-        />
-      </Show>
-      <Show when={props.ticket.owner !== me()?.name}>
-        <button type="button" onClick={() => props.take()}>
-          {t().ticket.take} <kbd>t</kbd>
-        </button>
-      </Show>
-    </div>
-  );
-}
-
-function Picker(props: {
-  label: string;
-  button: string;
-  options: (readonly [string, string])[];
-  pick: (value: string) => Promise<void>;
-}) {
-  let select!: HTMLSelectElement;
-  return (
-    <div class="picker">
-      <select ref={select} aria-label={props.label}>
-        <For each={props.options}>{([value, name]) => <option value={value}>{name}</option>}</For>
-      </select>
-      <button type="button" onClick={() => void props.pick(select.value)}>{props.button}</button>
-    </div>
   );
 }

@@ -6,10 +6,22 @@ import type { Event, MintedInvite, Ticket } from '../api/schema';
 import { now, remaining } from '../format';
 import { onKeys } from '../keys';
 import { t } from '../text';
+import { Copyable } from './copyable';
 import { Problem } from './problem';
 
 /** Codes that this page got. The console shows a code once, so leaving the ticket must not lose it. */
 const [codes, setCodes] = createStore<Record<string, MintedInvite>>({});
+
+/** The digits of a code that this page got for a ticket, as they are read aloud, while they are good. */
+export function codeOf(number: string): string | undefined {
+  const invite = codes[number];
+  return invite && now() < invite.expires_at_ms ? invite.spoken : undefined;
+}
+
+/** Gets a code for a ticket and keeps it for its page. */
+export async function getCode(number: string): Promise<void> {
+  setCodes(number, await api.mintInvite(number, onceKey()));
+}
 
 export function CodePanel(props: { ticket: Ticket; events: Event[] }) {
   const [error, setError] = createSignal<unknown>();
@@ -22,7 +34,7 @@ export function CodePanel(props: { ticket: Ticket; events: Event[] }) {
     setAsking(true);
     setError(undefined);
     try {
-      setCodes(props.ticket.number, await api.mintInvite(props.ticket.number, onceKey()));
+      await getCode(props.ticket.number);
     } catch (error) {
       setError(error);
     } finally {
@@ -93,29 +105,3 @@ function Fate(props: { fate: 'good' | 'expired' | 'used' | 'replaced' }) {
     </p>
   );
 }
-
-function Copyable(props: { label: string; button: string; text: string; short?: boolean }) {
-  const [result, setResult] = createSignal<'copied' | 'failed'>();
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(props.text);
-      setResult('copied');
-      setTimeout(() => setResult(undefined), COPIED_SHOWN_MS);
-    } catch {
-      setResult('failed');
-    }
-  };
-  return (
-    <div class="copyable">
-      <span class="hint">{props.label}</span>
-      <button type="button" aria-label={props.button} onClick={() => void copy()}>
-        {result() === 'copied' ? `✓ ${t().copied}` : t().copy}
-      </button>
-      <code class={props.short ? 'short' : undefined}>{props.text}</code>
-      <span role="status" class="hint">{result() === 'failed' ? t().code.copyFailed : ''}</span>
-      <span role="status" class="unseen">{result() === 'copied' ? t().copied : ''}</span>
-    </div>
-  );
-}
-
-const COPIED_SHOWN_MS = 3_000;

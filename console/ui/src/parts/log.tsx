@@ -40,6 +40,24 @@ export function sentence(event: Event, users: User[]): string {
       return texts.ticket_opened(who, word(t().channels, String(payload['channel'])));
     case 'ticket_changed':
       return changes(event, who, users);
+    case 'article_added':
+      return texts.article_added(who, word(t().visibilities, String(payload['visibility'])));
+    case 'ticket_resolved':
+      return texts.ticket_resolved(who, foreign(String(payload['cause'] ?? '')));
+    case 'ticket_verified':
+      return payload['report'] == null
+        ? texts.ticket_verified(who, foreign(String(payload['words'] ?? '')))
+        : texts.verified_by_report(who, String(payload['report']));
+    case 'ticket_merged':
+      return payload['into'] == null
+        ? texts.merged_from(who, String(payload['from']))
+        : texts.merged_into(who, String(payload['into']));
+    case 'ticket_linked':
+      return linked(event, who);
+    case 'customer_scored':
+      return texts.customer_scored(String(payload['score']));
+    case 'reminder_fired':
+      return texts.reminder_fired(word(t().states, String(payload['was'])));
     case 'invite_minted':
       return texts.invite_minted(who, clockTime(Number(payload['expires_at_ms'])));
     case 'invite_refused': {
@@ -82,7 +100,9 @@ function changes(event: Event, who: string, users: User[]): string {
   const pair = (value: unknown): [unknown, unknown] => (Array.isArray(value) ? [value[0], value[1]] : [undefined, undefined]);
   for (const [field, value] of Object.entries(event.payload)) {
     const [from, to] = pair(value);
-    if (field === 'state') {
+    if (field === 'reason') {
+      continue;
+    } else if (field === 'state') {
       sentences.push(texts.moved(who, word(t().states, String(from)), word(t().states, String(to))));
     } else if (field === 'owner') {
       const own = event.actor === `user:${String(to)}`;
@@ -92,20 +112,32 @@ function changes(event: Event, who: string, users: User[]): string {
     }
   }
   if (others.length > 0) sentences.push(texts.changed(who, list(others)));
+  const reason = event.payload['reason'];
+  if (reason) sentences.push(texts.because(foreign(String(reason))));
   return sentences.join(' ');
+}
+
+function linked(event: Event, who: string): string {
+  const { removed, kind, to, from } = event.payload;
+  if (removed) return t().events.unlinked(who);
+  const kinds: Record<string, string> = to ? t().links.kinds : t().links.back;
+  return t().events.linked(who, word(kinds, String(kind)), String(to ?? from));
 }
 
 function capabilities(names: unknown): string {
   return Array.isArray(names) ? list(names.map((name) => word(t().capabilities, String(name)))) : '';
 }
 
-function actor(actor: string, users: User[]): string {
+/** Who did something, by name where the name is known. */
+export function actor(actor: string, users: User[]): string {
   const [kind, id] = actor.split(':');
   switch (kind) {
     case 'user':
       return user(Number(id), users);
     case 'device':
       return t().log.device;
+    case 'customer':
+      return t().log.customer;
     case 'local':
       return t().log.local;
     case 'system':

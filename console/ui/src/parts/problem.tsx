@@ -33,9 +33,9 @@ export function explain(error: unknown): string {
     case 'wrong_secret':
     case 'step_up_required':
     case 'token_not_valid':
-    case 'too_many':
+    case 'limit_reached':
+    case 'bad_name':
     case 'last_admin':
-    case 'name_taken':
     case 'name_too_long':
     case 'stopping':
     case 'password_guessed':
@@ -45,14 +45,26 @@ export function explain(error: unknown): string {
     case 'not_found':
     case 'stale_version':
     case 'illegal_move':
+    case 'not_verified':
+    case 'wrong_closing':
+    case 'nothing_to_verify':
+    case 'reopen_window_over':
+    case 'resolution_required':
+    case 'reason_required':
+    case 'report_too_old':
+    case 'nothing_failed_before':
+    case 'still_failing':
+    case 'session_open':
+    case 'ticket_merged':
+    case 'too_many':
+    case 'name_taken':
     case 'ticket_takes_no_sessions':
     case 'store_failed':
       return texts[problem.code];
     case 'invalid_field':
       if (problem.field === 'password') return texts.password;
-      if (problem.field === 'name') return texts.name;
       if (problem.field === 'actions') return texts.actions;
-      return language() === 'en' ? foreign(problem.detail) : texts.oneLine;
+      return language() === 'en' ? foreign(problem.detail) : (fields()[problem.field ?? ''] ?? texts.oneLine);
     default:
       return foreign(problem.detail);
   }
@@ -63,6 +75,21 @@ export class Refused extends Error {
   constructor(readonly say: () => string) {
     super(say());
   }
+}
+
+/** What to do about a field, where a refusal's own sentence is in English only. */
+function fields(): Record<string, string> {
+  const texts = t().problems.fields;
+  return {
+    pending_until_ms: texts.date,
+    into: texts.ticket,
+    to: texts.ticket,
+    owner: texts.person,
+    members: texts.person,
+    tags: texts.tags,
+    report: texts.report,
+    priority_reason: t().problems.required,
+  };
 }
 
 /** The field that a problem names, or nothing. */

@@ -16,7 +16,7 @@ export function Logo() {
   );
 }
 
-export function Header(props: { openTicket: () => void }) {
+export function Header(props: { openTicket: () => void; takeCall: () => void }) {
   const current = (...pages: string[]) => (pages.includes(route().page) ? 'page' : undefined);
   return (
     <header class="top">
@@ -33,6 +33,9 @@ export function Header(props: { openTicket: () => void }) {
         {t().live[liveState()]}
       </span>
       <Show when={mayWork()}>
+        <button type="button" onClick={() => props.takeCall()}>
+          {t().nav.call} <kbd>p</kbd>
+        </button>
         <button type="button" class="primary" onClick={() => props.openTicket()}>
           {t().nav.newTicket} <kbd>n</kbd>
         </button>

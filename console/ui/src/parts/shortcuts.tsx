@@ -11,6 +11,7 @@ export function Shortcuts(props: { close: () => void }) {
     ['Enter', t().shortcuts.open],
     ['/', t().shortcuts.filter],
     ['n', t().shortcuts.newTicket],
+    ['p', t().shortcuts.call],
     ['c', t().shortcuts.code],
     ['t', t().shortcuts.take],
     ['q', t().shortcuts.queue],
