@@ -3,6 +3,7 @@ import { For, Show, createResource, createSignal } from 'solid-js';
 import { type Page, api } from '../api/client';
 import type { Action, ApiTokenView, PasskeyView, TotpSeed } from '../api/schema';
 import { now } from '../format';
+import { Copyable } from '../parts/copyable';
 import { Field } from '../parts/field';
 import { Form } from '../parts/form';
 import { NewPassword, chosen } from '../parts/new-password';
@@ -88,8 +89,7 @@ function App(props: { has: boolean; codes: number; changed: () => void }) {
             <svg class="qr" viewBox={`0 0 ${seed().qr_side} ${seed().qr_side}`} role="img" aria-label={t().account.square}>
               <path d={seed().qr_path} />
             </svg>
-            <p class="hint">{t().account.typeSeed}</p>
-            <p class="mono seed">{seed().secret}</p>
+            <Copyable label={t().account.typeSeed} button={t().account.copySeed} text={seed().secret} />
             <Form submit={t().account.confirm} send={confirm} cancel={() => setSeed(undefined)}>
               <Field label={t().account.shownCode}>
                 {(given) => (
@@ -255,9 +255,8 @@ function Tokens() {
       <Problem error={error()} />
       <Show when={made()}>
         {(made) => (
-          <div class="note" role="status">
-            <p>{t().account.tokenOnce}</p>
-            <p class="mono seed">{made()}</p>
+          <div role="status">
+            <Copyable label={t().account.tokenOnce} button={t().account.copyToken} text={made()} />
           </div>
         )}
       </Show>

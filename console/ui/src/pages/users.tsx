@@ -2,9 +2,10 @@ import { For, Show, createResource, createSignal } from 'solid-js';
 
 import { api } from '../api/client';
 import type { Role, User, UserLink } from '../api/schema';
+import { Copyable } from '../parts/copyable';
 import { Dialog } from '../parts/dialog';
 import { Field } from '../parts/field';
-import { Form } from '../parts/form';
+import { FormDialog } from '../parts/form-dialog';
 import { Problem } from '../parts/problem';
 import { SignIns } from '../parts/sign-ins';
 import { proved } from '../parts/step-up';
@@ -44,9 +45,8 @@ export function Users() {
       <Problem error={error() ?? (users.error as unknown)} />
       <Show when={link()}>
         {(link) => (
-          <div class="note" role="status">
-            <p>{t().users.linkOnce(link().user.name)}</p>
-            <p class="mono seed">{link().link}</p>
+          <div role="status">
+            <Copyable label={t().users.linkOnce(link().user.name)} button={t().users.copyLink} text={link().link} />
           </div>
         )}
       </Show>
@@ -111,24 +111,27 @@ export function Users() {
         {(doing) => {
           if (doing.kind === 'add') {
             return (
-              <Dialog title={t().users.add} close={close}>
-                <Form
-                  submit={t().users.addSubmit}
-                  cancel={close}
-                  send={async (text) => {
-                    setLink(await proved(() => api.addUser(text('name').trim(), text('role') as Role)));
-                    close();
-                    await refetch();
-                  }}
-                >
-                  <Field label={t().signIn.name} hint={t().users.nameHint}>
-                    {(given) => (
-                      <input {...given} name="name" autocapitalize="none" spellcheck={false} required maxLength={64} autocomplete="off" autofocus />
-                    )}
-                  </Field>
-                  <RoleChoice label={t().users.role} role="technician" />
-                </Form>
-              </Dialog>
+              <FormDialog
+                title={t().users.add}
+                submit={t().users.addSubmit}
+                names={['name']}
+                close={close}
+                send={async (text) => {
+                  setLink(await proved(() => api.addUser(text('name'), text('role') as Role)));
+                  await refetch();
+                }}
+              >
+                {(problem) => (
+                  <>
+                    <Field label={t().signIn.name} hint={t().users.nameHint} problem={problem('name')}>
+                      {(given) => (
+                        <input {...given} name="name" autocapitalize="none" spellcheck={false} required maxLength={64} autocomplete="off" autofocus />
+                      )}
+                    </Field>
+                    <RoleChoice label={t().users.role} role="technician" />
+                  </>
+                )}
+              </FormDialog>
             );
           }
           const { kind, user } = doing;
@@ -140,24 +143,27 @@ export function Users() {
             );
           }
           const texts = kind === 'unlock' ? t().users.unlocking : t().users.takingFactors;
+          const act = kind === 'unlock' ? api.unlockUser : api.resetFactors;
           return (
-            <Dialog title={texts.title(user.name)} close={close}>
-              <p>{texts.text}</p>
-              <Form
-                submit={texts.submit}
-                cancel={close}
-                send={async (text) => {
-                  const act = kind === 'unlock' ? api.unlockUser : api.resetFactors;
-                  await proved(() => act(user.id, text('reason')));
-                  close();
-                  await refetch();
-                }}
-              >
-                <Field label={t().devices.reason}>
-                  {(given) => <input {...given} name="reason" dir="auto" required maxLength={80} autocomplete="off" autofocus />}
-                </Field>
-              </Form>
-            </Dialog>
+            <FormDialog
+              title={texts.title(user.name)}
+              submit={texts.submit}
+              names={['reason']}
+              close={close}
+              send={async (text) => {
+                await proved(() => act(user.id, text('reason')));
+                await refetch();
+              }}
+            >
+              {(problem) => (
+                <>
+                  <p>{texts.text}</p>
+                  <Field label={t().devices.reason} problem={problem('reason')}>
+                    {(given) => <input {...given} name="reason" dir="auto" required maxLength={80} autocomplete="off" autofocus />}
+                  </Field>
+                </>
+              )}
+            </FormDialog>
           );
         }}
       </Show>
