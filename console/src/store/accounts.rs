@@ -150,12 +150,6 @@ pub enum ChangePasswordError {
     New(#[from] AccountError),
 }
 
-impl From<PasswordFault> for ChangePasswordError {
-    fn from(fault: PasswordFault) -> Self {
-        Self::New(fault.into())
-    }
-}
-
 impl From<StoreError> for ChangePasswordError {
     fn from(error: StoreError) -> Self {
         Self::New(error.into())
@@ -270,7 +264,8 @@ impl Store {
         // Asked before the hash is made, so that strangers without a link cannot keep the hashers busy.
         let link = find_link(self.reader(), token, LinkPurpose::SetUp, self.inner.clock.now()).await?;
         let user = user::Entity::find_by_id(link.user_id).one(self.reader()).await?.ok_or(AccountError::NoUser)?;
-        let hash = self.judge_and_hash(password, user.name).await?;
+        self.judge(password, user.name).await?;
+        let hash = self.hash_password(password.to_owned()).await?;
         let mut write = self.write(&Actor::System).await?;
         let link = find_link(&write.tx, token, LinkPurpose::SetUp, write.now).await?;
         let user = use_link(&write, link).await?;
@@ -293,7 +288,8 @@ impl Store {
         visitor: &Visitor,
     ) -> Result<(Token, SignedIn), AccountError> {
         check_name(name)?;
-        let hash = self.judge_and_hash(password, name.as_str().to_owned()).await?;
+        self.judge(password, name.as_str().to_owned()).await?;
+        let hash = self.hash_password(password.to_owned()).await?;
         let mut write = self.write(&Actor::System).await?;
         if user::Entity::find().count(&write.tx).await? > 0 {
             return Err(AccountError::NoUser);
@@ -313,9 +309,10 @@ impl Store {
         new: &str,
         visitor: &Visitor,
     ) -> Result<(), ChangePasswordError> {
-        password::has_length(new)?;
+        // Judged before the old one is proved, which counts as an attempt until the change is made.
+        self.judge(new, signed_in.user.name.clone()).await?;
         let user = self.prove_password(signed_in.user.id, old, visitor).await?;
-        let hash = self.judge_and_hash(new, user.name.clone()).await?;
+        let hash = self.hash_password(new.to_owned()).await?;
         let mut write = self.write(&Actor::User(signed_in.user.id)).await?;
         let user = set_password(&write, user, hash, Some(signed_in.id)).await?;
         write.take_back_failure(&source_bucket(visitor)).await?;
@@ -423,11 +420,11 @@ impl Store {
         Ok(())
     }
 
-    /// The hash of a password that somebody called `name` may choose.
-    async fn judge_and_hash(&self, password: &str, name: String) -> Result<String, AccountError> {
+    /// Refuses a password that somebody called `name` may not choose.
+    async fn judge(&self, password: &str, name: String) -> Result<(), AccountError> {
+        password::has_length(password)?;
         let chosen = password.to_owned();
-        self.on_a_hasher(move || password::judge(&chosen, &[&name])).await??;
-        Ok(self.hash_password(password.to_owned()).await?)
+        Ok(self.on_a_hasher(move || password::judge(&chosen, &[&name])).await??)
     }
 
     async fn hash_password(&self, password: String) -> Result<String, StoreError> {
