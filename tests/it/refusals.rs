@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use belay_agent::join::{JoinError, Joined, join};
+use belay_console::life::Closing;
 use belay_console::store::{Actor, EventKind, SessionState, TicketChange};
 use belay_console::ticket::TicketState;
 use belay_protocol::Language;
@@ -77,11 +78,10 @@ async fn wrong_used_expired_and_closed_codes_look_the_same_and_leave_the_ticket_
 }
 
 pub(super) async fn close(desk: &Desk, ticket: &belay_console::store::Ticket) {
-    for state in [TicketState::Open, TicketState::Resolved, TicketState::Closed] {
-        let now = desk.store.ticket(ticket.number).await.unwrap().unwrap();
-        let change = TicketChange { state: Some(state), ..TicketChange::default() };
-        desk.store.change_ticket(&Actor::Local, ticket.number, now.version, change).await.unwrap();
-    }
+    let now = desk.store.ticket(ticket.number).await.unwrap().unwrap();
+    let closing = Some(Closing::Withdrawn);
+    let change = TicketChange { state: Some(TicketState::Closed), closing, ..TicketChange::default() };
+    desk.store.change_ticket(&Actor::Local, ticket.number, now.version, change).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -373,6 +373,7 @@ const NOT_A_PROXY: Phrase = Phrase {
 const REFUSALS: &[(&str, &str)] = &[
     ("not_found", "没有这个编号的工单或对象。"),
     ("name_taken", "已有同名用户。"),
+    ("bad_name", "用户名为 1 到 64 个字符，且不含空格。"),
     ("invalid_field", "输入的某个值无效，请检查长度和格式。"),
     ("store_failed", "控制台无法读取或保存记录。没有任何更改，请重试。"),
     ("ticket_takes_no_sessions", "工单已关闭或已合并：请先重新打开再邀请客户。"),
