@@ -29,6 +29,7 @@ use crate::store::Store;
 mod about;
 mod account;
 mod api_tokens;
+mod attachments;
 mod customer;
 mod devices;
 mod docs;
@@ -91,6 +92,9 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::PATCH, "/api/v1/tickets/{number}", Action::WorkOnTickets),
     (Method::GET, "/api/v1/tickets/{number}/articles", Action::ReadDesk),
     (Method::POST, "/api/v1/tickets/{number}/articles", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}/attachments", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets/{number}/attachments", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/attachments/{id}", Action::ReadDesk),
     (Method::GET, "/api/v1/tickets/{number}/links", Action::ReadDesk),
     (Method::POST, "/api/v1/tickets/{number}/links", Action::WorkOnTickets),
     (Method::DELETE, "/api/v1/tickets/{number}/links/{id}", Action::WorkOnTickets),
@@ -293,6 +297,8 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(tickets::show, tickets::change))
         .routes(routes!(tickets::open_follow_up))
         .routes(routes!(thread::articles, thread::add_article))
+        .routes(routes!(attachments::list, attachments::add))
+        .routes(routes!(attachments::show))
         .routes(routes!(thread::links, thread::add_link))
         .routes(routes!(thread::remove_link))
         .routes(routes!(thread::verify))

@@ -19,7 +19,9 @@ use crate::secret::ServerKey;
 
 mod accounts;
 mod api_tokens;
+mod attachments;
 mod audit;
+mod blobs;
 mod challenge;
 mod customer;
 mod entity;
@@ -49,6 +51,7 @@ mod conformance;
 
 pub use accounts::{AccountError, ChangePasswordError, MintedLink, SignIn, SignInError};
 pub use api_tokens::{API_TOKEN_MAX_LIFE, ApiTokenError, ApiTokenUse};
+pub use attachments::AttachError;
 pub use audit::AuditError;
 pub use customer::{CustomerError, GoesOn, Score};
 pub use events::Events;

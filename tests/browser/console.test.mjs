@@ -154,6 +154,12 @@ test('what is said stands in the thread, and is for the desk alone unless marked
   await page.getByRole('button', { name: 'Send to the customer’s page' }).click();
   await page.locator('.article-public', { hasText: 'We are looking at it.' }).waitFor();
   assert.equal(await text.inputValue(), '');
+  const note = { name: 'spooler 日志.txt', mimeType: 'text/plain', buffer: Buffer.from('<script>alert(1)</script>') };
+  await page.getByLabel('Attach files …').setInputFiles(note);
+  const file = page.getByRole('link', { name: note.name });
+  await file.waitFor();
+  const [download] = await Promise.all([page.waitForEvent('download'), file.click()]);
+  assert.equal(download.suggestedFilename(), note.name);
   await page.reload();
   await page.locator('.article-public').waitFor();
   assert.equal(await page.locator('.article').count(), 2, 'each was said once');

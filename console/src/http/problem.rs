@@ -11,8 +11,9 @@ use crate::life::Refused;
 use crate::passkey::NoName;
 use crate::password::PasswordFault;
 use crate::store::{
-    AccountError, ApiTokenError, AuditError, ChangeError, ChangePasswordError, FactorError, GroupError, ImportError,
-    MergeError, MintError, OnceError, PasskeyError, RevokeError, SignInError, StoreError, ThreadError, VerifyError,
+    AccountError, ApiTokenError, AttachError, AuditError, ChangeError, ChangePasswordError, FactorError, GroupError,
+    ImportError, MergeError, MintError, OnceError, PasskeyError, RevokeError, SignInError, StoreError, ThreadError,
+    VerifyError,
 };
 use crate::ticket::TicketState;
 
@@ -219,6 +220,18 @@ impl From<ThreadError> for Problem {
             ThreadError::TooManyLinks => Self::new(StatusCode::CONFLICT, "too_many", detail),
             ThreadError::Once(error) => error.into(),
             ThreadError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AttachError> for Problem {
+    fn from(error: AttachError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            AttachError::NoTicket => Self::not_found(),
+            AttachError::Merged => Self::new(StatusCode::CONFLICT, "ticket_merged", detail),
+            AttachError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            AttachError::Store(error) => error.into(),
         }
     }
 }

@@ -11,7 +11,7 @@ use belay_protocol::saved::SAVED_MAX_BYTES;
 
 use super::problem::Problem;
 use crate::number::TicketNumber;
-use crate::store::{Actor, Once};
+use crate::store::{ATTACHMENT_MAX_BYTES, Actor, MEDIA_TYPES, Once};
 
 /// Bytes of a request's body: the largest rule pack, with quotes and line ends escaped, and room for the rest.
 pub(crate) const BODY_MAX_BYTES: usize = 640 * 1024;
@@ -83,6 +83,24 @@ impl<S: Send + Sync> FromRequest<S> for SavedFile {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_a_report", detail));
         }
         body(request, SAVED_MAX_BYTES).await.map(Self)
+    }
+}
+
+/// A body that is a file for a ticket: its media type, of those that a ticket takes, and its content.
+pub(crate) struct AttachedFile(pub(crate) &'static str, pub(crate) bytes::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for AttachedFile {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let sent = media_type(&request);
+        let known = MEDIA_TYPES.iter().find(|known| known.eq_ignore_ascii_case(sent)).copied();
+        let known = known.ok_or_else(|| {
+            let detail = format!("A ticket takes files of these types: {}.", MEDIA_TYPES.join(", "));
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "type_not_taken", detail)
+        })?;
+        let bytes = body(request, ATTACHMENT_MAX_BYTES).await?;
+        if bytes.is_empty() { Err(Problem::field("body", "The file is empty.")) } else { Ok(Self(known, bytes)) }
     }
 }
 

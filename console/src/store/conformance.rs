@@ -17,6 +17,7 @@ use crate::ticket::{Channel, Level, TicketState};
 
 mod accounts;
 mod api_tokens;
+mod attachments;
 mod audit;
 mod customer;
 mod groups;

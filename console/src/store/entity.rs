@@ -643,6 +643,34 @@ pub(crate) mod ticket_link {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Files on tickets; `blob` is their name in the blob store.
+pub(crate) mod attachment {
+    use sea_orm::entity::prelude::*;
+
+    use crate::store::model::Visibility;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "attachments")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub ticket_id: i64,
+        pub name: String,
+        pub media_type: String,
+        pub visibility: Visibility,
+        pub size_bytes: i64,
+        pub sha256: Vec<u8>,
+        pub blob: String,
+        pub added_by: String,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// Seeds of one-time codes, sealed under the server key. `last_step` is the newest step that was used.
 pub(crate) mod totp_seed {
     use sea_orm::entity::prelude::*;

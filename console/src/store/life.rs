@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::entity::{article, finding, invite, report, resolution, session, ticket, ticket_tag};
+use super::entity::{article, attachment, finding, invite, report, resolution, session, ticket, ticket_tag};
 use super::tickets::{TAGS_MAX, assemble, differences, find, save, subject};
 use super::write::Write;
 use super::{
@@ -350,6 +350,8 @@ async fn move_contents(write: &Write, old: &ticket::Model, target: &ticket::Mode
     own.exec(tx).await?;
     let articles = article::Entity::update_many().col_expr(article::Column::TicketId, to());
     articles.filter(article::Column::TicketId.eq(old.id)).exec(tx).await?;
+    let files = attachment::Entity::update_many().col_expr(attachment::Column::TicketId, to());
+    files.filter(attachment::Column::TicketId.eq(old.id)).exec(tx).await?;
     let sessions = session::Entity::update_many().col_expr(session::Column::TicketId, to());
     sessions.filter(session::Column::TicketId.eq(old.id)).exec(tx).await?;
     let reports = report::Entity::update_many().col_expr(report::Column::TicketId, to());

@@ -8,6 +8,7 @@ use sea_orm_migration::schema::{
 };
 
 mod accounts;
+mod attachments;
 mod search;
 mod ticket_life;
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(WholeFindings),
             Box::new(ticket_life::TicketLife),
             Box::new(search::Search),
+            Box::new(attachments::Attachments),
             Box::new(accounts::Accounts),
         ]
     }

@@ -78,6 +78,10 @@ row_id!(
     ArticleId
 );
 row_id!(
+    /// A file on a ticket.
+    AttachmentId
+);
+row_id!(
     /// A link between two tickets.
     LinkId
 );
@@ -301,6 +305,59 @@ pub struct Article {
     /// The ticket it was said on, before that one was merged into this.
     #[schema(value_type = Option<String>, example = "BL-10001-4")]
     pub came_from: Option<TicketNumber>,
+}
+
+/// Bytes of one file on a ticket.
+pub const ATTACHMENT_MAX_BYTES: usize = 10 * 1024 * 1024;
+
+/// A file to be put on a ticket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewAttachment {
+    /// Its name, without a path.
+    pub name: Line,
+    /// Its media type, one of [`MEDIA_TYPES`].
+    pub media_type: &'static str,
+    /// Who may have it.
+    pub visibility: Visibility,
+    /// Its content.
+    pub bytes: bytes::Bytes,
+}
+
+/// Types of files that a ticket takes: pictures, texts and what logs are packed in. None is ever shown by the console
+/// itself; a browser saves them.
+pub const MEDIA_TYPES: &[&str] = &[
+    "application/gzip",
+    "application/json",
+    "application/octet-stream",
+    "application/pdf",
+    "application/zip",
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "text/csv",
+    "text/plain",
+];
+
+/// A file on a ticket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Attachment {
+    /// Its id.
+    pub id: AttachmentId,
+    /// Its name, without a path.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Who may have it.
+    pub visibility: Visibility,
+    /// Its size.
+    pub size_bytes: i64,
+    /// SHA-256 of its content, in hexadecimal.
+    pub sha256: String,
+    /// Who put it there: `user:3`.
+    pub added_by: String,
+    /// When.
+    pub created_at_ms: UnixMillis,
 }
 
 stored_enum! {
@@ -776,6 +833,8 @@ stored_enum! {
         TicketChanged = "ticket_changed",
         /// Somebody said something; the payload holds the article's id and who may read it.
         ArticleAdded = "article_added",
+        /// A file was put on it; the payload holds its name and who may have it.
+        AttachmentAdded = "attachment_added",
         /// It was resolved; the payload says how.
         TicketResolved = "ticket_resolved",
         /// The resolution holds; the payload says whose word that is.

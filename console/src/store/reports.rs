@@ -1,8 +1,6 @@
 //! Reports: their bytes as a blob, their row and findings in one transaction.
 
 use bytes::Bytes;
-use object_store::path::Path as BlobPath;
-use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 
 use belay_protocol::DeviceKey;
 
+use super::blobs::Blob;
 use super::entity::{device, finding, report, session, ticket};
 use super::revocations::live_revocation;
 use super::sessions::{Running, meet_device, running};
@@ -150,26 +149,13 @@ impl Store {
     }
 
     /// Stores bytes under their hash: the same bytes twice are one blob, and no peer chooses a name.
-    async fn put_blob(&self, bytes: Bytes, sha256: [u8; 32]) -> Result<Blob, StoreError> {
-        let hex = data_encoding::HEXLOWER.encode(&sha256);
-        let size_bytes = bytes.len() as i64;
-        let name = format!("{}/{hex}", &hex[..2]);
-        // Replaced as a whole by a rename, so that a blob left half-written by a crash is mended by filing it again.
-        let options = PutOptions { mode: PutMode::Overwrite, ..Default::default() };
-        self.inner.blobs.put_opts(&BlobPath::from(name.as_str()), bytes.into(), options).await?;
-        Ok(Blob { name, sha256, size_bytes })
-    }
-
     /// The bytes of a report, checked against their hash.
     pub async fn report_bytes(&self, id: StoredReportId) -> Result<Option<Bytes>, StoreError> {
         let Some(row) = report::Entity::find_by_id(id.0).one(self.reader()).await? else {
             return Ok(None);
         };
-        let bytes = self.inner.blobs.get(&BlobPath::from(row.blob.as_str())).await?.bytes().await?;
-        if !same(&sha256(&bytes), &row.sha256) {
-            return Err(StoreError::Unreadable(format!("the bytes of report {id}")));
-        }
-        Ok(Some(bytes))
+        let bytes = self.read_blob(&row.blob, &row.sha256).await?;
+        bytes.map(Some).ok_or_else(|| StoreError::Unreadable(format!("the bytes of report {id}")))
     }
 
     /// One report with its findings.
@@ -272,13 +258,6 @@ struct FiledRow {
     report: StoredReportId,
     /// For the audit.
     details: Value,
-}
-
-/// Bytes that are stored.
-struct Blob {
-    name: String,
-    sha256: [u8; 32],
-    size_bytes: i64,
 }
 
 /// Stores the row and the findings and tells the ticket's log. `row` and `origin` say where the report is from.

@@ -54,6 +54,12 @@ impl Scene {
             ("POST", "/api/v1/tickets/{number}/articles") => {
                 at(&format!("/api/v1/tickets/{number}/articles"), &json!({ "visibility": "internal", "body": "heard" }))
             }
+            ("POST", "/api/v1/tickets/{number}/attachments") => {
+                let mut request =
+                    self.send(method, &format!("/api/v1/tickets/{number}/attachments?name=log.txt"), &none);
+                request.headers_mut().insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+                Some(request)
+            }
             ("POST", "/api/v1/tickets/{number}/links") => {
                 at(&format!("/api/v1/tickets/{number}/links"), &self.link().await)
             }

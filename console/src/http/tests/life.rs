@@ -145,3 +145,36 @@ async fn groups_and_rules_are_set_by_those_who_lead() {
     let (_, found) = world.ask(get("/api/v1/tickets?group=Network", &cookie)).await;
     assert_eq!(found["items"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_file_is_taken_by_type_and_size_and_handed_out_for_saving_alone() {
+    let world = World::open().await;
+    let cookie = world.cookie(Role::Technician).await;
+    let path = open(&world, &cookie).await;
+    let put = |query: &str, media_type: &str, bytes: Vec<u8>| {
+        let request = request(&Method::POST, &format!("{path}/attachments?{query}"), &cookie);
+        request.header(header::CONTENT_TYPE, media_type).body(bytes.into()).unwrap()
+    };
+    let refused = async |request, status: u16, code: &str| {
+        let (actual, problem) = world.ask(request).await;
+        assert_eq!((actual, problem["code"].as_str()), (status, Some(code)), "{problem}");
+    };
+    for media_type in ["text/html", "image/svg+xml", "application/xhtml+xml", "text/javascript", ""] {
+        refused(put("name=x", media_type, b"x".to_vec()), 415, "type_not_taken").await;
+    }
+    refused(put("name=x", "text/plain", Vec::new()), 422, "invalid_field").await;
+    refused(put("name=x", "text/plain", vec![0; 10 * 1024 * 1024 + 1]), 413, "body_too_large").await;
+    for name in ["", "name=", "name=..", "name=a%2Fb", "name=a%5Cb", "name=a%0Ab", "name=x&visibility=secret"] {
+        refused(put(name, "text/plain", b"x".to_vec()), 422, "invalid_field").await;
+    }
+    let name = "name=%E6%97%A5%E5%BF%97%22.txt&visibility=public";
+    let (status, added) = world.ask(put(name, "text/plain; charset=utf-8", b"<script>".to_vec())).await;
+    assert_eq!((status, added["name"].as_str(), &added["visibility"]), (201, Some("日志\".txt"), &json!("public")));
+    let response = world.send(get(&format!("/api/v1/attachments/{}", added["id"]), &cookie)).await;
+    let header = |name| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-disposition"), "attachment; filename*=UTF-8''%E6%97%A5%E5%BF%97%22.txt");
+    assert_eq!((header("content-type").as_str(), header("x-content-type-options").as_str()), ("text/plain", "nosniff"));
+    assert!(header("content-security-policy").starts_with("sandbox;"));
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(bytes.as_ref(), b"<script>");
+}

@@ -4,6 +4,7 @@ import type {
   AddArticle,
   ApiTokenView,
   Article,
+  Attachment,
   ChangeTicket,
   Changes,
   Device,
@@ -35,6 +36,7 @@ import type {
   User,
   UserLink,
   VerifyTicket,
+  Visibility,
 } from './schema';
 
 export type Page<T> = { items: T[]; next_cursor?: string | null };
@@ -73,13 +75,17 @@ export function consoleNow(): number {
   return Date.now() + clockOffsetMs;
 }
 
-type Options = { method?: string; body?: unknown; headers?: Record<string, string> };
+type Options = { method?: string; body?: unknown; file?: File; headers?: Record<string, string> };
 
-async function request<T>(path: string, { method = 'GET', body, headers = {} }: Options = {}): Promise<T> {
-  const init: RequestInit = { method, headers, credentials: 'same-origin', signal: AbortSignal.timeout(DEADLINE_MS) };
+async function request<T>(path: string, { method = 'GET', body, file, headers = {} }: Options = {}): Promise<T> {
+  const init: RequestInit = { method, headers, credentials: 'same-origin', signal: AbortSignal.timeout(file ? UPLOAD_DEADLINE_MS : DEADLINE_MS) };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { ...headers, 'content-type': 'application/json' };
+  }
+  if (file) {
+    init.body = file;
+    init.headers = { ...headers, 'content-type': TAKEN.has(file.type) ? file.type : 'application/octet-stream' };
   }
   let response: Response;
   try {
@@ -160,6 +166,12 @@ export const api = {
   articles: (number: string) => everything<Article>(`${ticketPath(number)}/articles`),
   addArticle: (number: string, article: AddArticle, key: string) =>
     post<Article>(`${ticketPath(number)}/articles`, article, { 'idempotency-key': key }),
+  attachments: (number: string) => request<Attachment[]>(`${ticketPath(number)}/attachments`),
+  attach: (number: string, file: File, visibility: Visibility) =>
+    request<Attachment>(`${ticketPath(number)}/attachments?${new URLSearchParams({ name: file.name, visibility })}`, {
+      method: 'POST',
+      file,
+    }),
   links: (number: string) => request<TicketLink[]>(`${ticketPath(number)}/links`),
   link: (number: string, link: LinkTicket) => post<TicketLink>(`${ticketPath(number)}/links`, link),
   unlink: (number: string, id: number) => request<void>(`${ticketPath(number)}/links/${id}`, { method: 'DELETE' }),
@@ -219,3 +231,20 @@ const DEADLINE_MS = 35_000;
 const PAGE_MAX = 200;
 const PAGES_MAX = 25;
 const REPORTS_SHOWN = 50;
+
+/** A file of ten megabytes over a slow line. */
+const UPLOAD_DEADLINE_MS = 120_000;
+
+/** Types that the console keeps as they are; any other file is bytes to it. */
+const TAKEN = new Set([
+  'application/gzip',
+  'application/json',
+  'application/pdf',
+  'application/zip',
+  'image/gif',
+  'image/jpeg',
+  'image/png',
+  'image/webp',
+  'text/csv',
+  'text/plain',
+]);

@@ -87,6 +87,29 @@ export type AssignmentRule = {
   word?: string | null;
 };
 
+/** A file on a ticket. */
+export type Attachment = {
+  /** Who put it there: `user:3`. */
+  added_by: string;
+  /** When. */
+  created_at_ms: UnixMillis;
+  /** Its id. */
+  id: AttachmentId;
+  /** Its media type. */
+  media_type: string;
+  /** Its name, without a path. */
+  name: string;
+  /** SHA-256 of its content, in hexadecimal. */
+  sha256: string;
+  /** Its size. */
+  size_bytes: number;
+  /** Who may have it. */
+  visibility: Visibility;
+};
+
+/** A file on a ticket. */
+export type AttachmentId = number;
+
 /** A line of the audit, as it was written. */
 export type AuditText = {
   /** The JSON line: exactly the bytes that the next line's `prev` is the SHA-256 of. */
@@ -268,7 +291,7 @@ export type Event = {
 export type EventId = number;
 
 /** What an event on a ticket says. */
-export type EventKind = "ticket_opened" | "ticket_changed" | "article_added" | "ticket_resolved" | "ticket_verified" | "ticket_merged" | "ticket_linked" | "customer_scored" | "reminder_fired" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
+export type EventKind = "ticket_opened" | "ticket_changed" | "article_added" | "attachment_added" | "ticket_resolved" | "ticket_verified" | "ticket_merged" | "ticket_linked" | "customer_scored" | "reminder_fired" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
 
 /** A fact that changed. */
 export type FactChange = {

@@ -2,7 +2,7 @@ import { For, Show, createMemo, createSignal, onMount } from 'solid-js';
 import { createStore, reconcile } from 'solid-js/store';
 
 import { ApiError, api } from '../api/client';
-import type { Article, ChangeTicket, Event, Group, Report, Session, Ticket, TicketLink, User } from '../api/schema';
+import type { Article, Attachment, ChangeTicket, Event, Group, Report, Session, Ticket, TicketLink, User } from '../api/schema';
 import { age, titleOf, word } from '../format';
 import { onKeys } from '../keys';
 import { listen, streamReady } from '../live';
@@ -26,6 +26,7 @@ import { NotFound } from './not-found';
 type Page = {
   ticket: Ticket | undefined;
   articles: Article[];
+  attachments: Attachment[];
   links: TicketLink[];
   events: Event[];
   sessions: Session[];
@@ -34,7 +35,7 @@ type Page = {
   groups: Group[];
 };
 
-const EMPTY: Page = { ticket: undefined, articles: [], links: [], events: [], sessions: [], reports: [], users: [], groups: [] };
+const EMPTY: Page = { ticket: undefined, articles: [], attachments: [], links: [], events: [], sessions: [], reports: [], users: [], groups: [] };
 
 export function TicketPage(props: { number: string }) {
   const [page, setPage] = createStore<Page>({ ...EMPTY });
@@ -45,6 +46,7 @@ export function TicketPage(props: { number: string }) {
   const read = {
     ticket: async () => setPage('ticket', reconcile(await api.ticket(number))),
     articles: async () => setPage('articles', reconcile(await api.articles(number), { key: 'id' })),
+    attachments: async () => setPage('attachments', reconcile(await api.attachments(number), { key: 'id' })),
     links: async () => setPage('links', reconcile(await api.links(number), { key: 'id' })),
     groups: async () => setPage('groups', reconcile(await api.groups(), { key: 'id' })),
     events: async () => setPage('events', reconcile(await api.eventsOfTicket(number), { key: 'id' })),
@@ -55,7 +57,7 @@ export function TicketPage(props: { number: string }) {
   const readAll = async () => {
     try {
       await streamReady();
-      const parts = [read.ticket(), read.articles(), read.links(), read.events(), read.sessions(), read.reports()];
+      const parts = [read.ticket(), read.articles(), read.attachments(), read.links(), read.events(), read.sessions(), read.reports()];
       await Promise.all(parts);
       setError(undefined);
       await Promise.all([read.users(), read.groups()]);
@@ -77,8 +79,9 @@ export function TicketPage(props: { number: string }) {
       if (event.kind.startsWith('session_') || event.kind === 'consent_recorded') again(read.sessions);
       if (event.kind === 'report_filed') again(read.reports);
       if (event.kind === 'article_added') again(read.articles);
+      if (event.kind === 'attachment_added') again(read.attachments);
       if (event.kind === 'ticket_linked') again(read.links);
-      if (event.kind === 'ticket_merged') again(read.articles, read.sessions, read.reports);
+      if (event.kind === 'ticket_merged') again(read.articles, read.attachments, read.sessions, read.reports);
     },
   });
 
@@ -179,6 +182,8 @@ export function TicketPage(props: { number: string }) {
               <Thread
                 ticket={ticket()}
                 articles={page.articles}
+                attachments={page.attachments}
+                attached={read.attachments}
                 users={page.users}
                 said={(article) =>
                   !page.articles.some((known) => known.id === article.id) && setPage('articles', page.articles.length, article)

@@ -42,6 +42,8 @@ export function sentence(event: Event, users: User[]): string {
       return changes(event, who, users);
     case 'article_added':
       return texts.article_added(who, word(t().visibilities, String(payload['visibility'])));
+    case 'attachment_added':
+      return texts.attachment_added(who, foreign(String(payload['name'] ?? '')));
     case 'ticket_resolved':
       return texts.ticket_resolved(who, foreign(String(payload['cause'] ?? '')));
     case 'ticket_verified':

@@ -57,6 +57,8 @@ export function explain(error: unknown): string {
     case 'session_open':
     case 'ticket_merged':
     case 'too_many':
+    case 'type_not_taken':
+    case 'body_too_large':
     case 'name_taken':
     case 'ticket_takes_no_sessions':
     case 'store_failed':

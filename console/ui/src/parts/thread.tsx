@@ -1,8 +1,8 @@
 import { For, Show, createSignal } from 'solid-js';
 
 import { api, onceKey } from '../api/client';
-import type { Article, Ticket, User, Visibility } from '../api/schema';
-import { word } from '../format';
+import type { Article, Attachment, Ticket, User, Visibility } from '../api/schema';
+import { bytes, word } from '../format';
 import { mayWork } from '../session';
 import { t } from '../text';
 import { actor } from './log';
@@ -10,7 +10,14 @@ import { Problem } from './problem';
 import { Foreign, Time } from './text';
 
 /** What was said on a ticket, oldest first, and a place to say more. */
-export function Thread(props: { ticket: Ticket; articles: Article[]; users: User[]; said: (article: Article) => void }) {
+export function Thread(props: {
+  ticket: Ticket;
+  articles: Article[];
+  attachments: Attachment[];
+  users: User[];
+  said: (article: Article) => void;
+  attached: () => Promise<unknown>;
+}) {
   return (
     <section class="card stack" aria-labelledby="thread-title">
       <h2 id="thread-title">{t().thread.title}</h2>
@@ -35,8 +42,23 @@ export function Thread(props: { ticket: Ticket; articles: Article[]; users: User
           </For>
         </ol>
       </Show>
+      <Show when={props.attachments.length > 0}>
+        <ul class="links">
+          <For each={props.attachments}>
+            {(file) => (
+              <li>
+                <a href={`/api/v1/attachments/${file.id}`} download={file.name}>
+                  <Foreign text={file.name} />
+                </a>{' '}
+                <span class="quiet">{bytes(file.size_bytes)}</span>{' '}
+                <span class={`chip visibility-${file.visibility}`}>{word(t().visibilities, file.visibility)}</span>
+              </li>
+            )}
+          </For>
+        </ul>
+      </Show>
       <Show when={mayWork() && props.ticket.state !== 'merged'}>
-        <Compose ticket={props.ticket} said={props.said} />
+        <Compose ticket={props.ticket} said={props.said} attached={props.attached} />
       </Show>
     </section>
   );
@@ -45,7 +67,7 @@ export function Thread(props: { ticket: Ticket; articles: Article[]; users: User
 /** Words that were not sent yet stay when the ticket is left and come back to. */
 const drafts = new Map<string, string>();
 
-function Compose(props: { ticket: Ticket; said: (article: Article) => void }) {
+function Compose(props: { ticket: Ticket; said: (article: Article) => void; attached: () => Promise<unknown> }) {
   const [error, setError] = createSignal<unknown>();
   const [sending, setSending] = createSignal(false);
   // What nobody marked for the customer stays inside.
@@ -68,6 +90,19 @@ function Compose(props: { ticket: Ticket; said: (article: Article) => void }) {
       setError(error);
     } finally {
       setSending(false);
+    }
+  };
+
+  const attach = async (files: FileList | null) => {
+    setSending(true);
+    setError(undefined);
+    try {
+      for (const file of files ?? []) await api.attach(number, file, visibility());
+    } catch (error) {
+      setError(error);
+    } finally {
+      setSending(false);
+      await props.attached();
     }
   };
 
@@ -111,6 +146,18 @@ function Compose(props: { ticket: Ticket; said: (article: Article) => void }) {
             )}
           </For>
         </fieldset>
+        <label class="attach">
+          <span>{t().thread.attach}</span>
+          <input
+            type="file"
+            multiple
+            disabled={sending()}
+            onChange={(event) => {
+              const input = event.currentTarget;
+              void attach(input.files).finally(() => (input.value = ''));
+            }}
+          />
+        </label>
         <button type="submit" class="primary" disabled={sending()}>
           {visibility() === 'public' ? t().thread.sendPublic : t().thread.sendInternal} <kbd>Ctrl ↵</kbd>
         </button>
