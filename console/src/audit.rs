@@ -4,6 +4,8 @@
 //! deletes or swaps a line breaks the chain there. Whoever cuts the end off is found by the sealed end ([`End`]), which
 //! takes the server key to move.
 
+use std::io::{self, BufRead, Read as _};
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,7 +75,7 @@ impl End {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Broken {
     /// The line is not what its successor or its own text says.
-    #[error("line {seq} of the audit was edited, or a line before it was deleted or moved")]
+    #[error("line {seq} of the audit was edited, or a line before it was edited, deleted or moved")]
     Line {
         /// The first bad line, counted from 1 as the lines stand.
         seq: i64,
@@ -139,6 +141,82 @@ impl Verifier {
         Ok(self.lines)
     }
 }
+
+/// The last line of an exported audit: the chain's end, which takes the server key to make.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ending {
+    end: ExportedEnd,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportedEnd {
+    lines: i64,
+    hash: String,
+    mac: String,
+}
+
+impl End {
+    /// The end as the last line of an export.
+    pub(crate) fn to_text(&self) -> String {
+        let end =
+            ExportedEnd { lines: self.lines, hash: self.hash.clone(), mac: data_encoding::HEXLOWER.encode(&self.mac) };
+        serde_json::to_string(&Ending { end }).expect("two strings and a number have a JSON form")
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let Ending { end } = serde_json::from_str(text).ok()?;
+        let mac = data_encoding::HEXLOWER.decode(end.mac.as_bytes()).ok()?;
+        Some(Self { lines: end.lines, hash: end.hash, mac })
+    }
+}
+
+/// An exported audit could not be vouched for.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportFault {
+    /// Somebody changed it, or the key is another server's.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// Its last line is not the chain's end.
+    #[error("the file has no end after line {0}: it was cut, or is no exported audit")]
+    NoEnd(i64),
+    /// There is something after the chain's end.
+    #[error("there is more in the file after the audit's end")]
+    Trailing,
+    /// The file could not be read, or has a line that no server writes.
+    #[error("the file could not be read: {0}")]
+    File(#[from] io::Error),
+}
+
+/// Checks an exported audit from its first line to its sealed end, with nothing but the server key, and says how many lines
+/// it has.
+pub fn verify_export(mut file: impl BufRead, key: &ServerKey) -> Result<i64, ExportFault> {
+    let mut verifier = Verifier::default();
+    let mut end = None;
+    loop {
+        let mut line = Vec::new();
+        if (&mut file).take(LINE_MAX_BYTES).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if end.is_some() {
+            return Err(ExportFault::Trailing);
+        }
+        let seq = verifier.lines + 1;
+        let text = line.strip_suffix(b"\n").and_then(|text| std::str::from_utf8(text).ok());
+        let text = text.ok_or(ExportFault::Broken(Broken::Line { seq }))?;
+        match End::from_text(text) {
+            Some(found) => end = Some(found),
+            // A file keeps no hashes beside its lines: an edited line is found by its successor, or by the end.
+            None => verifier.line(text, &hash_text(text))?,
+        }
+    }
+    let end = end.ok_or(ExportFault::NoEnd(verifier.lines))?;
+    Ok(verifier.finish(Some(&end), key)?)
+}
+
+/// Far more than any line of ours has.
+const LINE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// The next line after `end`.
 pub(crate) fn next_line(
@@ -215,6 +293,44 @@ mod tests {
         let (good, _) = chain(&key, 3);
         let forged = End::sealed(&ServerKey::generate(), 2, good[1].1.clone());
         assert_eq!(verify(&good[..2], &forged, &key), Err(Broken::EndForged));
+    }
+
+    #[test]
+    fn an_export_is_checked_without_its_server_and_every_change_of_it_is_found() {
+        let key = ServerKey::generate();
+        let (good, end) = chain(&key, 5);
+        let whole: Vec<String> = good.iter().map(|(text, _)| text.clone()).chain([end.to_text()]).collect();
+        let check = |lines: &[String]| {
+            let file: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            verify_export(file.as_bytes(), &key)
+        };
+        let changed = |change: fn(&mut Vec<String>)| {
+            let mut lines = whole.clone();
+            change(&mut lines);
+            check(&lines)
+        };
+        let broken_at = |result: Result<i64, ExportFault>| match result {
+            Err(ExportFault::Broken(Broken::Line { seq })) => seq,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(check(&whole).unwrap(), 5);
+        assert_eq!(broken_at(changed(|lines| lines[2] = lines[2].replace("thing:2", "thing:9"))), 4);
+        assert_eq!(broken_at(changed(|lines| lines[4] = lines[4].replace("thing:4", "thing:9"))), 5);
+        assert_eq!(broken_at(changed(|lines| drop(lines.remove(1)))), 2);
+        assert_eq!(broken_at(changed(|lines| lines.swap(1, 2))), 2);
+        assert_eq!(broken_at(changed(|lines| lines.insert(2, lines[1].clone()))), 3);
+        assert_eq!(broken_at(changed(|lines| lines[0].push(' '))), 1);
+        let cut = changed(|lines| drop(lines.remove(4)));
+        assert!(matches!(cut, Err(ExportFault::Broken(Broken::Cut { found: 4, expected: 5 }))), "{cut:?}");
+        assert!(matches!(changed(|lines| lines.truncate(3)), Err(ExportFault::NoEnd(3))));
+        assert!(matches!(changed(|lines| lines.push(lines[0].clone())), Err(ExportFault::Trailing)));
+        // An end that fits, made by somebody without the key.
+        let forged = End::sealed(&ServerKey::generate(), 4, good[3].1.clone()).to_text();
+        let mut lines = whole[..4].to_vec();
+        lines.push(forged);
+        assert!(matches!(check(&lines), Err(ExportFault::Broken(Broken::EndForged))));
+        assert!(matches!(verify_export(&b"\xff\xfe"[..], &key), Err(ExportFault::Broken(_))));
+        assert!(matches!(verify_export(&b""[..], &key), Err(ExportFault::NoEnd(0))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The command line of `belay-console`.
 
-use std::io::{self, Read as _, Write};
+use std::io::{self, BufReader, Read as _, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,13 +23,14 @@ use belay_relay::logging::LogOptions;
 use belay_relay::net::SystemNet;
 use belay_relay::settings;
 
+use crate::audit;
 use crate::clock::Clock;
 use crate::console::{Config, Console, Https, Offline, OpenError};
 use crate::data::{DataDirectory, DataError, DeskName};
 use crate::local::{Local, LocalBody, LocalError, LocalPath, LocalRequest};
 use crate::number::TicketNumber;
 use crate::policy::Role;
-use crate::secret::sha256;
+use crate::secret::{ServerKey, sha256};
 
 mod rules;
 mod text;
@@ -90,8 +91,11 @@ enum Command {
     /// Manage the users of the desk
     #[command(subcommand, after_help = "Example:\n  belay-console user add eva --role technician")]
     User(User),
-    /// Check the audit
-    #[command(subcommand, after_help = "Example:\n  belay-console audit verify")]
+    /// Check the audit, and take it away
+    #[command(
+        subcommand,
+        after_help = "Example:\n  belay-console audit verify\n  belay-console audit export audit.jsonl"
+    )]
     Audit(Audit),
 }
 
@@ -292,6 +296,12 @@ enum User {
         place: Place,
         /// The sign-in name
         name: String,
+        /// Also take the authenticator app, the recovery codes and the passkeys off the account, which are lost
+        #[arg(long, requires = "reason")]
+        factors: bool,
+        /// Why, for the audit
+        #[arg(long, requires = "factors")]
+        reason: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -300,11 +310,31 @@ enum User {
 
 #[derive(Debug, Subcommand)]
 enum Audit {
-    /// Walk the audit's chain of hashes and name the first bad line
-    #[command(after_help = "Example:\n  belay-console audit verify --data /var/lib/belay")]
+    /// Walk the audit's chain of hashes and name the first bad line; with a FILE, that of an export, without the console
+    #[command(
+        after_help = "Example:\n  belay-console audit verify --data /var/lib/belay\n  belay-console audit verify audit.jsonl --key server.key"
+    )]
     Verify {
         #[command(flatten)]
         place: Place,
+        /// An export to check instead of the desk's own audit
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The desk's server key; the one in its directory when not given
+        #[arg(long, value_name = "FILE", requires = "file")]
+        key: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the whole audit with its sealed end into a new file, as JSON lines
+    #[command(after_help = "Example:\n  belay-console audit export audit.jsonl")]
+    Export {
+        #[command(flatten)]
+        place: Place,
+        /// The file to make
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -406,6 +436,9 @@ impl Serve {
             tracing::info!(%address, "listening");
         }
         writeln!(io::stdout(), "{}", text::serving(console.profile(), language))?;
+        if let Some(link) = console.first_admin_link() {
+            writeln!(io::stdout(), "{}", text::first_admin(&link, language))?;
+        }
         io::stdout().flush()?;
         let stop = CancellationToken::new();
         let running = tokio::spawn(console.run(stop.clone()));
@@ -526,9 +559,13 @@ impl User {
                 let path = format!("/api/v1/users/{}/unlock", place.user(&name, language).await?);
                 (place, json, LocalRequest::new(Method::POST, path, Some(json!({ "reason": reason }))), text::unlocked)
             }
-            Self::Reset { place, name, json } => {
-                let path = format!("/api/v1/users/{}/reset", place.user(&name, language).await?);
-                (place, json, LocalRequest::new(Method::POST, path, None), text::added)
+            Self::Reset { place, name, factors, reason, json } => {
+                let user = format!("/api/v1/users/{}", place.user(&name, language).await?);
+                if factors {
+                    let body = json!({ "reason": reason });
+                    place.ask(&[LocalRequest::new(Method::POST, format!("{user}/reset-factors"), Some(body))]).await?;
+                }
+                (place, json, LocalRequest::new(Method::POST, format!("{user}/reset"), None), text::added)
             }
         };
         let answer = place.ask(&[request]).await?.remove(0);
@@ -538,9 +575,33 @@ impl User {
 
 impl Audit {
     async fn run(self, language: Language) -> anyhow::Result<()> {
-        let Self::Verify { place, json: as_json } = self;
-        let verified = place.ask(&[LocalRequest::new(Method::GET, "/api/v1/audit/verify", None)]).await?.remove(0);
-        print(as_json, &verified, || text::verified(&verified, language))
+        match self {
+            Self::Verify { place, file: Some(file), key, json: as_json } => {
+                let key = key.unwrap_or_else(|| DataDirectory::at(place.data).server_key());
+                let key = ServerKey::load(&key)?;
+                let lines = audit::verify_export(BufReader::new(fs_err::File::open(&file)?), &key)?;
+                let verified = json!({ "lines": lines });
+                print(as_json, &verified, || text::verified(&verified, language))
+            }
+            Self::Verify { place, json: as_json, .. } => {
+                let verify = LocalRequest::new(Method::GET, "/api/v1/audit/verify", None);
+                let verified = place.ask(&[verify]).await?.remove(0);
+                print(as_json, &verified, || text::verified(&verified, language))
+            }
+            Self::Export { place, file, json: as_json } => {
+                let local = place.reach().await?;
+                let mut made = fs_err::File::create_new(&file)?;
+                let export = LocalRequest::new(Method::GET, "/api/v1/audit/export", None);
+                let saved = local.save(export, &mut made).await.map_err(anyhow::Error::new);
+                if let Err(error) = saved.and_then(|()| Ok(made.sync_all()?)) {
+                    // Half an export would be taken for a forged one.
+                    let _ = std::fs::remove_file(&file);
+                    return Err(error);
+                }
+                let exported = json!({ "file": file });
+                print(as_json, &exported, || text::exported(&exported, language))
+            }
+        }
     }
 }
 

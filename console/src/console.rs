@@ -21,6 +21,7 @@ use crate::data::{DataDirectory, DataError, Held};
 use crate::desk::{Desk, DeskSettings};
 use crate::http::{self, AssetSource, Profile};
 use crate::listen::{Certificate, CertificateError, Listener};
+use crate::secret::Token;
 use crate::store::{DatabaseLocation, Store, StoreError, StoreSettings};
 
 /// How to run a console.
@@ -98,6 +99,7 @@ pub struct Console {
     desk: Option<Desk>,
     listeners: Vec<Listener>,
     certificate: Option<Certificate>,
+    first_admin: Option<Token>,
     stop: CancellationToken,
     held: Held,
 }
@@ -140,8 +142,9 @@ impl Console {
             Some(Desk::start(store.clone(), settings)?)
         };
         let stop = CancellationToken::new();
-        let router = http::router(store.clone(), profile.clone(), config.assets, stop.clone());
-        Ok(Self { store, profile, router, desk, listeners, certificate, stop, held })
+        let first_admin = if store.count_users().await? == 0 { Some(Token::generate()) } else { None };
+        let router = http::router(store.clone(), profile.clone(), config.assets, first_admin.clone(), stop.clone());
+        Ok(Self { store, profile, router, desk, listeners, certificate, first_admin, stop, held })
     }
 
     /// The store, for what the demo and tests do beside the API.
@@ -152,6 +155,11 @@ impl Console {
     /// What the desk is called and where it is found.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// The link by which the first admin is made, when the desk has no user yet. It works once.
+    pub fn first_admin_link(&self) -> Option<String> {
+        self.first_admin.as_ref().map(|secret| self.profile.first_admin_link(secret))
     }
 
     /// The sessions' side, when the console has relays.
@@ -233,7 +241,7 @@ impl Offline {
         let store = open_store(&held, database, clock).await?;
         // A desk that has a name in the world is served encrypted: by itself or by its proxy.
         let profile = profile(&held, true, DEFAULT_HTTP_PORT, Vec::new(), Vec::new());
-        let router = http::router(store.clone(), profile, |_| None, CancellationToken::new());
+        let router = http::router(store.clone(), profile, |_| None, None, CancellationToken::new());
         Ok(Self { router, store, _held: held })
     }
 
@@ -312,7 +320,7 @@ mod tests {
     use crate::data::DeskName;
     use crate::local::{Local, LocalError, LocalRequest};
     use crate::policy::Role;
-    use crate::store::Actor;
+    use crate::store::{Actor, Visitor};
 
     struct Place {
         data: DataDirectory,
@@ -370,6 +378,28 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn the_audit_is_exported_by_a_command_and_checked_without_the_console() {
+        let place = new_desk();
+        let export = async || {
+            let mut file = Vec::new();
+            let local = Local::reach(&place.data, None, Clock::System).await.unwrap();
+            let request = LocalRequest::new(Method::GET, "/api/v1/audit/export", None);
+            local.save(request, &mut file).await.unwrap();
+            let key = crate::secret::ServerKey::load(&place.data.server_key()).unwrap();
+            crate::audit::verify_export(file.as_slice(), &key).unwrap()
+        };
+        open_ticket(&place).await.unwrap();
+        // The export's own line is in it.
+        assert_eq!(export().await, 2);
+        let console = Console::open(config(&place)).await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(console.run(stop.clone()));
+        assert_eq!(export().await, 3);
+        stop.cancel();
+        running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_socket_left_by_a_killed_server_confuses_nobody() {
         let place = new_desk();
         drop(tokio::net::UnixListener::bind(place.data.socket()).unwrap());
@@ -408,7 +438,7 @@ mod tests {
         let running = tokio::spawn(console.run(stop.clone()));
         store.add_user(&Actor::Local, &Name::truncating("ada"), Role::Admin).await.unwrap();
         let link = store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
-        let (token, _) = store.sign_in_by_link(&link.token).await.unwrap();
+        let (token, _) = store.sign_in_by_link(&link.token, &Visitor::default()).await.unwrap();
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let head = format!(
             "GET /api/v1/events?after=0 HTTP/1.1\r\nhost: localhost\r\ncookie: belay={}\r\n\r\n",

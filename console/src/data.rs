@@ -102,6 +102,11 @@ impl DataDirectory {
         self.0.join("blobs")
     }
 
+    /// The key that the audit's end is sealed with, among others.
+    pub fn server_key(&self) -> PathBuf {
+        self.0.join(SERVER_KEY)
+    }
+
     /// The socket of the command line.
     pub fn socket(&self) -> PathBuf {
         self.0.join("console.sock")
@@ -128,7 +133,7 @@ impl DataDirectory {
         }
         let organization = Identity::load_or_create(&self.0.join(ORGANIZATION_KEY))?;
         let console = Identity::load_or_create(&self.0.join(CONSOLE_KEY))?;
-        ServerKey::load_or_create(&self.0.join(SERVER_KEY))?;
+        ServerKey::load_or_create(&self.server_key())?;
         self.write_delegation(&organization, console.console_key(), now)?;
         write_private(&self.desk_file(), &json(desk))?;
         self.hold(lock, now)
@@ -147,7 +152,7 @@ impl DataDirectory {
     fn hold(&self, lock: File, now: UnixMillis) -> Result<Held, DataError> {
         let desk = self.read_json(&self.desk_file())?;
         let identity = Identity::load(&self.0.join(CONSOLE_KEY))?;
-        let server_key = ServerKey::load_or_create(&self.0.join(SERVER_KEY))?;
+        let server_key = ServerKey::load_or_create(&self.server_key())?;
         let delegation = self.current_delegation(identity.console_key(), now)?;
         Ok(Held { directory: self.clone(), desk, identity: Arc::new(identity), delegation, server_key, _lock: lock })
     }

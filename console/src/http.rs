@@ -21,11 +21,14 @@ use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::rules::Pack;
 
+use crate::passkey::{NoName, RelyingParty};
 use crate::policy::Action;
 use crate::secret::Token;
 use crate::store::Store;
 
 mod about;
+mod account;
+mod api_tokens;
 mod attachments;
 mod customer;
 mod devices;
@@ -34,9 +37,11 @@ mod groups;
 mod guard;
 mod history;
 mod live;
+mod passkeys;
 mod problem;
 mod request;
 mod rules;
+mod second_factor;
 mod sign_in;
 mod thread;
 mod tickets;
@@ -68,7 +73,14 @@ pub(crate) const PUBLIC: &[(Method, &str)] = &[
     (Method::POST, "/api/v1/session"),
     (Method::POST, "/api/v1/session/link"),
     (Method::POST, "/api/v1/setup"),
+    (Method::POST, "/api/v1/session/second-factor"),
+    (Method::POST, "/api/v1/session/passkey/begin"),
+    (Method::POST, "/api/v1/session/passkey"),
+    (Method::POST, FIRST_ADMIN),
 ];
+
+/// The route that makes the first admin. It is there only while the desk has no user.
+pub(crate) const FIRST_ADMIN: &str = "/api/v1/first-admin";
 
 /// Routes for signed-in users, each with the action that their role must allow.
 pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
@@ -123,6 +135,27 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::POST, "/api/v1/users/{id}/unlock", Action::ManageUsers),
     (Method::GET, "/api/v1/audit", Action::ReadAudit),
     (Method::GET, "/api/v1/audit/verify", Action::ReadAudit),
+    (Method::GET, "/api/v1/audit/export", Action::ExportAudit),
+    (Method::GET, "/api/v1/sign-ins", Action::UseOwnSignIn),
+    (Method::DELETE, "/api/v1/sign-ins/{id}", Action::UseOwnSignIn),
+    (Method::POST, "/api/v1/session/password", Action::UseOwnSignIn),
+    (Method::POST, "/api/v1/session/step-up", Action::UseOwnSignIn),
+    (Method::GET, "/api/v1/account/factors", Action::UseOwnSignIn),
+    (Method::POST, "/api/v1/account/totp", Action::SecureOwnAccount),
+    (Method::DELETE, "/api/v1/account/totp", Action::SecureOwnAccount),
+    (Method::POST, "/api/v1/account/totp/confirm", Action::SecureOwnAccount),
+    (Method::POST, "/api/v1/account/recovery-codes", Action::SecureOwnAccount),
+    (Method::GET, "/api/v1/account/passkeys", Action::UseOwnSignIn),
+    (Method::POST, "/api/v1/account/passkeys/begin", Action::SecureOwnAccount),
+    (Method::POST, "/api/v1/account/passkeys", Action::SecureOwnAccount),
+    (Method::DELETE, "/api/v1/account/passkeys/{id}", Action::SecureOwnAccount),
+    (Method::GET, "/api/v1/account/tokens", Action::UseOwnSignIn),
+    (Method::POST, "/api/v1/account/tokens", Action::SecureOwnAccount),
+    (Method::DELETE, "/api/v1/account/tokens/{id}", Action::SecureOwnAccount),
+    (Method::PATCH, "/api/v1/users/{id}", Action::ManageUsers),
+    (Method::GET, "/api/v1/users/{id}/sign-ins", Action::ManageUsers),
+    (Method::DELETE, "/api/v1/users/{id}/sign-ins", Action::ManageUsers),
+    (Method::POST, "/api/v1/users/{id}/reset-factors", Action::ManageUsers),
 ];
 
 /// What a desk is called and where it is found.
@@ -148,6 +181,11 @@ impl Profile {
         format!("{}/setup#{}", self.base_url, token.reveal())
     }
 
+    /// The link by which the first admin of a desk is made.
+    pub fn first_admin_link(&self, secret: &Token) -> String {
+        format!("{}/first-admin#{}", self.base_url, secret.reveal())
+    }
+
     /// The link by which a user signs in once.
     pub fn sign_in_link(&self, token: &Token) -> String {
         format!("{}/sign-in#{}", self.base_url, token.reveal())
@@ -170,6 +208,10 @@ pub(crate) struct Api {
     pub(crate) docs: Arc<str>,
     /// The rules that were needed last.
     pub(crate) last_pack: Arc<Mutex<Option<Arc<Pack>>>>,
+    /// What passkeys are bound to, or why they cannot be used.
+    pub(crate) party: Arc<Result<RelyingParty, NoName>>,
+    /// The secret that the first admin is made with, when this console was started for a desk without users.
+    pub(crate) first_admin: Option<Token>,
 }
 
 /// One page of a list.
@@ -196,11 +238,19 @@ impl<T> Page<T> {
 struct Description;
 
 /// The API as a service. Its requests must carry an [`Arrival`] as an extension; without one they are refused.
-pub fn router(store: Store, profile: Profile, assets: AssetSource, shutdown: CancellationToken) -> Router {
+pub fn router(
+    store: Store,
+    profile: Profile,
+    assets: AssetSource,
+    first_admin: Option<Token>,
+    shutdown: CancellationToken,
+) -> Router {
     let (routes, description) = described_routes().split_for_parts();
     let docs = docs::render(&description).into();
     let (profile, description) = (Arc::new(profile), Arc::new(description));
-    let api = Api { store, profile, assets, shutdown, description, docs, last_pack: Arc::default() };
+    let party = Arc::new(RelyingParty::at(&profile.base_url, &profile.name));
+    let api =
+        Api { store, profile, assets, shutdown, description, docs, last_pack: Arc::default(), party, first_admin };
     routes
         .route("/api/v1/openapi.json", get(docs::openapi))
         .route("/api/docs", get(docs::page))
@@ -226,6 +276,23 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(sign_in::me, sign_in::sign_in, sign_in::sign_out))
         .routes(routes!(sign_in::sign_in_by_link))
         .routes(routes!(sign_in::set_up))
+        .routes(routes!(sign_in::first_admin))
+        .routes(routes!(second_factor::answer))
+        .routes(routes!(passkeys::begin_sign_in))
+        .routes(routes!(passkeys::sign_in))
+        .routes(routes!(account::sign_ins))
+        .routes(routes!(account::end_sign_in))
+        .routes(routes!(account::change_password))
+        .routes(routes!(account::step_up))
+        .routes(routes!(account::factors))
+        .routes(routes!(second_factor::begin, second_factor::remove))
+        .routes(routes!(second_factor::confirm))
+        .routes(routes!(second_factor::renew))
+        .routes(routes!(passkeys::list, passkeys::add))
+        .routes(routes!(passkeys::begin))
+        .routes(routes!(passkeys::remove))
+        .routes(routes!(api_tokens::list, api_tokens::mint))
+        .routes(routes!(api_tokens::revoke))
         .routes(routes!(tickets::list, tickets::open))
         .routes(routes!(tickets::show, tickets::change))
         .routes(routes!(tickets::open_follow_up))
@@ -261,10 +328,14 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(rules::docs))
         .routes(routes!(live::events))
         .routes(routes!(users::list, users::add))
+        .routes(routes!(users::change))
         .routes(routes!(users::reset))
+        .routes(routes!(second_factor::reset))
+        .routes(routes!(account::sign_ins_of_user, account::end_sign_ins_of_user))
         .routes(routes!(users::unlock))
         .routes(routes!(about::audit))
         .routes(routes!(about::verify_audit))
+        .routes(routes!(about::export_audit))
 }
 
 /// From the last byte of a request's head to the first of the answer's; a live stream may then go on for ever.

@@ -17,6 +17,7 @@ pub mod life;
 mod listen;
 pub mod local;
 pub mod number;
+pub mod passkey;
 pub mod password;
 pub mod policy;
 pub mod rules;
@@ -26,6 +27,7 @@ pub mod series;
 mod session;
 pub mod store;
 pub mod ticket;
+mod totp;
 
 /// The files of the web console.
 pub const ASSETS: http::AssetSource = |path| {

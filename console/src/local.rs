@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::{BodyExt as _, Limited};
 /// The method of a request.
 pub use hyper::Method;
+use hyper::body::{Buf as _, Incoming};
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -48,6 +49,9 @@ pub enum LocalError {
         /// Its sentence.
         detail: String,
     },
+    /// What was answered could not be written down.
+    #[error(transparent)]
+    File(io::Error),
     /// The store did not close.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,6 +86,27 @@ impl Local {
         let (mut answers, statuses) = self.ask_both(&[request]).await?;
         let made = statuses.last() == Some(&StatusCode::CREATED.as_u16());
         Ok((answers.remove(0), if made { Outcome::Made } else { Outcome::ThereBefore }))
+    }
+
+    /// Writes the answer to a request into `file` as it comes, however long it is.
+    pub async fn save(self, request: LocalRequest, file: &mut (impl io::Write + Send)) -> Result<(), LocalError> {
+        match self {
+            Self::Running(stream) => {
+                let (mut sender, connection) = connect(stream).await?;
+                let response = send(&mut sender, request.build(&[])).await?;
+                write_body(response.status().as_u16(), response.into_body(), file).await?;
+                drop(sender);
+                let _ = connection.await;
+            }
+            Self::Offline(offline) => {
+                let mut request = request.build(&[]);
+                request.extensions_mut().insert(Arrival::Socket);
+                let Ok(response) = offline.router.clone().oneshot(request).await;
+                write_body(response.status().as_u16(), response.into_body(), file).await?;
+                offline.close().await?;
+            }
+        }
+        Ok(())
     }
 
     /// The answers, and the status of each.
@@ -174,25 +199,61 @@ impl LocalRequest {
     }
 }
 
+type Sender = hyper::client::conn::http1::SendRequest<Body>;
+type Connection = hyper::client::conn::http1::Connection<TokioIo<UnixStream>, Body>;
+
+async fn connect(stream: UnixStream) -> Result<(Sender, tokio::task::JoinHandle<hyper::Result<()>>), LocalError> {
+    let connected: hyper::Result<(Sender, Connection)> =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = connected.map_err(no_answer)?;
+    Ok((sender, tokio::spawn(connection)))
+}
+
+async fn send(sender: &mut Sender, request: Request<Body>) -> Result<hyper::Response<Incoming>, LocalError> {
+    let sending = async {
+        sender.ready().await?;
+        sender.send_request(request).await
+    };
+    tokio::time::timeout(ANSWER_DEADLINE, sending).await.map_err(|_| too_long())?.map_err(no_answer)
+}
+
+fn no_answer(error: impl std::fmt::Display) -> LocalError {
+    LocalError::NoAnswer(error.to_string())
+}
+
+fn too_long() -> LocalError {
+    no_answer("it took too long")
+}
+
 async fn ask_running(stream: UnixStream, requests: &[LocalRequest]) -> Result<(Vec<Value>, Vec<u16>), LocalError> {
-    let no_answer = |error: hyper::Error| LocalError::NoAnswer(error.to_string());
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
-    let connection = tokio::spawn(connection);
+    let (mut sender, connection) = connect(stream).await?;
     let (mut answers, mut statuses) = (Vec::with_capacity(requests.len()), Vec::new());
     for request in requests {
-        let sending = async {
-            sender.ready().await?;
-            sender.send_request(request.build(&answers)).await
-        };
-        let response = tokio::time::timeout(ANSWER_DEADLINE, sending).await;
-        let response = response.map_err(|_| LocalError::NoAnswer("it took too long".to_owned()))?.map_err(no_answer)?;
+        let response = send(&mut sender, request.build(&answers)).await?;
         statuses.push(response.status().as_u16());
         answers.push(read(response.status().as_u16(), response.into_body()).await?);
     }
     drop(sender);
     let _ = connection.await;
     Ok((answers, statuses))
+}
+
+async fn write_body<B>(status: u16, body: B, file: &mut (impl io::Write + Send)) -> Result<(), LocalError>
+where
+    B: hyper::body::Body + Unpin,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if !(200..300).contains(&status) {
+        return read(status, body).await.map(drop);
+    }
+    let mut body = body;
+    while let Some(frame) = tokio::time::timeout(ANSWER_DEADLINE, body.frame()).await.map_err(|_| too_long())? {
+        if let Ok(mut data) = frame.map_err(|error| no_answer(error.into()))?.into_data() {
+            file.write_all(&data.copy_to_bytes(data.remaining())).map_err(LocalError::File)?;
+        }
+    }
+    file.flush().map_err(LocalError::File)
 }
 
 async fn read<B>(status: u16, body: B) -> Result<Value, LocalError>

@@ -20,7 +20,8 @@ stored_enum! {
 }
 
 /// Something a signed-in user can ask for. Every route names exactly one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// See who one is, and sign out.
     UseOwnSignIn,
@@ -42,6 +43,10 @@ pub enum Action {
     ReadUsers,
     /// Read the audit and check its chain.
     ReadAudit,
+    /// Change how one's own account is proved: second factor, passkeys, tokens of programs.
+    SecureOwnAccount,
+    /// Take the whole audit away in one file.
+    ExportAudit,
 }
 
 impl Action {
@@ -57,6 +62,8 @@ impl Action {
         Self::ManageUsers,
         Self::ReadUsers,
         Self::ReadAudit,
+        Self::SecureOwnAccount,
+        Self::ExportAudit,
     ];
 }
 
@@ -64,11 +71,14 @@ impl Action {
 pub const fn allows(role: Role, action: Action) -> bool {
     use Action::*;
     match role {
-        Role::Technician => matches!(action, UseOwnSignIn | ReadDesk | WorkOnTickets | InviteCustomers | ReadUsers),
+        Role::Technician => {
+            matches!(action, UseOwnSignIn | SecureOwnAccount | ReadDesk | WorkOnTickets | InviteCustomers | ReadUsers)
+        }
         Role::Supervisor => {
             matches!(
                 action,
                 UseOwnSignIn
+                    | SecureOwnAccount
                     | ReadDesk
                     | WorkOnTickets
                     | InviteCustomers
@@ -81,6 +91,7 @@ pub const fn allows(role: Role, action: Action) -> bool {
         Role::Admin => matches!(
             action,
             UseOwnSignIn
+                | SecureOwnAccount
                 | ReadDesk
                 | WorkOnTickets
                 | InviteCustomers
@@ -90,9 +101,28 @@ pub const fn allows(role: Role, action: Action) -> bool {
                 | ManageUsers
                 | ReadUsers
                 | ReadAudit
+                | ExportAudit
         ),
-        Role::Auditor => matches!(action, UseOwnSignIn | ReadDesk | ReadUsers | ReadAudit),
+        Role::Auditor => {
+            matches!(action, UseOwnSignIn | SecureOwnAccount | ReadDesk | ReadUsers | ReadAudit | ExportAudit)
+        }
     }
+}
+
+/// Whether a sign-in may do `action` only shortly after its user has proved who they are.
+pub const fn needs_fresh_proof(action: Action) -> bool {
+    matches!(action, Action::ManageUsers | Action::SecureOwnAccount | Action::ExportAudit)
+}
+
+/// Whether a program may be given `action`: nothing that is about people and their ways in, and nothing that asks for a
+/// fresh proof, which no program can give.
+pub const fn fits_a_token(action: Action) -> bool {
+    !needs_fresh_proof(action) && !matches!(action, Action::UseOwnSignIn)
+}
+
+/// Whether doing `action` is a look that the audit tells, also when nothing is changed by it.
+pub const fn is_a_look(action: Action) -> bool {
+    matches!(action, Action::ReadDesk | Action::ReadUsers | Action::ReadAudit | Action::ExportAudit)
 }
 
 #[cfg(test)]
@@ -116,6 +146,14 @@ mod tests {
         for role in Role::ALL {
             assert_eq!(allows(*role, Action::ManageUsers), *role == Role::Admin);
         }
+    }
+
+    #[test]
+    fn no_program_manages_people_or_their_ways_in() {
+        for action in [Action::UseOwnSignIn, Action::SecureOwnAccount, Action::ManageUsers, Action::ExportAudit] {
+            assert!(!fits_a_token(action), "{action:?}");
+        }
+        assert!(fits_a_token(Action::ReadDesk) && fits_a_token(Action::WorkOnTickets));
     }
 
     #[test]

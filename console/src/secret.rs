@@ -35,19 +35,22 @@ impl ServerKey {
 
     /// Reads the key, or draws one and writes it with mode 0600, flushed to the disk before it is used.
     pub fn load_or_create(path: &Path) -> Result<Self, ServerKeyError> {
-        match fs_err::read(path) {
-            Ok(mut bytes) => {
-                let key = bytes.as_slice().try_into().map(Self);
-                bytes.zeroize();
-                key.map_err(|_| ServerKeyError::Malformed(path.display().to_string()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        match Self::load(path) {
+            Err(ServerKeyError::File(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self::generate();
                 write_private(path, &key.0)?;
                 Ok(key)
             }
-            Err(error) => Err(error.into()),
+            loaded => loaded,
         }
+    }
+
+    /// Reads a key that is there.
+    pub fn load(path: &Path) -> Result<Self, ServerKeyError> {
+        let mut bytes = fs_err::read(path)?;
+        let key = bytes.as_slice().try_into().map(Self);
+        bytes.zeroize();
+        key.map_err(|_| ServerKeyError::Malformed(path.display().to_string()))
     }
 
     /// HMAC-SHA256 of `message` under this key; `purpose` keeps the hashes of different things apart.
@@ -119,6 +122,19 @@ impl Token {
         Self(BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
     }
 
+    /// Draws a new token for a program: with a prefix that scanners of leaked secrets find, and a checksum that tells a
+    /// mistyped one from a revoked one.
+    pub(crate) fn generate_for_program() -> Self {
+        let body = Self::generate();
+        Self(format!("{PROGRAM_PREFIX}{}{}", body.0, checksum(&body.0)))
+    }
+
+    /// Whether this can be a token of a program at all.
+    pub(crate) fn is_well_formed_for_program(&self) -> bool {
+        let body = self.0.strip_prefix(PROGRAM_PREFIX).filter(|rest| rest.is_ascii());
+        body.and_then(|rest| rest.split_at_checked(TOKEN_CHARS)).is_some_and(|(body, sum)| checksum(body) == sum)
+    }
+
     /// Takes a token that somebody presented. Anything may be presented; it is only ever hashed.
     pub fn presented(text: &str) -> Self {
         Self(text.to_owned())
@@ -140,6 +156,15 @@ impl fmt::Debug for Token {
         f.write_str("Token(..)")
     }
 }
+
+fn checksum(body: &str) -> String {
+    BASE32_NOPAD.encode(&sha256(body.as_bytes())[..5]).to_ascii_lowercase()
+}
+
+const PROGRAM_PREFIX: &str = "belay_";
+
+/// 256 bits in base32.
+const TOKEN_CHARS: usize = 52;
 
 /// SHA-256 of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -178,6 +203,16 @@ mod tests {
         assert_eq!(key.unseal(b"b", &sealed), None);
         assert_eq!(ServerKey::generate().unseal(b"a", &sealed), None);
         assert_eq!(key.unseal(b"a", &sealed[..5]), None);
+    }
+
+    #[test]
+    fn a_programs_token_carries_its_checksum() {
+        let token = Token::generate_for_program();
+        assert!(token.reveal().starts_with("belay_") && token.is_well_formed_for_program());
+        let mistyped = token.reveal().replacen(|c: char| c.is_ascii_digit(), "x", 1);
+        for wrong in ["", "belay_", "belay_é", &mistyped, &token.reveal()[6..], &format!("{}a", token.reveal())] {
+            assert!(!Token::presented(wrong).is_well_formed_for_program(), "{wrong}");
+        }
     }
 
     #[test]

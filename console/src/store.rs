@@ -18,23 +18,29 @@ use crate::clock::Clock;
 use crate::secret::ServerKey;
 
 mod accounts;
+mod api_tokens;
 mod attachments;
 mod audit;
 mod blobs;
+mod challenge;
 mod customer;
 mod entity;
 mod events;
 mod groups;
 mod invites;
 mod life;
+mod looks;
 mod migration;
 mod model;
 mod once;
+mod passkeys;
 mod reports;
 mod revocations;
 mod rule_packs;
 mod search;
+mod second_factor;
 mod sessions;
+mod sign_ins;
 mod thread;
 mod throttle;
 mod tickets;
@@ -43,7 +49,8 @@ mod write;
 #[cfg(test)]
 mod conformance;
 
-pub use accounts::{ABSOLUTE_LIFE, AccountError, IDLE_LIFE, MintedLink, SignIn, SignInError, SignedIn};
+pub use accounts::{AccountError, ChangePasswordError, MintedLink, SignIn, SignInError};
+pub use api_tokens::{API_TOKEN_MAX_LIFE, ApiTokenError, ApiTokenUse};
 pub use attachments::AttachError;
 pub use audit::AuditError;
 pub use customer::{CustomerError, GoesOn, Score};
@@ -51,12 +58,16 @@ pub use events::Events;
 pub use groups::{GroupError, NewAssignmentRule};
 pub use invites::{CODE_LIFE, MintError, RedeemError};
 pub use life::{MergeError, VerifyError};
+pub use looks::Look;
 pub use model::*;
 pub use once::{Once, OnceError};
+pub use passkeys::{Ceremony, PasskeyError};
 pub use reports::{FileError, ImportError};
 pub use revocations::RevokeError;
 pub use rule_packs::PublishError;
+pub use second_factor::{Enrolment, FactorError, Proof};
 pub use sessions::SessionError;
+pub use sign_ins::{ABSOLUTE_LIFE, IDLE_LIFE, STEP_UP_LIFE, SignedIn, Visitor};
 pub use thread::ThreadError;
 pub use tickets::{ChangeError, TicketFilter, TicketOrder};
 
@@ -76,6 +87,7 @@ struct Inner {
     events: broadcast::Sender<Event>,
     revocations: watch::Sender<()>,
     hashing: Arc<Semaphore>,
+    looks: looks::Looks,
 }
 
 /// Where a store keeps its rows.
@@ -128,7 +140,7 @@ impl Store {
         let blobs = LocalFileSystem::new_with_prefix(&settings.blobs)?.with_fsync(true);
         let (events, _) = broadcast::channel(LIVE_EVENTS);
         let store = Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new_cyclic(|inner| Inner {
                 reader,
                 writer,
                 turn: Arc::new(Mutex::new(())),
@@ -138,6 +150,7 @@ impl Store {
                 events,
                 revocations: watch::Sender::new(()),
                 hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+                looks: looks::Looks::start(inner.clone()),
             }),
         };
         store.interrupt_live_sessions().await?;
@@ -147,6 +160,7 @@ impl Store {
 
     /// Ends the connections to the database after what is under way.
     pub async fn close(self) -> Result<(), StoreError> {
+        self.inner.looks.close().await;
         let turn = self.inner.turn.clone().lock_owned().await;
         self.inner.reader.close_by_ref().await?;
         self.inner.writer.close_by_ref().await?;

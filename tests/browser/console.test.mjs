@@ -440,7 +440,7 @@ test('axe finds nothing serious on any page, in both languages and themes, wide 
   const guests = await browser.newContext({ bypassCSP: true });
   await watch(guests, (text) => text.includes('401'));
   const guest = await guests.newPage();
-  for (const place of ['/sign-in', '/setup', '/setup#not-a-real-token']) {
+  for (const place of ['/sign-in', '/setup', '/setup#not-a-real-token', '/first-admin', '/first-admin#not-a-real-secret']) {
     await guest.goto(url + place);
     await guest.locator('h1').waitFor();
     await judge(guest, place);
@@ -471,6 +471,8 @@ function PLACES() {
     ['/', '.queue li'],
     ['/?q=matches-nothing-at-all', '.empty'],
     ['/devices', '.devices li'],
+    ['/account', '.account .rows li'],
+    ['/users', '.devices li'],
     ['/devices/1', '.plot'],
     [
       '/devices/1?since=2&report=5',

@@ -11,6 +11,7 @@ use belay_protocol::{Language, Phrase};
 use belay_relay::client::NotAProxy;
 use belay_relay::logging::told;
 
+use crate::audit::{Broken, ExportFault};
 use crate::clock::UnixMillis;
 use crate::http::Profile;
 use crate::local::{LocalError, Outcome};
@@ -36,6 +37,16 @@ pub(super) fn initialized(made: &Value, language: Language) -> String {
 pub(super) fn serving(profile: &Profile, language: Language) -> String {
     let phrase = Phrase { en: "The console of {name} is at {url}", zh: "{name} 的控制台位于 {url}" };
     phrase.fill(language, &[("name", &profile.name), ("url", &profile.base_url)])
+}
+
+/// When the server has found no user.
+pub(super) fn first_admin(link: &str, language: Language) -> String {
+    let phrase = Phrase {
+        en: "This desk has no user yet. Make the first admin with this link, which works once and until the console stops:\n\n  \
+             {link}",
+        zh: "此服务台还没有用户。请用此链接创建首位管理员，该链接只能使用一次，控制台停止后失效：\n\n  {link}",
+    };
+    phrase.fill(language, &[("link", link)])
 }
 
 /// After `ticket open`.
@@ -309,6 +320,31 @@ pub(super) fn verified(verified: &Value, language: Language) -> String {
     phrase.fill(language, &[("lines", &verified["lines"].to_string())])
 }
 
+/// After `audit export`.
+pub(super) fn exported(exported: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "The audit is in {file}. `belay-console audit verify {file} --key server.key` checks it, also without this desk.",
+        zh: "审计记录已导出到 {file}。可用 `belay-console audit verify {file} --key server.key` 校验，无需本服务台运行。",
+    };
+    phrase.fill(language, &[("file", word(&exported["file"]))])
+}
+
+/// What is wrong with an exported audit, in Chinese; the English is the error's own.
+fn export_fault(fault: &ExportFault) -> String {
+    match fault {
+        ExportFault::Broken(Broken::Line { seq }) => {
+            format!("审计第 {seq} 行被改动，或其之前有行被改动、删除或移动。")
+        }
+        ExportFault::Broken(Broken::Cut { found, expected }) => {
+            format!("审计文件只有 {found} 行，但应有 {expected} 行。")
+        }
+        ExportFault::Broken(Broken::EndForged) => "审计的结尾不是由该密钥的服务器写入的。".to_owned(),
+        ExportFault::NoEnd(lines) => format!("文件在第 {lines} 行之后没有结尾：它被截断，或不是导出的审计记录。"),
+        ExportFault::Trailing => "审计结尾之后还有其他内容。".to_owned(),
+        ExportFault::File(error) => format!("无法读取文件：{error}"),
+    }
+}
+
 /// Why a command failed, in one line.
 pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
     if let Some(LocalError::Refused { code, .. }) = error.downcast_ref()
@@ -327,6 +363,11 @@ pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
     }
     if let Some(system) = error.downcast_ref::<io::Error>().filter(|_| language == Language::Chinese) {
         return system_error(system, language);
+    }
+    if let Some(fault) = error.downcast_ref()
+        && language == Language::Chinese
+    {
+        return export_fault(fault);
     }
     if error.is::<NotAProxy>() {
         return NOT_A_PROXY.text(language).to_owned();
@@ -360,10 +401,12 @@ const NOT_A_PROXY: Phrase = Phrase {
 const REFUSALS: &[(&str, &str)] = &[
     ("not_found", "没有这个编号的工单或对象。"),
     ("name_taken", "已有同名用户。"),
+    ("bad_name", "用户名为 1 到 64 个字符，且不含空格。"),
     ("invalid_field", "输入的某个值无效，请检查长度和格式。"),
     ("store_failed", "控制台无法读取或保存记录。没有任何更改，请重试。"),
     ("device_revoked", "该设备已被禁止接入：如属正确，请先恢复它。"),
     ("ticket_takes_no_sessions", "工单已关闭或已合并：请先重新打开再邀请客户。"),
+    ("last_admin", "这是最后一位管理员：请先将另一位用户设为管理员。"),
     ("audit_broken", "审计记录已被改动：请用 --lang en 查看第一处错误（相关数字：{digits}）。"),
 ];
 

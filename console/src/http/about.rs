@@ -1,6 +1,7 @@
 //! The desk itself: who it is, whether it works, and its audit.
 
 use axum::Json as Answer;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -95,4 +96,15 @@ pub(crate) async fn audit(
     responses((status = 200, body = AuditVerified), (status = 409, body = Problem)))]
 pub(crate) async fn verify_audit(State(api): State<Api>) -> Result<Answer<AuditVerified>, Problem> {
     Ok(Answer(AuditVerified { lines: api.store.verify_audit().await? }))
+}
+
+/// The whole audit as JSON lines, and its sealed end as the last: `belay-console audit verify FILE` checks it anywhere.
+#[utoipa::path(get, path = "/api/v1/audit/export", tag = "audit",
+    responses((status = 200, body = String, content_type = "application/jsonl")))]
+pub(crate) async fn export_audit(State(api): State<Api>) -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "application/jsonl"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"audit.jsonl\""),
+    ];
+    (headers, Body::from_stream(api.store.export_audit()))
 }

@@ -16,7 +16,6 @@ use super::Api;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::request::Params;
-use crate::secret::Token;
 use crate::store::{Event, EventId, Events, Store};
 
 /// Where to begin.
@@ -51,7 +50,7 @@ pub(crate) async fn events(
     let stream = Stream {
         events: api.store.events_after(last),
         store: api.store.clone(),
-        token: caller.signed_in.map(|(_, token)| token),
+        caller,
         shutdown: api.shutdown.clone(),
         check: tokio::time::interval(SIGN_IN_CHECKED_EVERY),
     };
@@ -66,7 +65,7 @@ pub(crate) async fn events(
 struct Stream {
     events: Events,
     store: Store,
-    token: Option<Token>,
+    caller: Caller,
     shutdown: CancellationToken,
     check: tokio::time::Interval,
 }
@@ -86,15 +85,18 @@ impl Stream {
     }
 
     async fn is_signed_in(&self) -> bool {
-        match &self.token {
-            Some(token) => self.store.is_signed_in(token).await.unwrap_or(false),
-            None => true,
-        }
+        let Caller { signed_in, program, .. } = &self.caller;
+        let live = match (signed_in, program) {
+            (Some((_, token)), _) => self.store.is_signed_in(token).await,
+            (None, Some((_, token))) => self.store.is_api_token_live(token).await,
+            (None, None) => return true,
+        };
+        live.unwrap_or(false)
     }
 }
 
-/// A stream outlives its sign-in by no more than this.
-const SIGN_IN_CHECKED_EVERY: Duration = Duration::from_secs(2);
+/// A stream is to outlive its sign-in by no more than two seconds, with time to ask the store.
+const SIGN_IN_CHECKED_EVERY: Duration = Duration::from_millis(1_500);
 
 /// Shorter than the idle timeouts of common proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

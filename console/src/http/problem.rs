@@ -8,10 +8,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::life::Refused;
+use crate::passkey::NoName;
 use crate::password::PasswordFault;
 use crate::store::{
-    AccountError, AttachError, AuditError, ChangeError, GroupError, ImportError, MergeError, MintError, OnceError,
-    RevokeError, SignInError, StoreError, ThreadError, VerifyError,
+    AccountError, ApiTokenError, AttachError, AuditError, ChangeError, ChangePasswordError, FactorError, GroupError,
+    ImportError, MergeError, MintError, OnceError, PasskeyError, RevokeError, SignInError, StoreError, ThreadError,
+    VerifyError,
 };
 use crate::ticket::TicketState;
 
@@ -38,10 +40,18 @@ pub struct Problem {
     /// The version the ticket is at.
     #[serde(skip_serializing_if = "Option::is_none")]
     current_version: Option<i64>,
+    /// What the second factor is to be sent with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    challenge: Option<Box<Challenge>>,
     /// After how many seconds to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_s: Option<u64>,
+    retry_after_s: Option<u32>,
 }
+
+/// In a box of its own: every handler's result has room for a problem, and few problems have one.
+#[derive(Clone, Debug, Serialize)]
+struct Challenge(String);
 
 /// RFC 9457's type of problems that are told apart by their status and code alone.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -62,6 +72,7 @@ impl Problem {
             field: None,
             allowed: None,
             current_version: None,
+            challenge: None,
             retry_after_s: None,
         }
     }
@@ -84,11 +95,18 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
     }
 
+    fn second_factor(challenge: String, detail: String) -> Self {
+        Self {
+            challenge: Some(Box::new(Challenge(challenge))),
+            ..Self::new(StatusCode::UNAUTHORIZED, "second_factor_required", detail)
+        }
+    }
+
     fn slow_down(code: &'static str, detail: String, retry_after: Duration) -> Self {
         // Rounded up: who waits as long as told must not be early.
         let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
         Self {
-            retry_after_s: Some(u64::try_from(seconds).unwrap_or(u64::MAX)),
+            retry_after_s: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
         }
     }
@@ -273,8 +291,10 @@ impl From<AccountError> for Problem {
             AccountError::NameTaken => {
                 Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
             }
-            AccountError::BadName => Self::field("name", detail),
-            AccountError::NoUser => Self::not_found(),
+            AccountError::BadName => Self { code: "bad_name", ..Self::field("name", detail) },
+            AccountError::NoUser | AccountError::NoSignIn => Self::not_found(),
+            AccountError::LastAdmin => Self::new(StatusCode::CONFLICT, "last_admin", detail),
+            AccountError::SecondFactor { challenge } => Self::second_factor(challenge, detail),
             AccountError::LinkNotValid => Self::new(StatusCode::UNAUTHORIZED, "link_not_valid", detail),
             AccountError::BadPassword(PasswordFault::Length) => Self::field("password", detail),
             AccountError::BadPassword(PasswordFault::Guessed) => {
@@ -292,7 +312,70 @@ impl From<SignInError> for Problem {
             SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "wrong_name_or_password", detail),
             SignInError::SlowDown { retry_after } => Self::slow_down("slow_down", detail, retry_after),
             SignInError::Locked { retry_after } => Self::slow_down("account_locked", detail, retry_after),
+            SignInError::CodesLocked { retry_after } => Self::slow_down("codes_locked", detail, retry_after),
+            SignInError::SecondFactor { challenge } => Self::second_factor(challenge, detail),
+            SignInError::CodeAsked => Self { code: "code_asked", ..Self::field("code", detail) },
+            SignInError::WrongCode => Self::new(StatusCode::UNAUTHORIZED, "wrong_code", detail),
+            SignInError::ChallengeNotValid => Self::new(StatusCode::UNAUTHORIZED, "challenge_not_valid", detail),
+            SignInError::UnknownPasskey => Self::new(StatusCode::UNAUTHORIZED, "unknown_passkey", detail),
+            SignInError::ClonedPasskey => Self::new(StatusCode::UNAUTHORIZED, "cloned_passkey", detail),
             SignInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangePasswordError> for Problem {
+    fn from(error: ChangePasswordError) -> Self {
+        match error {
+            ChangePasswordError::Old(SignInError::Wrong) => {
+                Self::new(StatusCode::UNAUTHORIZED, "wrong_password", "The old password is wrong.")
+            }
+            ChangePasswordError::Old(error) => error.into(),
+            ChangePasswordError::New(error) => error.into(),
+        }
+    }
+}
+
+impl From<FactorError> for Problem {
+    fn from(error: FactorError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            FactorError::Exists => Self::new(StatusCode::CONFLICT, "second_factor_exists", detail),
+            FactorError::Missing => Self::not_found(),
+            FactorError::WrongCode => Self { code: "wrong_code", ..Self::field("code", detail) },
+            FactorError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoName> for Problem {
+    fn from(error: NoName) -> Self {
+        Self::new(StatusCode::CONFLICT, "passkeys_need_a_name", sentence(error))
+    }
+}
+
+impl From<PasskeyError> for Problem {
+    fn from(error: PasskeyError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            PasskeyError::TooMany => Self::new(StatusCode::CONFLICT, "limit_reached", detail),
+            PasskeyError::Known => Self::new(StatusCode::CONFLICT, "passkey_known", detail),
+            PasskeyError::Refused => Self { code: "passkey_refused", ..Self::field("credential", detail) },
+            PasskeyError::Missing => Self::not_found(),
+            PasskeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApiTokenError> for Problem {
+    fn from(error: ApiTokenError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            ApiTokenError::NotAllowed(_) | ApiTokenError::NoAction => Self::field("actions", detail),
+            ApiTokenError::BadLife => Self::field("days", detail),
+            ApiTokenError::TooMany => Self::new(StatusCode::CONFLICT, "limit_reached", detail),
+            ApiTokenError::Missing => Self::not_found(),
+            ApiTokenError::Store(error) => error.into(),
         }
     }
 }

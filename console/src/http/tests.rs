@@ -17,9 +17,11 @@ use crate::changes::tests::{mount, report, withheld};
 use crate::clock::{Clock, UnixMillis};
 use crate::policy::{Role, allows};
 use crate::secret::ServerKey;
-use crate::store::{Actor, DatabaseLocation, Line, NewPack, StoreSettings};
+use crate::store::{Actor, DatabaseLocation, Line, NewPack, StoreSettings, Visitor};
 use crate::ticket::TicketState;
 
+mod accounts;
+mod audit;
 mod customer;
 mod life;
 
@@ -27,6 +29,7 @@ struct World {
     store: Store,
     router: Router,
     clock: Clock,
+    organization: Identity,
     _directory: tempfile::TempDir,
 }
 
@@ -34,6 +37,10 @@ const PAGE: Asset = Asset { bytes: b"<!doctype html>", content_type: "text/html"
 
 impl World {
     async fn open() -> Self {
+        Self::open_as("http://localhost:8080", None).await
+    }
+
+    async fn open_as(base_url: &str, first_admin: Option<Token>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual(UnixMillis(1_767_225_600_000));
         let settings = StoreSettings {
@@ -43,17 +50,18 @@ impl World {
             clock: clock.clone(),
         };
         let store = Store::open(settings).await.unwrap();
+        let organization = Identity::generate().unwrap();
         let profile = Profile {
             name: "Nordwind Help".into(),
-            organization: OrganizationKey([5; 32]),
+            organization: organization.organization_key(),
             relays: vec![format!("relay.example.com:4433#{}", belay_protocol::RelayKey([6; 32])).parse().unwrap()],
             help_host: "help.example.com".into(),
-            base_url: "http://localhost:8080".into(),
+            base_url: base_url.into(),
             trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
         };
         let assets: AssetSource = |path| (path == "index.html").then_some(PAGE);
-        let router = router(store.clone(), profile, assets, CancellationToken::new());
-        Self { store, router, clock, _directory: directory }
+        let router = router(store.clone(), profile, assets, first_admin, CancellationToken::new());
+        Self { store, router, clock, organization, _directory: directory }
     }
 
     /// The cookie of a new user with `role`.
@@ -61,7 +69,7 @@ impl World {
         let name = format!("{role}-{}", rand::random::<u32>());
         self.store.add_user(&Actor::Local, &Line::truncating(name.as_str()), role).await.unwrap();
         let link = self.store.mint_sign_in(&Actor::Local, &name).await.unwrap();
-        let (token, _) = self.store.sign_in_by_link(&link.token).await.unwrap();
+        let (token, _) = self.store.sign_in_by_link(&link.token, &Visitor::default()).await.unwrap();
         format!("belay={}", token.reveal())
     }
 
@@ -442,7 +450,7 @@ async fn the_desk_says_who_it_is() {
     let world = World::open().await;
     let (_, known) = world.ask(get("/.well-known/belay", "")).await;
     assert_eq!(known["name"], "Nordwind Help");
-    assert_eq!(known["organization"], OrganizationKey([5; 32]).to_string());
+    assert_eq!(known["organization"], world.organization.organization_key().to_string());
     assert_eq!(known["relays"][0]["address"], "relay.example.com:4433");
     let (_, description) = world.ask(get("/api/v1/openapi.json", "")).await;
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
@@ -585,10 +593,12 @@ async fn a_series_ends_at_its_limit_and_says_that_there_is_more() {
 async fn the_audit_is_verified_over_the_api() {
     let world = World::open().await;
     let cookie = world.cookie(Role::Auditor).await;
+    let (_, lines) = world.ask(get("/api/v1/audit", &cookie)).await;
     let (status, verified) = world.ask(get("/api/v1/audit/verify", &cookie)).await;
     assert_eq!(status, 200);
-    let (_, lines) = world.ask(get("/api/v1/audit", &cookie)).await;
-    assert_eq!(lines["items"].as_array().unwrap().len() as i64, verified["lines"].as_i64().unwrap());
+    // The look at the lines may have its own by now.
+    let written = lines["items"].as_array().unwrap().len() as i64;
+    assert!((written..=written + 1).contains(&verified["lines"].as_i64().unwrap()), "{lines} {verified}");
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ use crate::clock::UnixMillis;
 use crate::life::Closing;
 use crate::number::TicketNumber;
 use crate::store::{
-    About, DESCRIPTION_MAX_BYTES, Event, EventId, Line, NewResolution, NewTicket, Ticket, TicketChange, TicketFilter,
-    TicketOrder, WORDS_MAX_BYTES,
+    About, Actor, DESCRIPTION_MAX_BYTES, Event, EventId, Line, NewResolution, NewTicket, Ticket, TicketChange,
+    TicketFilter, TicketOrder, WORDS_MAX_BYTES,
 };
 use crate::ticket::{Channel, Level, Priority, TicketState};
 
@@ -418,7 +418,7 @@ pub(crate) async fn open_follow_up(
 }
 
 fn unsaid_channel(caller: &Caller) -> Channel {
-    if caller.signed_in.is_some() { Channel::Api } else { Channel::Local }
+    if caller.actor != Actor::Local { Channel::Api } else { Channel::Local }
 }
 
 fn opened(ticket: Ticket) -> Response {

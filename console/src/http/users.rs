@@ -58,6 +58,27 @@ pub(crate) async fn add(
     Ok((StatusCode::CREATED, Answer(UserLink::new(&api, minted))).into_response())
 }
 
+/// What to change about a user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeUser {
+    /// What they may do from now on.
+    role: Role,
+}
+
+/// Gives a user another role. What their sign-ins and tokens may do changes at once.
+#[utoipa::path(patch, path = "/api/v1/users/{id}", operation_id = "change_user", tag = "users", params(("id" = i64, Path)),
+    request_body = ChangeUser,
+    responses((status = 200, body = User), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn change(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(id): Named<i64>,
+    Json { value, .. }: Json<ChangeUser>,
+) -> Result<Answer<User>, Problem> {
+    Ok(Answer(api.store.change_role(&caller.actor, UserId(id), value.role).await?))
+}
+
 /// Makes a one-time link by which a user sets another password; until it is used, the old one works.
 #[utoipa::path(post, path = "/api/v1/users/{id}/reset", operation_id = "reset_user", tag = "users", params(("id" = i64, Path)),
     responses((status = 201, body = UserLink), (status = 404, body = Problem)))]

@@ -8,27 +8,22 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, IntoActiveModel as _,
     PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
 };
 use serde_json::json;
 
-use super::entity::{link, sign_in, user};
+use super::entity::{link, user};
+use super::second_factor::code_bucket;
+use super::sign_ins::{end_sign_ins, insert_sign_in};
 use super::throttle::{self, Consequence};
 use super::write::Write;
-use super::{Actor, Line, LinkPurpose, Store, StoreError, User, UserId, groups};
+use super::{Actor, Line, LinkPurpose, SignInBy, SignInId, SignedIn, Store, StoreError, User, UserId, Visitor, groups};
 use crate::clock::UnixMillis;
 use crate::password::{self, PASSWORD_MAX_BYTES, PasswordFault};
 use crate::policy::Role;
 use crate::secret::Token;
-
-/// A sign-in that is not used for this long is over.
-pub const IDLE_LIFE: Duration = Duration::from_secs(15 * 60);
-
-/// A sign-in is over after this long, used or not.
-pub const ABSOLUTE_LIFE: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// Why a user or a link was not made, or a link not used.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +37,24 @@ pub enum AccountError {
     /// There is no such user.
     #[error("there is no such user")]
     NoUser,
+    /// The user has no such sign-in.
+    #[error("there is no such sign-in")]
+    NoSignIn,
     /// The link was used, has expired, or never existed.
     #[error("the link is not valid or has expired")]
     LinkNotValid,
     /// The password cannot be chosen.
     #[error(transparent)]
     BadPassword(#[from] PasswordFault),
+    /// Nobody could manage users any more.
+    #[error("this is the last admin: make another user admin first")]
+    LastAdmin,
+    /// The link did its work, and its user has a second factor to sign in with.
+    #[error("the password is set; sign in with it and a code of the authenticator app, or a recovery code")]
+    SecondFactor {
+        /// What the code is to be sent with, within five minutes.
+        challenge: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,14 +88,77 @@ pub enum SignInError {
         /// When passwords are looked at again.
         retry_after: Duration,
     },
+    /// The same for one-time codes, of which passwords know nothing.
+    #[error(
+        "too many wrong codes: this account takes no code for {} minutes. A passkey works at once",
+        retry_after.as_secs().div_ceil(60).max(1)
+    )]
+    CodesLocked {
+        /// When codes are looked at again.
+        retry_after: Duration,
+    },
+    /// The password is right, and a second factor is asked for.
+    #[error("this account has a second factor: send a code of the authenticator app, or a recovery code")]
+    SecondFactor {
+        /// What the code is to be sent with, within five minutes.
+        challenge: String,
+    },
+    /// A code is asked for where the password was sent.
+    #[error("this account has a second factor: send a code of the authenticator app, or a recovery code")]
+    CodeAsked,
+    /// A one-time code is wrong, or was used.
+    #[error("the code is wrong or was used: wait for the next one, and check the clock of the device that shows it")]
+    WrongCode,
+    /// A challenge has expired, was used, or is somebody else's.
+    #[error("that took too long, or was done already: sign in again")]
+    ChallengeNotValid,
+    /// The passkey is not known here, or what it signed is not what was asked.
+    #[error("this passkey is not known here")]
+    UnknownPasskey,
+    /// The passkey's counter went backwards.
+    #[error("this passkey may have been copied, and was refused: sign in another way, and register a new one")]
+    ClonedPasskey,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+impl SignInError {
+    /// The same for codes, where it was told of passwords.
+    pub(super) fn of_codes(self) -> Self {
+        match self {
+            Self::Locked { retry_after } => Self::CodesLocked { retry_after },
+            other => other,
+        }
+    }
+}
+
 impl From<DbErr> for SignInError {
     fn from(error: DbErr) -> Self {
         Self::Store(error.into())
+    }
+}
+
+/// Why a password was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangePasswordError {
+    /// The old one was not proved.
+    #[error(transparent)]
+    Old(#[from] SignInError),
+    /// The new one cannot be chosen.
+    #[error(transparent)]
+    New(#[from] AccountError),
+}
+
+impl From<StoreError> for ChangePasswordError {
+    fn from(error: StoreError) -> Self {
+        Self::New(error.into())
+    }
+}
+
+impl From<DbErr> for ChangePasswordError {
+    fn from(error: DbErr) -> Self {
+        Self::New(error.into())
     }
 }
 
@@ -112,37 +182,19 @@ pub struct SignIn<'a> {
     pub name: &'a str,
     /// The password as typed.
     pub password: &'a str,
-    /// Where the request comes from, for the limit of failures; any stable text.
-    pub source: &'a str,
-}
-
-/// A user with a live sign-in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedIn {
-    /// The user.
-    pub user: User,
-    /// When the sign-in ends at the latest.
-    pub ends_at: UnixMillis,
+    /// Where it is made from.
+    pub visitor: &'a Visitor,
 }
 
 impl Store {
     /// Creates a user and the link by which they set their password.
     pub async fn add_user(&self, actor: &Actor, name: &Line, role: Role) -> Result<MintedLink, AccountError> {
-        let length = name.chars().count();
-        if !(1..=64).contains(&length) || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(AccountError::BadName);
-        }
+        check_name(name)?;
         let mut write = self.write(actor).await?;
         if user::Entity::find().filter(user::Column::Name.eq(name.as_str())).one(&write.tx).await?.is_some() {
             return Err(AccountError::NameTaken);
         }
-        let row = user::ActiveModel {
-            name: Set(name.as_str().to_owned()),
-            role: Set(role),
-            password_hash: Set(None),
-            created_at: Set(write.now.0),
-            ..Default::default()
-        };
+        let row = new_user(&write, name, role, None);
         let row = row.insert(&write.tx).await?;
         if role != Role::Auditor {
             groups::join_first(&write, UserId(row.id)).await?;
@@ -194,65 +246,154 @@ impl Store {
         let mut write = self.write(actor).await?;
         let row = user::Entity::find_by_id(id.0).one(&write.tx).await?.ok_or(AccountError::NoUser)?;
         write.forget_failures(&account_bucket(&row.name)).await?;
+        write.forget_failures(&code_bucket(row.id)).await?;
         write.audit("user.unlock", format!("user:{}", row.id), json!({ "reason": reason.as_str() })).await?;
         write.commit().await?;
         Ok(row.into())
     }
 
-    /// Sets the password by a set-up link, which is used up by it, and signs the user in. Whoever was signed in by the old
-    /// password is signed out, and its failures are forgotten.
-    pub async fn set_up(&self, token: &Token, password: &str) -> Result<(Token, SignedIn), AccountError> {
+    /// Sets the password by a set-up link, which is used up by it, and signs the user in, unless a second factor is asked for.
+    /// Whoever was signed in by the old password is signed out, and its failures are forgotten.
+    pub async fn set_up(
+        &self,
+        token: &Token,
+        password: &str,
+        visitor: &Visitor,
+    ) -> Result<(Token, SignedIn), AccountError> {
         password::has_length(password)?;
         // Asked before the hash is made, so that strangers without a link cannot keep the hashers busy.
         let link = find_link(self.reader(), token, LinkPurpose::SetUp, self.inner.clock.now()).await?;
         let user = user::Entity::find_by_id(link.user_id).one(self.reader()).await?.ok_or(AccountError::NoUser)?;
-        let chosen = password.to_owned();
-        self.on_a_hasher(move || password::judge(&chosen, &[&user.name])).await??;
+        self.judge(password, user.name).await?;
         let hash = self.hash_password(password.to_owned()).await?;
         let mut write = self.write(&Actor::System).await?;
         let link = find_link(&write.tx, token, LinkPurpose::SetUp, write.now).await?;
         let user = use_link(&write, link).await?;
-        let mut row = user.into_active_model();
-        row.password_hash = Set(Some(hash));
-        let user = row.update(&write.tx).await?;
-        write.forget_failures(&account_bucket(&user.name)).await?;
-        end_sign_ins(&write, user.id).await?;
+        let user = set_password(&write, user, hash, None).await?;
         write.audit("user.set_up", format!("user:{}", user.id), json!({})).await?;
-        let signed_in = insert_sign_in(&mut write, user, "set_up").await?;
+        if let Some(challenge) = self.half_signed_in(&write, &user, visitor).await? {
+            write.commit().await?;
+            return Err(AccountError::SecondFactor { challenge });
+        }
+        let signed_in = insert_sign_in(&mut write, user, SignInBy::SetUp, visitor).await?;
         write.commit().await?;
         Ok(signed_in)
     }
 
+    /// Creates the first admin of a desk that has no user yet, and signs them in.
+    pub async fn add_first_admin(
+        &self,
+        name: &Line,
+        password: &str,
+        visitor: &Visitor,
+    ) -> Result<(Token, SignedIn), AccountError> {
+        check_name(name)?;
+        self.judge(password, name.as_str().to_owned()).await?;
+        let hash = self.hash_password(password.to_owned()).await?;
+        let mut write = self.write(&Actor::System).await?;
+        if user::Entity::find().count(&write.tx).await? > 0 {
+            return Err(AccountError::NoUser);
+        }
+        let row = new_user(&write, name, Role::Admin, Some(hash)).insert(&write.tx).await?;
+        write.audit("user.add_first", format!("user:{}", row.id), json!({ "role": row.role })).await?;
+        let signed_in = insert_sign_in(&mut write, row, SignInBy::SetUp, visitor).await?;
+        write.commit().await?;
+        Ok(signed_in)
+    }
+
+    /// Sets another password for somebody who knows the old one, and ends their other sign-ins.
+    pub async fn change_password(
+        &self,
+        signed_in: &SignedIn,
+        old: &str,
+        new: &str,
+        visitor: &Visitor,
+    ) -> Result<(), ChangePasswordError> {
+        // Judged before the old one is proved, which counts as an attempt until the change is made.
+        self.judge(new, signed_in.user.name.clone()).await?;
+        let user = self.prove_password(signed_in.user.id, old, visitor).await?;
+        let hash = self.hash_password(new.to_owned()).await?;
+        let mut write = self.write(&Actor::User(signed_in.user.id)).await?;
+        let user = set_password(&write, user, hash, Some(signed_in.id)).await?;
+        write.take_back_failure(&source_bucket(visitor)).await?;
+        write.audit("user.change_password", format!("user:{}", user.id), json!({})).await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Gives a user another role; what they may do changes at once.
+    pub async fn change_role(&self, actor: &Actor, id: UserId, role: Role) -> Result<User, AccountError> {
+        let mut write = self.write(actor).await?;
+        let row = user::Entity::find_by_id(id.0).one(&write.tx).await?.ok_or(AccountError::NoUser)?;
+        let admins = user::Entity::find().filter(user::Column::Role.eq(Role::Admin)).count(&write.tx).await?;
+        if row.role == Role::Admin && role != Role::Admin && admins <= 1 {
+            return Err(AccountError::LastAdmin);
+        }
+        let before = row.role;
+        let mut row = row.into_active_model();
+        row.role = Set(role);
+        let row = row.update(&write.tx).await?;
+        write.audit("user.change_role", format!("user:{id}"), json!({ "from": before, "to": role })).await?;
+        write.commit().await?;
+        Ok(row.into())
+    }
+
     /// Signs in by a one-time link, which is used up by it.
-    pub async fn sign_in_by_link(&self, token: &Token) -> Result<(Token, SignedIn), AccountError> {
+    pub async fn sign_in_by_link(&self, token: &Token, visitor: &Visitor) -> Result<(Token, SignedIn), AccountError> {
         let mut write = self.write(&Actor::System).await?;
         let link = find_link(&write.tx, token, LinkPurpose::SignIn, write.now).await?;
         let user = use_link(&write, link).await?;
-        let signed_in = insert_sign_in(&mut write, user, "link").await?;
+        let signed_in = insert_sign_in(&mut write, user, SignInBy::Link, visitor).await?;
         write.commit().await?;
         Ok(signed_in)
     }
 
     /// Signs in by name and password. The token goes into the user's cookie; only its hash is kept.
     pub async fn sign_in(&self, attempt: SignIn<'_>) -> Result<(Token, SignedIn), SignInError> {
-        let account = account_bucket(attempt.name);
-        let source = format!("sign-in/source/{}", short_hash(attempt.source));
-        self.count_attempt(&account, &source).await?;
+        let (account, source) = (account_bucket(attempt.name), source_bucket(attempt.visitor));
         let found = user::Entity::find().filter(user::Column::Name.eq(attempt.name)).one(self.reader()).await?;
-        let stored = found.as_ref().and_then(|user| user.password_hash.clone());
-        let password_is_right = self.check_password(stored, attempt.password).await?;
+        let user = self.check_attempt(attempt.name, found, attempt.password, attempt.visitor).await?;
         let mut write = self.write(&Actor::System).await?;
+        write.forget_failures(&account).await?;
+        write.take_back_failure(&source).await?;
+        if let Some(challenge) = self.half_signed_in(&write, &user, attempt.visitor).await? {
+            write.audit("sign_in.ask_code", format!("user:{}", user.id), json!({})).await?;
+            write.commit().await?;
+            return Err(SignInError::SecondFactor { challenge });
+        }
+        let signed_in = insert_sign_in(&mut write, user, SignInBy::Password, attempt.visitor).await?;
+        write.commit().await?;
+        Ok(signed_in)
+    }
+
+    /// The user of that id, if the password is theirs. Failures count as those of signing in do.
+    pub(super) async fn prove_password(
+        &self,
+        of: UserId,
+        password: &str,
+        visitor: &Visitor,
+    ) -> Result<user::Model, SignInError> {
+        let user = user::Entity::find_by_id(of.0).one(self.reader()).await?.ok_or(SignInError::Wrong)?;
+        let name = user.name.clone();
+        self.check_attempt(&name, Some(user), password, visitor).await
+    }
+
+    /// Counts an attempt and looks at its password. Success leaves the count to the caller's own change.
+    async fn check_attempt(
+        &self,
+        name: &str,
+        found: Option<user::Model>,
+        password: &str,
+        visitor: &Visitor,
+    ) -> Result<user::Model, SignInError> {
+        self.count_attempt(&account_bucket(name), &source_bucket(visitor)).await?;
+        let stored = found.as_ref().and_then(|user| user.password_hash.clone());
+        let password_is_right = self.check_password(stored, password).await?;
         match found.filter(|_| password_is_right) {
-            Some(user) => {
-                write.forget_failures(&account).await?;
-                write.take_back_failure(&source).await?;
-                let signed_in = insert_sign_in(&mut write, user, "password").await?;
-                write.commit().await?;
-                Ok(signed_in)
-            }
+            Some(user) => Ok(user),
             None => {
+                let mut write = self.write(&Actor::System).await?;
                 // What was typed as a name may be a password: it is not written down.
-                write.audit("sign_in.refuse", "desk", json!({ "account": short_hash(attempt.name) })).await?;
+                write.audit("sign_in.refuse", "desk", json!({ "account": short_hash(name) })).await?;
                 write.commit().await?;
                 Err(SignInError::Wrong)
             }
@@ -261,7 +402,7 @@ impl Store {
 
     /// Counts an attempt as a failure before its password is looked at, so that a thousand attempts at the same time are
     /// a thousand attempts; success takes it back.
-    async fn count_attempt(&self, account: &str, source: &str) -> Result<(), SignInError> {
+    pub(super) async fn count_attempt(&self, account: &str, source: &str) -> Result<(), SignInError> {
         let write = self.write(&Actor::System).await?;
         if let Some(block) = throttle::block(&write.tx, account, write.now).await? {
             let retry_after = block.remaining;
@@ -279,58 +420,11 @@ impl Store {
         Ok(())
     }
 
-    /// The user of a sign-in token, if it is still good; notes that it was used.
-    pub async fn signed_in(&self, token: &Token) -> Result<Option<SignedIn>, StoreError> {
-        let now = self.inner.clock.now();
-        let Some((sign_in, user)) = self.live_sign_in(token, now).await? else {
-            return Ok(None);
-        };
-        let ends_at = UnixMillis(sign_in.created_at).plus(ABSOLUTE_LIFE);
-        // Noted at most once a minute: an exact time is not worth a write per request.
-        if now.since(UnixMillis(sign_in.last_used_at)) >= USE_NOTED_EVERY {
-            let write = self.write(&Actor::User(UserId(user.id))).await?;
-            let mut row = sign_in.into_active_model();
-            row.last_used_at = Set(write.now.0);
-            row.update(&write.tx).await?;
-            write.commit().await?;
-        }
-        Ok(Some(SignedIn { user: user.into(), ends_at }))
-    }
-
-    /// Whether a sign-in token is still good, without using it: for streams that stay open.
-    pub async fn is_signed_in(&self, token: &Token) -> Result<bool, StoreError> {
-        Ok(self.live_sign_in(token, self.inner.clock.now()).await?.is_some())
-    }
-
-    async fn live_sign_in(
-        &self,
-        token: &Token,
-        now: UnixMillis,
-    ) -> Result<Option<(sign_in::Model, user::Model)>, StoreError> {
-        let by_hash = sign_in::Entity::find().filter(sign_in::Column::TokenHash.eq(token.hash()));
-        let Some(sign_in) = by_hash.one(self.reader()).await? else {
-            return Ok(None);
-        };
-        let idle_end = UnixMillis(sign_in.last_used_at).plus(IDLE_LIFE);
-        let end = UnixMillis(sign_in.created_at).plus(ABSOLUTE_LIFE);
-        if sign_in.ended_at.is_some() || now >= idle_end || now >= end {
-            return Ok(None);
-        }
-        let user = user::Entity::find_by_id(sign_in.user_id).one(self.reader()).await?;
-        Ok(user.map(|user| (sign_in, user)))
-    }
-
-    /// Ends a sign-in. An unknown token changes nothing.
-    pub async fn sign_out(&self, token: &Token) -> Result<(), StoreError> {
-        let Some((sign_in, user)) = self.live_sign_in(token, self.inner.clock.now()).await? else {
-            return Ok(());
-        };
-        let mut write = self.write(&Actor::User(UserId(user.id))).await?;
-        let mut row = sign_in.into_active_model();
-        row.ended_at = Set(Some(write.now.0));
-        row.update(&write.tx).await?;
-        write.audit("sign_in.end", format!("user:{}", user.id), json!({})).await?;
-        write.commit().await
+    /// Refuses a password that somebody called `name` may not choose.
+    async fn judge(&self, password: &str, name: String) -> Result<(), AccountError> {
+        password::has_length(password)?;
+        let chosen = password.to_owned();
+        Ok(self.on_a_hasher(move || password::judge(&chosen, &[&name])).await??)
     }
 
     async fn hash_password(&self, password: String) -> Result<String, StoreError> {
@@ -368,6 +462,36 @@ impl Store {
         });
         hashing.await.map_err(|error| StoreError::File(std::io::Error::other(error)))
     }
+}
+
+fn check_name(name: &Line) -> Result<(), AccountError> {
+    let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(|c| c.is_whitespace() || c.is_control());
+    if fits { Ok(()) } else { Err(AccountError::BadName) }
+}
+
+fn new_user(write: &Write, name: &Line, role: Role, password_hash: Option<String>) -> user::ActiveModel {
+    user::ActiveModel {
+        name: Set(name.as_str().to_owned()),
+        role: Set(role),
+        password_hash: Set(password_hash),
+        created_at: Set(write.now.0),
+        ..Default::default()
+    }
+}
+
+/// Sets a password, forgets the old one's failures, and ends what it began, except for one sign-in that is kept.
+async fn set_password(
+    write: &Write,
+    user: user::Model,
+    hash: String,
+    kept: Option<SignInId>,
+) -> Result<user::Model, DbErr> {
+    let mut row = user.into_active_model();
+    row.password_hash = Set(Some(hash));
+    let user = row.update(&write.tx).await?;
+    write.forget_failures(&account_bucket(&user.name)).await?;
+    end_sign_ins(write, user.id, kept).await?;
+    Ok(user)
 }
 
 impl From<user::Model> for User {
@@ -423,45 +547,23 @@ async fn use_link(write: &Write, link: link::Model) -> Result<user::Model, Accou
     Ok(user)
 }
 
-async fn insert_sign_in(
-    write: &mut Write,
-    user: user::Model,
-    by: &'static str,
-) -> Result<(Token, SignedIn), StoreError> {
-    let over = sign_in::Column::CreatedAt.lte(write.now.0 - ABSOLUTE_LIFE.as_millis() as i64);
-    sign_in::Entity::delete_many().filter(over).exec(&write.tx).await?;
-    let token = Token::generate();
-    let row = sign_in::ActiveModel {
-        user_id: Set(user.id),
-        token_hash: Set(token.hash()),
-        created_at: Set(write.now.0),
-        last_used_at: Set(write.now.0),
-        ..Default::default()
-    };
-    sign_in::Entity::insert(row).exec_without_returning(&write.tx).await?;
-    write.audit("sign_in.start", format!("user:{}", user.id), json!({ "by": by })).await?;
-    Ok((token, SignedIn { user: user.into(), ends_at: write.now.plus(ABSOLUTE_LIFE) }))
-}
-
-/// Ends every sign-in of a user.
-async fn end_sign_ins(write: &Write, user: i64) -> Result<(), DbErr> {
-    let live = sign_in::Entity::update_many().col_expr(sign_in::Column::EndedAt, Expr::value(write.now.0));
-    let live = live.filter(sign_in::Column::UserId.eq(user)).filter(sign_in::Column::EndedAt.is_null());
-    live.exec(&write.tx).await.map(drop)
-}
-
 /// What failures of an account are counted under. Names that nobody has are counted too, or the answer would tell which
 /// exist.
-fn account_bucket(name: &str) -> String {
+pub(super) fn account_bucket(name: &str) -> String {
     format!("sign-in/name/{}", short_hash(name))
+}
+
+/// What failures from one place are counted under.
+pub(super) fn source_bucket(visitor: &Visitor) -> String {
+    format!("sign-in/source/{}", short_hash(&visitor.source))
 }
 
 /// Failures of one source address that cost nothing: an office behind one address mistypes together, and one person's ten
 /// wrong passwords are not to keep the colleagues out.
-const SOURCE_FREE_FAILURES: i64 = 30;
+pub(super) const SOURCE_FREE_FAILURES: i64 = 30;
 
 /// Sixteen hexadecimal digits that stand for a text which should not be written down.
-fn short_hash(text: &str) -> String {
+pub(super) fn short_hash(text: &str) -> String {
     data_encoding::HEXLOWER.encode(&crate::secret::sha256(text.as_bytes())[..8])
 }
 
@@ -482,5 +584,3 @@ const SET_UP_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Long enough to click the link that was printed.
 const SIGN_IN_LIFE: Duration = Duration::from_secs(15 * 60);
-
-const USE_NOTED_EVERY: Duration = Duration::from_secs(60);

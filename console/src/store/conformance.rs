@@ -16,6 +16,7 @@ use crate::policy::Role;
 use crate::ticket::{Channel, Level, TicketState};
 
 mod accounts;
+mod api_tokens;
 mod attachments;
 mod audit;
 mod customer;
@@ -23,10 +24,13 @@ mod groups;
 mod invites;
 mod life;
 mod migrations;
+mod passkeys;
 mod revocations;
 mod rule_packs;
 mod search;
+mod second_factors;
 mod sessions;
+mod sign_ins;
 mod thread;
 mod tickets;
 
@@ -73,7 +77,7 @@ impl World {
     pub(super) async fn present(&self, name: &str) -> UserId {
         let link = self.store.add_user(&Actor::Local, &Line::truncating(name), Role::Technician).await.unwrap();
         let sign_in = self.store.mint_sign_in(&Actor::Local, name).await.unwrap();
-        self.store.sign_in_by_link(&sign_in.token).await.unwrap();
+        self.store.sign_in_by_link(&sign_in.token, &Visitor::default()).await.unwrap();
         link.user.id
     }
 

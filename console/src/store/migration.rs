@@ -7,6 +7,7 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_integer_uniq, big_pk_auto, blob, blob_null, text, text_null, text_uniq,
 };
 
+mod accounts;
 mod attachments;
 mod search;
 mod ticket_life;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(ticket_life::TicketLife),
             Box::new(search::Search),
             Box::new(attachments::Attachments),
+            Box::new(accounts::Accounts),
         ]
     }
 }

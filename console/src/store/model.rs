@@ -14,7 +14,7 @@ use belay_protocol::{DeviceKey, Text};
 use crate::clock::UnixMillis;
 use crate::life::Closing;
 use crate::number::TicketNumber;
-use crate::policy::Role;
+use crate::policy::{Action, Role};
 use crate::ticket::{Channel, Level, Priority, TicketState, stored_enum};
 
 macro_rules! row_id {
@@ -43,6 +43,18 @@ row_id!(
 row_id!(
     /// A user of the desk.
     UserId
+);
+row_id!(
+    /// A sign-in of a user.
+    SignInId
+);
+row_id!(
+    /// A passkey of a user.
+    PasskeyId
+);
+row_id!(
+    /// A token of a program.
+    ApiTokenId
 );
 row_id!(
     /// A known device.
@@ -79,6 +91,8 @@ row_id!(
 pub enum Actor {
     /// A signed-in user.
     User(UserId),
+    /// A program with a token, and whose token it is.
+    Program(ApiTokenId, UserId),
     /// A device in a session or knocking for one.
     Device(DeviceKey),
     /// The customer of a ticket, on its status page.
@@ -93,6 +107,7 @@ impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
+            Self::Program(token, user) => write!(f, "token:{token} of user:{user}"),
             Self::Device(key) => write!(f, "device:{key}"),
             Self::Customer => f.write_str("customer"),
             Self::Local => f.write_str("local"),
@@ -905,4 +920,80 @@ pub struct User {
     pub locked_until_ms: Option<UnixMillis>,
     /// When it was created.
     pub created_at_ms: UnixMillis,
+}
+
+stored_enum! {
+    /// What a user signed in by.
+    SignInBy {
+        /// The password alone, because there is no second factor.
+        Password = "password",
+        /// The password and a one-time code.
+        SecondFactor = "second_factor",
+        /// A passkey.
+        Passkey = "passkey",
+        /// A one-time link.
+        Link = "link",
+        /// A link that has set a password.
+        SetUp = "set_up",
+    }
+}
+
+/// A live sign-in of a user.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SignInView {
+    /// Its id.
+    pub id: SignInId,
+    /// What the user signed in by; missing when an older console has noted nothing.
+    pub by: Option<SignInBy>,
+    /// What the browser calls itself, cut to one line.
+    pub agent: Option<String>,
+    /// Where it came from; told to its user alone.
+    pub source: Option<String>,
+    /// When it was begun.
+    pub created_at_ms: UnixMillis,
+    /// When it was last used, to the minute.
+    pub last_used_at_ms: UnixMillis,
+}
+
+/// What a user can prove themselves by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Factors {
+    /// Whether a password is set.
+    pub password: bool,
+    /// Whether an authenticator app is set up: then the password alone signs nobody in.
+    pub totp: bool,
+    /// Recovery codes that were not used.
+    pub recovery_codes: u64,
+    /// Passkeys.
+    pub passkeys: u64,
+}
+
+/// A passkey of a user.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PasskeyView {
+    /// Its id.
+    pub id: PasskeyId,
+    /// What its user calls it.
+    pub name: String,
+    /// When it was registered.
+    pub created_at_ms: UnixMillis,
+    /// When it last signed in.
+    pub last_used_at_ms: Option<UnixMillis>,
+}
+
+/// A live token of a program, without its text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ApiTokenView {
+    /// Its id, by which the audit names it.
+    pub id: ApiTokenId,
+    /// What its maker calls it.
+    pub name: String,
+    /// What it is for, as far as its maker may do it.
+    pub actions: Vec<Action>,
+    /// When it was made.
+    pub created_at_ms: UnixMillis,
+    /// When it stops working.
+    pub expires_at_ms: UnixMillis,
+    /// When it was last used, to the minute.
+    pub last_used_at_ms: Option<UnixMillis>,
 }

@@ -98,8 +98,20 @@ impl Write {
         subject: impl Into<String>,
         details: Value,
     ) -> Result<(), DbErr> {
+        self.audit_as(self.actor.to_string(), self.now, action, subject.into(), details).await
+    }
+
+    /// Adds a line about what somebody else has done a moment ago.
+    pub(super) async fn audit_as(
+        &mut self,
+        actor: String,
+        at: UnixMillis,
+        action: &str,
+        subject: String,
+        details: Value,
+    ) -> Result<(), DbErr> {
         let end = audit_end::Entity::find_by_id(AUDIT_END).one(&self.tx).await?.map(End::from);
-        let line = next_line(end.as_ref(), self.now, self.actor.to_string(), action, subject.into(), details);
+        let line = next_line(end.as_ref(), at, actor, action, subject, details);
         let text = line.to_text();
         let hash = hash_text(&text);
         let sealed = End::sealed(&self.store.inner.key, line.seq, hash.clone());

@@ -9,6 +9,7 @@ const { components } = JSON.parse(readFileSync(source, 'utf8'));
 /** The TypeScript type of a JSON schema, as far as the API's description uses them. */
 function typeOf(schema) {
   if (schema.$ref) return schema.$ref.split('/').pop();
+  if (schema.allOf) return schema.allOf.map(typeOf).join(' & ');
   const several = schema.oneOf ?? schema.anyOf;
   if (several) return [...new Set(several.map(typeOf))].join(' | ');
   if (schema.enum) return schema.enum.map((word) => JSON.stringify(word)).join(' | ');

@@ -1,13 +1,12 @@
-import { ErrorBoundary, Match, Show, Switch, createEffect, createMemo, createSignal, onMount } from 'solid-js';
+import { ErrorBoundary, Match, Show, Suspense, Switch, createEffect, createMemo, createSignal, lazy, onMount } from 'solid-js';
 
 import { api, onceKey } from './api/client';
 import { latest } from './live';
 import { onKeys } from './keys';
-import { DevicePage } from './pages/device';
 import { Devices } from './pages/devices';
 import { NotFound } from './pages/not-found';
 import { Queue } from './pages/queue';
-import { SetUp } from './pages/set-up';
+import { FirstAdmin, SetUp } from './pages/set-up';
 import { SignIn } from './pages/sign-in';
 import { TicketPage } from './pages/ticket';
 import { getCode } from './parts/code';
@@ -15,10 +14,16 @@ import { NewTicket } from './parts/new-ticket';
 import { Problem } from './parts/problem';
 import { Footer, Header } from './parts/shell';
 import { Shortcuts } from './parts/shortcuts';
+import { StepUp } from './parts/step-up';
 import { sentence } from './parts/log';
 import { type Route, navigate, route, token } from './router';
 import { findOut, mayWork, me } from './session';
 import { t, tag } from './text';
+
+// What few people open every minute is fetched when it is opened.
+const Account = lazy(async () => ({ default: (await import('./pages/account')).Account }));
+const DevicePage = lazy(async () => ({ default: (await import('./pages/device')).DevicePage }));
+const Users = lazy(async () => ({ default: (await import('./pages/users')).Users }));
 
 export function App() {
   const [opening, setOpening] = createSignal(false);
@@ -44,7 +49,7 @@ export function App() {
   });
   // Whoever is signed in has no business on the sign-in page.
   createEffect(() => {
-    if (me() && (route().page === 'sign-in' || route().page === 'set-up') && !token()) navigate('/', 'replace');
+    if (me() && ['sign-in', 'set-up', 'first-admin'].includes(route().page) && !token()) navigate('/', 'replace');
   });
 
   onKeys({
@@ -93,43 +98,55 @@ export function App() {
         <Problem error={callError()} />
       </Show>
       <main id="content" tabindex="-1" classList={{ centred: !me() }}>
-        <Switch>
-          <Match when={route().page === 'set-up' && !me()}>
-            <SetUp />
-          </Match>
-          <Match when={failure()}>
-            <Problem error={failure()} />
-            <p>
-              <button type="button" onClick={look}>{t().retry}</button>
-            </p>
-          </Match>
-          <Match when={me() === null || (token() && !me())}>
-            <SignIn />
-          </Match>
-          <Match when={me() === undefined}>
-            <p class="quiet">{t().loading}</p>
-          </Match>
-          <Match when={route().page === 'queue'}>
-            <Queue openTicket={() => setOpening(true)} />
-          </Match>
-          <Match when={number()} keyed>
-            {(number) => <TicketPage number={number} />}
-          </Match>
-          <Match when={device()} keyed>
-            {(id) => <DevicePage id={id} />}
-          </Match>
-          <Match when={route().page === 'devices'}>
-            <Devices />
-          </Match>
-          <Match when={true}>
-            <NotFound />
-          </Match>
-        </Switch>
+        <Suspense fallback={<p class="quiet">{t().loading}</p>}>
+          <Switch>
+            <Match when={route().page === 'set-up' && !me()}>
+              <SetUp />
+            </Match>
+            <Match when={route().page === 'first-admin' && !me()}>
+              <FirstAdmin />
+            </Match>
+            <Match when={failure()}>
+              <Problem error={failure()} />
+              <p>
+                <button type="button" onClick={look}>{t().retry}</button>
+              </p>
+            </Match>
+            <Match when={me() === null || (token() && !me())}>
+              <SignIn />
+            </Match>
+            <Match when={me() === undefined}>
+              <p class="quiet">{t().loading}</p>
+            </Match>
+            <Match when={route().page === 'queue'}>
+              <Queue openTicket={() => setOpening(true)} />
+            </Match>
+            <Match when={number()} keyed>
+              {(number) => <TicketPage number={number} />}
+            </Match>
+            <Match when={device()} keyed>
+              {(id) => <DevicePage id={id} />}
+            </Match>
+            <Match when={route().page === 'devices'}>
+              <Devices />
+            </Match>
+            <Match when={route().page === 'account'}>
+              <Account />
+            </Match>
+            <Match when={route().page === 'users'}>
+              <Users />
+            </Match>
+            <Match when={true}>
+              <NotFound />
+            </Match>
+          </Switch>
+        </Suspense>
       </main>
       <Footer showKeys={() => setShowingKeys(true)} />
       <p class="unseen" aria-live="polite">
         <Show when={me() ? latest() : undefined}>{(event) => `${event().ticket}: ${sentence(event(), [])}`}</Show>
       </p>
+      <StepUp />
       <Show when={me() && opening()}>
         <NewTicket close={() => setOpening(false)} />
       </Show>
@@ -148,6 +165,10 @@ function placeName(at: Route): string {
       return t().device.title(at.id);
     case 'devices':
       return t().nav.devices;
+    case 'account':
+      return t().account.title;
+    case 'users':
+      return t().users.title;
     default:
       return t().nav.queue;
   }

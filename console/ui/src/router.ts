@@ -8,6 +8,9 @@ export type Route =
   | { page: 'device'; id: number }
   | { page: 'sign-in' }
   | { page: 'set-up' }
+  | { page: 'first-admin' }
+  | { page: 'account' }
+  | { page: 'users' }
   | { page: 'unknown' };
 
 const [address, setAddress] = createSignal(location.pathname + location.search);
@@ -58,6 +61,9 @@ function parse(path: string): Route {
   if (parts.length === 2 && parts[0] === 'devices' && /^\d{1,15}$/.test(parts[1] ?? '')) return { page: 'device', id: Number(parts[1]) };
   if (parts.length === 1 && parts[0] === 'sign-in') return { page: 'sign-in' };
   if (parts.length === 1 && parts[0] === 'setup') return { page: 'set-up' };
+  if (parts.length === 1 && parts[0] === 'first-admin') return { page: 'first-admin' };
+  if (parts.length === 1 && parts[0] === 'account') return { page: 'account' };
+  if (parts.length === 1 && parts[0] === 'users') return { page: 'users' };
   if (parts.length === 2 && parts[0] === 'tickets') return { page: 'ticket', number: decode(parts[1] ?? '') };
   return { page: 'unknown' };
 }
@@ -72,7 +78,7 @@ function decode(part: string): string {
 
 function takeToken(): string | undefined {
   const path = location.pathname;
-  if ((path !== '/sign-in' && path !== '/setup') || location.hash.length < 2) return undefined;
+  if (!['/sign-in', '/setup', '/first-admin'].includes(path) || location.hash.length < 2) return undefined;
   const taken = location.hash.slice(1);
   history.replaceState(null, '', path);
   return taken;

@@ -9,7 +9,10 @@ import { startLive, stopLive } from './live';
 const [me, setMe] = createSignal<Me | null | undefined>(undefined);
 const [ended, setEnded] = createSignal(false);
 
-export { ended, me };
+/** What a right password got where a second factor is asked for. */
+const [challenge, setChallenge] = createSignal<string>();
+
+export { challenge, ended, me, setChallenge };
 
 export function signedIn(who: Me): void {
   setEnded(false);
@@ -52,6 +55,9 @@ export const mayRevoke = (): boolean => {
   const role = me()?.role;
   return role === 'supervisor' || role === 'admin';
 };
+
+/** Whether the signed-in role may manage users. The console decides; this only hides buttons. */
+export const mayManageUsers = (): boolean => me()?.role === 'admin';
 
 onSignedOut(() => {
   // A first look without a sign-in is no sign-in that has ended.

@@ -17,25 +17,32 @@ conformance! {
     names_and_passwords_have_their_limits
 }
 
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
-async fn user(world: &World, name: &str) -> MintedLink {
+pub(super) async fn user(world: &World, name: &str) -> MintedLink {
     world.store.add_user(&Actor::Local, &Line::truncating(name), Role::Technician).await.unwrap()
 }
 
-async fn sign_in(world: &World, name: &str, password: &str, source: &str) -> Result<Token, SignInError> {
-    world.store.sign_in(SignIn { name, password, source }).await.map(|(token, _)| token)
+pub(super) fn visitor(source: &str) -> Visitor {
+    Visitor { source: source.to_owned(), agent: Line::truncating("Mozilla/5.0") }
+}
+
+pub(super) async fn sign_in(world: &World, name: &str, password: &str, source: &str) -> Result<Token, SignInError> {
+    world.store.sign_in(SignIn { name, password, visitor: &visitor(source) }).await.map(|(token, _)| token)
 }
 
 async fn a_user_sets_a_password_once_and_signs_in(world: World) {
     let link = user(&world, "ada").await;
     assert!(matches!(sign_in(&world, "ada", PASSWORD, "a").await, Err(SignInError::Wrong)));
     assert!(matches!(
-        world.store.set_up(&link.token, "too short").await,
+        world.store.set_up(&link.token, "too short", &Visitor::default()).await,
         Err(AccountError::BadPassword(PasswordFault::Length))
     ));
-    world.store.set_up(&link.token, PASSWORD).await.unwrap();
-    assert!(matches!(world.store.set_up(&link.token, PASSWORD).await, Err(AccountError::LinkNotValid)));
+    world.store.set_up(&link.token, PASSWORD, &Visitor::default()).await.unwrap();
+    assert!(matches!(
+        world.store.set_up(&link.token, PASSWORD, &Visitor::default()).await,
+        Err(AccountError::LinkNotValid)
+    ));
     let token = sign_in(&world, "ada", PASSWORD, "a").await.unwrap();
     assert_eq!(world.store.signed_in(&token).await.unwrap().unwrap().user.name, "ada");
     assert!(matches!(sign_in(&world, "ada", "correct horse batterx", "a").await, Err(SignInError::Wrong)));
@@ -47,18 +54,27 @@ async fn a_sign_in_link_works_once_and_expires(world: World) {
     user(&world, "ada").await;
     let link = world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
     // A link for one purpose is no link for another.
-    assert!(matches!(world.store.set_up(&link.token, PASSWORD).await, Err(AccountError::LinkNotValid)));
-    world.store.sign_in_by_link(&link.token).await.unwrap();
-    assert!(matches!(world.store.sign_in_by_link(&link.token).await, Err(AccountError::LinkNotValid)));
+    assert!(matches!(
+        world.store.set_up(&link.token, PASSWORD, &Visitor::default()).await,
+        Err(AccountError::LinkNotValid)
+    ));
+    world.store.sign_in_by_link(&link.token, &Visitor::default()).await.unwrap();
+    assert!(matches!(
+        world.store.sign_in_by_link(&link.token, &Visitor::default()).await,
+        Err(AccountError::LinkNotValid)
+    ));
     let late = world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
     world.clock.advance(Duration::from_secs(15 * 60));
-    assert!(matches!(world.store.sign_in_by_link(&late.token).await, Err(AccountError::LinkNotValid)));
+    assert!(matches!(
+        world.store.sign_in_by_link(&late.token, &Visitor::default()).await,
+        Err(AccountError::LinkNotValid)
+    ));
     assert!(matches!(world.store.mint_sign_in(&Actor::Local, "eve").await, Err(AccountError::NoUser)));
 }
 
 async fn failures_slow_an_account_and_a_source_across_a_restart(mut world: World) {
     let link = user(&world, "ada").await;
-    world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    world.store.set_up(&link.token, PASSWORD, &Visitor::default()).await.unwrap();
     for n in 0..5 {
         assert!(matches!(sign_in(&world, "ada", "wrong", &format!("s{n}")).await, Err(SignInError::Wrong)));
     }
@@ -74,7 +90,7 @@ async fn failures_slow_an_account_and_a_source_across_a_restart(mut world: World
 }
 
 /// Fails for `name` from one address until its account is locked.
-async fn lock(world: &World, name: &str, source: &str) {
+pub(super) async fn lock(world: &World, name: &str, source: &str) {
     for n in 0..10 {
         if let Err(SignInError::SlowDown { retry_after }) = sign_in(world, name, "wrong", source).await {
             world.clock.advance(retry_after);
@@ -85,7 +101,7 @@ async fn lock(world: &World, name: &str, source: &str) {
 
 async fn the_tenth_failure_locks_the_password_alone_and_there_are_ways_out(mut world: World) {
     let ada = user(&world, "ada").await;
-    world.store.set_up(&ada.token, PASSWORD).await.unwrap();
+    world.store.set_up(&ada.token, PASSWORD, &Visitor::default()).await.unwrap();
     let is_locked = async |world: &World, name: &str| {
         matches!(sign_in(world, name, PASSWORD, "t").await, Err(SignInError::Locked { retry_after })
             if retry_after > Duration::from_secs(14 * 60) && retry_after <= Duration::from_secs(15 * 60))
@@ -102,7 +118,7 @@ async fn the_tenth_failure_locks_the_password_alone_and_there_are_ways_out(mut w
 
     // A one-time link is no password.
     let link = world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap();
-    world.store.sign_in_by_link(&link.token).await.unwrap();
+    world.store.sign_in_by_link(&link.token, &Visitor::default()).await.unwrap();
     assert!(is_locked(&world, "ada").await);
 
     // An admin, with a reason.
@@ -117,7 +133,7 @@ async fn the_tenth_failure_locks_the_password_alone_and_there_are_ways_out(mut w
     // Another password.
     lock(&world, "ada", "u").await;
     let reset = world.store.mint_reset(&Actor::Local, ada.user.id).await.unwrap();
-    world.store.set_up(&reset.token, "staple battery horse").await.unwrap();
+    world.store.set_up(&reset.token, "staple battery horse", &Visitor::default()).await.unwrap();
     assert!(sign_in(&world, "ada", "staple battery horse", "t").await.is_ok());
 
     // Time.
@@ -129,7 +145,7 @@ async fn the_tenth_failure_locks_the_password_alone_and_there_are_ways_out(mut w
 async fn one_address_with_wrong_passwords_keeps_nobody_else_out(world: World) {
     for name in ["eve", "ada"] {
         let link = user(&world, name).await;
-        world.store.set_up(&link.token, PASSWORD).await.unwrap();
+        world.store.set_up(&link.token, PASSWORD, &Visitor::default()).await.unwrap();
     }
     lock(&world, "ada", "s").await;
     // At the same address, and elsewhere.
@@ -139,10 +155,10 @@ async fn one_address_with_wrong_passwords_keeps_nobody_else_out(world: World) {
 
 async fn another_password_ends_what_the_old_one_began(world: World) {
     let ada = user(&world, "ada").await;
-    let (old, _) = world.store.set_up(&ada.token, PASSWORD).await.unwrap();
+    let (old, _) = world.store.set_up(&ada.token, PASSWORD, &Visitor::default()).await.unwrap();
     let reset = world.store.mint_reset(&Actor::Local, ada.user.id).await.unwrap();
     assert!(world.store.is_signed_in(&old).await.unwrap(), "a link that nobody has used changes nothing");
-    let (new, _) = world.store.set_up(&reset.token, "staple battery horse").await.unwrap();
+    let (new, _) = world.store.set_up(&reset.token, "staple battery horse", &Visitor::default()).await.unwrap();
     assert!(!world.store.is_signed_in(&old).await.unwrap() && world.store.is_signed_in(&new).await.unwrap());
     assert!(matches!(sign_in(&world, "ada", PASSWORD, "a").await, Err(SignInError::Wrong)));
     assert!(matches!(world.store.mint_reset(&Actor::Local, UserId(999)).await, Err(AccountError::NoUser)));
@@ -150,12 +166,12 @@ async fn another_password_ends_what_the_old_one_began(world: World) {
 
 async fn many_attempts_at_once_are_as_slow_as_one_by_one(world: World) {
     let link = user(&world, "ada").await;
-    world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    world.store.set_up(&link.token, PASSWORD, &Visitor::default()).await.unwrap();
     let attempts = (0..12).map(|n| {
         let store = world.store.clone();
         let source = format!("s{n}");
         tokio::spawn(async move {
-            store.sign_in(SignIn { name: "ada", password: "wrong", source: &source }).await.map(|_| ())
+            store.sign_in(SignIn { name: "ada", password: "wrong", visitor: &visitor(&source) }).await.map(|_| ())
         })
     });
     let attempts: Vec<_> = attempts.collect();
@@ -168,7 +184,7 @@ async fn many_attempts_at_once_are_as_slow_as_one_by_one(world: World) {
 
 async fn an_idle_or_old_sign_in_is_over(world: World) {
     let link = user(&world, "ada").await;
-    let (token, signed_in) = world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    let (token, signed_in) = world.store.set_up(&link.token, PASSWORD, &Visitor::default()).await.unwrap();
     while world.clock.now().plus(Duration::from_secs(14 * 60)) < signed_in.ends_at {
         world.clock.advance(Duration::from_secs(14 * 60));
         assert!(world.store.signed_in(&token).await.unwrap().is_some());
@@ -178,7 +194,7 @@ async fn an_idle_or_old_sign_in_is_over(world: World) {
 
     let (idle, _) = world
         .store
-        .sign_in_by_link(&world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap().token)
+        .sign_in_by_link(&world.store.mint_sign_in(&Actor::Local, "ada").await.unwrap().token, &Visitor::default())
         .await
         .unwrap();
     world.clock.advance(IDLE_LIFE - Duration::from_millis(1));
@@ -189,7 +205,7 @@ async fn an_idle_or_old_sign_in_is_over(world: World) {
 
 async fn signing_out_ends_the_sign_in(world: World) {
     let link = user(&world, "ada").await;
-    let (token, _) = world.store.set_up(&link.token, PASSWORD).await.unwrap();
+    let (token, _) = world.store.set_up(&link.token, PASSWORD, &Visitor::default()).await.unwrap();
     world.store.sign_out(&token).await.unwrap();
     assert!(world.store.signed_in(&token).await.unwrap().is_none());
     world.store.sign_out(&token).await.unwrap();
@@ -202,6 +218,6 @@ async fn names_and_passwords_have_their_limits(world: World) {
     }
     let link = add("王芳").await.unwrap();
     assert!(matches!(add("王芳").await, Err(AccountError::NameTaken)));
-    assert!(world.store.set_up(&link.token, &"x".repeat(1025)).await.is_err());
-    assert!(world.store.set_up(&link.token, "十二个字的密码需要这样长").await.is_ok());
+    assert!(world.store.set_up(&link.token, &"x".repeat(1025), &Visitor::default()).await.is_err());
+    assert!(world.store.set_up(&link.token, "十二个字的密码需要这样长", &Visitor::default()).await.is_ok());
 }

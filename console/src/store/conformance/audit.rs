@@ -1,5 +1,7 @@
 //! The audit under the hands of somebody with the database but not the server key.
 
+use futures_util::TryStreamExt as _;
+
 use super::*;
 use crate::audit::Broken;
 
@@ -7,6 +9,7 @@ conformance! {
     every_change_leaves_a_line_and_the_chain_holds
     tampering_is_named_by_its_first_bad_line
     concurrent_writers_make_one_chain
+    an_export_is_whole_and_vouched_for_by_the_key_alone
 }
 
 async fn every_change_leaves_a_line_and_the_chain_holds(world: World) {
@@ -73,4 +76,19 @@ async fn concurrent_writers_make_one_chain(world: World) {
         last = event.id;
     }
     assert_eq!(world.store.verify_audit().await.unwrap(), 20);
+}
+
+async fn an_export_is_whole_and_vouched_for_by_the_key_alone(world: World) {
+    let export = async || world.store.export_audit().try_collect::<String>().await.unwrap();
+    let check = |file: &str| crate::audit::verify_export(file.as_bytes(), &world.settings.key);
+    assert_eq!(check(&export().await).unwrap(), 0);
+    // More lines than are read at once.
+    for n in 0..501 {
+        world.store.add_user(&Actor::Local, &Line::truncating(format!("u{n}")), Role::Auditor).await.unwrap();
+    }
+    let file = export().await;
+    assert_eq!(check(&file).unwrap(), 1_002);
+    assert!(check(&file.replacen("user.add", "user.bad", 1)).is_err());
+    world.tamper("DELETE FROM audit_lines WHERE seq = 1002").await;
+    assert!(world.store.export_audit().try_collect::<String>().await.is_err());
 }

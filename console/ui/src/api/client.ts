@@ -1,6 +1,8 @@
 // The console's HTTP API as functions. Types come from its own description.
 import type {
+  Action,
   AddArticle,
+  ApiTokenView,
   Article,
   Attachment,
   ChangeTicket,
@@ -8,20 +10,31 @@ import type {
   Device,
   DocsView,
   Event,
+  Factors,
   Finding,
   Group,
   LinkTicket,
   Me,
+  MintedApiToken,
   MintedInvite,
   OpenTicket,
+  OwnSignIn,
+  PasskeyChallenge,
+  PasskeyView,
   Problem,
+  RecoveryCodes,
   Report,
+  Role,
   Series,
   Session,
+  SignInView,
   StatusLink,
+  SteppedUp,
   Ticket,
   TicketLink,
+  TotpSeed,
   User,
+  UserLink,
   VerifyTicket,
   Visibility,
 } from './schema';
@@ -103,6 +116,8 @@ export function onceKey(): string {
 const post = <T>(path: string, body?: unknown, headers?: Record<string, string>) =>
   request<T>(path, { method: 'POST', ...(body === undefined ? {} : { body }), ...(headers ? { headers } : {}) });
 
+const remove = (path: string) => request<void>(path, { method: 'DELETE' });
+
 const ticketPath = (number: string) => `tickets/${encodeURIComponent(number)}`;
 
 export const api = {
@@ -110,7 +125,30 @@ export const api = {
   signIn: (name: string, password: string) => post<Me>('session', { name, password }),
   signInByLink: (token: string) => post<Me>('session/link', { token }),
   setUp: (token: string, password: string) => post<Me>('setup', { token, password }),
-  signOut: () => request<void>('session', { method: 'DELETE' }),
+  signInByCode: (challenge: string, code: string) => post<Me>('session/second-factor', { challenge, code }),
+  beginPasskeySignIn: () => post<PasskeyChallenge>('session/passkey/begin'),
+  signInByPasskey: (challenge: string, credential: unknown) => post<Me>('session/passkey', { challenge, credential }),
+  firstAdmin: (secret: string, name: string, password: string) => post<Me>('first-admin', { secret, name, password }),
+  signOut: () => remove('session'),
+
+  factors: () => request<Factors>('account/factors'),
+  stepUp: (proof: { password: string } | { code: string } | { passkey: { challenge: string; credential: unknown } }) =>
+    post<SteppedUp>('session/step-up', proof),
+  changePassword: (old: string, password: string) => post<void>('session/password', { old, password }),
+  ownSignIns: () => request<Page<OwnSignIn>>('sign-ins'),
+  endOwnSignIn: (id: number) => remove(`sign-ins/${id}`),
+  beginTotp: () => post<TotpSeed>('account/totp'),
+  confirmTotp: (code: string) => post<RecoveryCodes>('account/totp/confirm', { code }),
+  removeTotp: () => remove('account/totp'),
+  renewRecoveryCodes: () => post<RecoveryCodes>('account/recovery-codes'),
+  passkeys: () => request<Page<PasskeyView>>('account/passkeys'),
+  beginPasskey: () => post<PasskeyChallenge>('account/passkeys/begin'),
+  addPasskey: (name: string, challenge: string, credential: unknown) =>
+    post<PasskeyView>('account/passkeys', { name, challenge, credential }),
+  removePasskey: (id: number) => remove(`account/passkeys/${id}`),
+  tokens: () => request<Page<ApiTokenView>>('account/tokens'),
+  mintToken: (name: string, actions: Action[], days: number) => post<MintedApiToken>('account/tokens', { name, actions, days }),
+  revokeToken: (id: number) => remove(`account/tokens/${id}`),
 
   tickets: (query: Record<string, string>) => request<Page<Ticket>>(`tickets?${new URLSearchParams(query)}`),
   search: (query: Record<string, string>) => request<Page<Ticket>>(`search?${new URLSearchParams(query)}`),
@@ -161,6 +199,13 @@ export const api = {
     post<Device>(`devices/${id}/revoke`, { reason }, { 'idempotency-key': key }),
   restoreDevice: (id: number) => post<Device>(`devices/${id}/restore`, undefined, { 'idempotency-key': onceKey() }),
   users: () => request<Page<User>>('users'),
+  addUser: (name: string, role: Role) => post<UserLink>('users', { name, role }),
+  changeUser: (id: number, role: Role) => request<User>(`users/${id}`, { method: 'PATCH', body: { role } }),
+  resetUser: (id: number) => post<UserLink>(`users/${id}/reset`),
+  unlockUser: (id: number, reason: string) => post<User>(`users/${id}/unlock`, { reason }),
+  resetFactors: (id: number, reason: string) => post<User>(`users/${id}/reset-factors`, { reason }),
+  signInsOf: (id: number) => request<Page<SignInView>>(`users/${id}/sign-ins`),
+  endSignInsOf: (id: number) => remove(`users/${id}/sign-ins`),
 };
 
 /** Reads all pages of a list, up to a bound that no ticket reaches by honest work. */

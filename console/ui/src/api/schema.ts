@@ -1,5 +1,8 @@
 // Generated from openapi.json by `npm run api`. Do not edit.
 
+/** Something a signed-in user can ask for. Every route names exactly one. */
+export type Action = "use_own_sign_in" | "read_desk" | "work_on_tickets" | "invite_customers" | "revoke_devices" | "publish_rules" | "configure_desk" | "manage_users" | "read_users" | "read_audit" | "secure_own_account" | "export_audit";
+
 /** Something to be said on a ticket. */
 export type AddArticle = {
   /** Plain text with line breaks. */
@@ -22,6 +25,32 @@ export type AddUser = {
   name: string;
   /** What they may do. */
   role: Role;
+};
+
+/** A browser's answer to a challenge. */
+export type Answered = {
+  /** The challenge. */
+  challenge: string;
+  /** The credential as `toJSON()` gives it. */
+  credential: Record<string, unknown>;
+};
+
+/** A token of a program. */
+export type ApiTokenId = number;
+
+/** A live token of a program, without its text. */
+export type ApiTokenView = {
+  /** What it is for, as far as its maker may do it. */
+  actions: Action[];
+  /** When it was made. */
+  created_at_ms: UnixMillis;
+  /** When it stops working. */
+  expires_at_ms: UnixMillis;
+  /** Its id, by which the audit names it. */
+  id: ApiTokenId;
+  last_used_at_ms?: UnixMillis | null;
+  /** What its maker calls it. */
+  name: string;
 };
 
 /** Something that was said on a ticket. */
@@ -139,6 +168,12 @@ export type ChangeTicket = {
   urgency?: Level | null;
 };
 
+/** What to change about a user. */
+export type ChangeUser = {
+  /** What they may do from now on. */
+  role: Role;
+};
+
 /** What changed from one report to a later one. */
 export type Changes = {
   /** Facts, by section and in the order of the report. */
@@ -215,7 +250,14 @@ export type Difference = {
 };
 
 /** A report about which the rules would say something else. */
-export type DifferentReport = unknown;
+export type DifferentReport = Difference & {
+  /** Its device. */
+  device: DeviceId;
+  /** When it came. */
+  received_at_ms: UnixMillis;
+  /** The report. */
+  report: StoredReportId;
+};
 
 /** A section of the rules' documentation. */
 export type DocsView = {
@@ -265,6 +307,18 @@ export type FactChange = {
   steps: Step[];
 };
 
+/** What a user can prove themselves by. */
+export type Factors = {
+  /** Passkeys. */
+  passkeys: number;
+  /** Whether a password is set. */
+  password: boolean;
+  /** Recovery codes that were not used. */
+  recovery_codes: number;
+  /** Whether an authenticator app is set up: then the password alone signs nobody in. */
+  totp: boolean;
+};
+
 /** A stored finding. */
 export type Finding = {
   confidence?: Confidence | null;
@@ -312,6 +366,16 @@ export type FindingChanges = {
   same: number;
   /** Only in one report, where nobody can say whether they are in the other: they are about a section that it is without. */
   undecided: Finding[];
+};
+
+/** The first admin of a desk. */
+export type FirstAdmin = {
+  /** The sign-in name: 1 to 64 characters without white space. */
+  name: string;
+  /** At least 12 characters. */
+  password: string;
+  /** The one-time secret that the console has printed at its start. */
+  secret: string;
 };
 
 /** A fix that a rule names. */
@@ -370,6 +434,7 @@ export type Me = {
   name: string;
   /** What it may do. */
   role: Role;
+  stepped_up_until_ms?: UnixMillis | null;
 };
 
 /** The ticket that another one goes on in. */
@@ -395,6 +460,12 @@ export type Metric = {
 /** What is measured. */
 export type MetricKind = "disk_used_percent" | "memory_available_percent" | "swap_used_percent" | "load_per_cpu" | "relay_rtt_ms" | "relay_loss_percent" | "relay_jitter_ms";
 
+/** A new token. Its text is told this once. */
+export type MintedApiToken = ApiTokenView & {
+  /** To be sent as `Authorization: Bearer`. */
+  token: string;
+};
+
 /** A code for a customer. It is shown once. */
 export type MintedInvite = {
   /** The nine digits. */
@@ -411,6 +482,34 @@ export type MintedInvite = {
   ticket: string;
 };
 
+/** A token to be made. */
+export type NewApiToken = {
+  /** What it may do, of what its maker may do. */
+  actions: Action[];
+  /** For how many days, at most 365. */
+  days: number;
+  /** What to call it, such as the program that uses it. */
+  name: string;
+};
+
+/** A passkey that a browser has made. */
+export type NewPasskey = {
+  /** The challenge. */
+  challenge: string;
+  /** The credential as `toJSON()` gives it. */
+  credential: Record<string, unknown>;
+  /** What to call it, such as the device it is on. */
+  name: string;
+};
+
+/** The old password and the one to take its place. */
+export type NewPassword = {
+  /** The password until now. */
+  old: string;
+  /** At least 12 characters. */
+  password: string;
+};
+
 /** A section that one of the reports is without. */
 export type NotCompared = {
   /** Whether the later report has it. */
@@ -425,6 +524,12 @@ export type NotCompared = {
 export type OneTime = {
   /** The part of the link after `#`. */
   token: string;
+};
+
+/** A one-time code. */
+export type OneTimeCode = {
+  /** Six digits of the authenticator app. */
+  code: string;
 };
 
 /** A ticket to be opened. */
@@ -447,6 +552,12 @@ export type OpenTicket = {
   /** One line that says what is wrong; only a telephone call may begin without it. */
   title?: string;
   urgency?: Level | null;
+};
+
+/** A live sign-in of one's own. */
+export type OwnSignIn = SignInView & {
+  /** Whether it is the one that asks. */
+  current: boolean;
 };
 
 /** The packs of the desk. */
@@ -486,6 +597,28 @@ export type Passing = {
 /** Why a difference says nothing. */
 export type PassingReason = "counts" | "moment" | "plotted";
 
+/** What a browser is to do with a passkey. */
+export type PasskeyChallenge = {
+  /** To be sent back with the browser's answer, within five minutes. */
+  challenge: string;
+  /** `publicKey` is what `navigator.credentials` takes, as WebAuthn's JSON. */
+  options: Record<string, unknown>;
+};
+
+/** A passkey of a user. */
+export type PasskeyId = number;
+
+/** A passkey of a user. */
+export type PasskeyView = {
+  /** When it was registered. */
+  created_at_ms: UnixMillis;
+  /** Its id. */
+  id: PasskeyId;
+  last_used_at_ms?: UnixMillis | null;
+  /** What its user calls it. */
+  name: string;
+};
+
 /** How pressing a ticket is, by impact and urgency. */
 export type Priority = "p1" | "p2" | "p3" | "p4";
 
@@ -493,6 +626,8 @@ export type Priority = "p1" | "p2" | "p3" | "p4";
 export type Problem = {
   /** The states the ticket may move to. */
   allowed?: TicketState[] | null;
+  /** What the second factor is to be sent with. */
+  challenge?: string | null;
   /** Stable name of the problem, for programs and for translations. */
   code: string;
   /** The version the ticket is at. */
@@ -528,6 +663,12 @@ export type PutRule = {
   group: string;
   /** A word in the title, the description or the product, in any case. */
   word?: string | null;
+};
+
+/** Codes for the day the authenticator app is lost; each works once. They are told this once. */
+export type RecoveryCodes = {
+  /** Ten of them. */
+  codes: string[];
 };
 
 /** A stored report without its bytes. */
@@ -583,6 +724,12 @@ export type Rerun = {
   ticket?: string | null;
 };
 
+/** Why the factors of an account are taken off. */
+export type ResetFactors = {
+  /** For the audit. */
+  reason: string;
+};
+
 /** How a ticket was resolved. */
 export type Resolution = {
   /** What was wrong. */
@@ -635,6 +782,14 @@ export type Role = "technician" | "supervisor" | "admin" | "auditor";
 export type RuleId = number;
 
 export type SavedBody = string;
+
+/** A challenge of `second_factor_required` with its answer. */
+export type SecondFactor = {
+  /** The challenge, good for five minutes. */
+  challenge: string;
+  /** Six digits of the authenticator app, or a recovery code. */
+  code: string;
+};
 
 /** A device's figures over its newest reports. */
 export type Series = {
@@ -701,6 +856,27 @@ export type SetUp = {
 /** How bad a finding is. `unknown` means that it could not be looked at, never that it is fine. */
 export type Severity = "ok" | "info" | "warn" | "crit" | "unknown";
 
+/** What a user signed in by. */
+export type SignInBy = "password" | "second_factor" | "passkey" | "link" | "set_up";
+
+/** A sign-in of a user. */
+export type SignInId = number;
+
+/** A live sign-in of a user. */
+export type SignInView = {
+  /** What the browser calls itself, cut to one line. */
+  agent?: string | null;
+  by?: SignInBy | null;
+  /** When it was begun. */
+  created_at_ms: UnixMillis;
+  /** Its id. */
+  id: SignInId;
+  /** When it was last used, to the minute. */
+  last_used_at_ms: UnixMillis;
+  /** Where it came from; told to its user alone. */
+  source?: string | null;
+};
+
 /** Words of a session's connection, for comparing on the phone. */
 export type SpokenPhrase = {
   /** In English. */
@@ -722,6 +898,21 @@ export type Step = {
 } | {
   /** An item of a list, by what names it; text from the device. */
   item: string;
+};
+
+/** A fresh proof of who sits there: exactly one of the fields. */
+export type StepUp = {
+  /** A code of the authenticator app, or a recovery code. */
+  code?: string | null;
+  passkey?: Answered | null;
+  /** The password, where there is no authenticator app. */
+  password?: string | null;
+};
+
+/** Until when the sign-in may do what asks for a fresh proof. */
+export type SteppedUp = {
+  /** Ten minutes from now. */
+  until_ms: UnixMillis;
 };
 
 /** A report as stored; the sender's own id of it is another. */
@@ -814,6 +1005,18 @@ export type Told = {
   title_zh: string;
   /** How bad it was; only where it changed. */
   was?: string | null;
+};
+
+/** A seed for an authenticator app, shown once. */
+export type TotpSeed = {
+  /** The address as a square code: black modules as the data of an SVG path, one unit a module. */
+  qr_path: string;
+  /** The square's side in modules, with its quiet edge. */
+  qr_side: number;
+  /** The seed as it is typed. */
+  secret: string;
+  /** The same as an `otpauth` address. */
+  uri: string;
 };
 
 /** A moment, in milliseconds since 1970-01-01T00:00:00Z. It is stored as a plain integer on every database. */

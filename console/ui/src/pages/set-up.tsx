@@ -1,45 +1,29 @@
-import { Show, createSignal } from 'solid-js';
+import { Show } from 'solid-js';
 
-import { api } from '../api/client';
+import { ApiError, api } from '../api/client';
 import { Field } from '../parts/field';
-import { Problem, explain, fieldOf } from '../parts/problem';
+import { Form } from '../parts/form';
+import { NewPassword, chosen } from '../parts/new-password';
 import { Logo } from '../parts/shell';
-import { clearToken, token } from '../router';
-import { signedIn } from '../session';
+import { clearToken, navigate, token } from '../router';
+import { setChallenge, signedIn } from '../session';
 import { t } from '../text';
 
-const PASSWORD_MIN_CHARS = 12;
-
+/** Sets the password of a user who has opened their set-up link. */
 export function SetUp() {
-  const [error, setError] = createSignal<unknown>();
-  const [differ, setDiffer] = createSignal(false);
-  const [sending, setSending] = createSignal(false);
-  const [password, setPassword] = createSignal('');
-  const missing = () => PASSWORD_MIN_CHARS - [...password()].length;
-  let form!: HTMLFormElement;
-
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const values = new FormData(form);
-    const chosen = String(values.get('password'));
-    setError(undefined);
-    setDiffer(chosen !== values.get('repeat'));
-    if (differ() || missing() > 0) return;
-    setSending(true);
+  const send = async (text: (name: string) => string) => {
     try {
-      const who = await api.setUp(token() ?? '', chosen);
+      const who = await api.setUp(token() ?? '', chosen(text));
       clearToken();
       signedIn(who);
     } catch (error) {
-      setError(error);
-    } finally {
-      setSending(false);
+      const asked = error instanceof ApiError ? error.problem?.challenge : undefined;
+      if (!asked) throw error;
+      // The password is set; the second factor is still asked for.
+      clearToken();
+      setChallenge(asked);
+      navigate('/sign-in', 'replace');
     }
-  };
-
-  const short = () => {
-    if (fieldOf(error()) === 'password') return explain(error());
-    return password() && missing() > 0 ? t().setUp.short(missing()) : undefined;
   };
 
   return (
@@ -47,28 +31,36 @@ export function SetUp() {
       <Logo />
       <h1>{t().setUp.title}</h1>
       <Show when={token()} fallback={<p class="note">{t().setUp.linkMissing}</p>}>
-        <form ref={form} onSubmit={(event) => void submit(event)}>
-          <Field label={t().setUp.password} hint={short() ?? t().setUp.text}>
+        <Form submit={t().setUp.submit} send={send}>
+          <NewPassword autofocus />
+        </Form>
+      </Show>
+    </section>
+  );
+}
+
+/** Makes the first admin of a desk that has no user yet. */
+export function FirstAdmin() {
+  const send = async (text: (name: string) => string) => {
+    const who = await api.firstAdmin(token() ?? '', text('name').trim(), chosen(text));
+    clearToken();
+    signedIn(who);
+  };
+
+  return (
+    <section class="card sign-in">
+      <Logo />
+      <h1>{t().firstAdmin.title}</h1>
+      <Show when={token()} fallback={<p class="note">{t().firstAdmin.linkMissing}</p>}>
+        <p>{t().firstAdmin.text}</p>
+        <Form submit={t().firstAdmin.submit} send={send}>
+          <Field label={t().signIn.name}>
             {(given) => (
-              <input
-                {...given}
-                name="password"
-                type="password"
-                autocomplete="new-password"
-                required
-                autofocus
-                onInput={(event) => setPassword(event.currentTarget.value)}
-              />
+              <input {...given} name="name" autocomplete="username" autocapitalize="none" spellcheck={false} required autofocus maxLength={64} />
             )}
           </Field>
-          <Field label={t().setUp.repeat} problem={differ() ? t().setUp.differ : undefined}>
-            {(given) => <input {...given} name="repeat" type="password" autocomplete="new-password" required />}
-          </Field>
-          <Show when={fieldOf(error()) !== 'password'}>
-            <Problem error={error()} />
-          </Show>
-          <button type="submit" class="primary" disabled={sending() || missing() > 0}>{t().setUp.submit}</button>
-        </form>
+          <NewPassword />
+        </Form>
       </Show>
     </section>
   );

@@ -1,18 +1,24 @@
 import { Show, createEffect, createSignal, on } from 'solid-js';
 
-import { api } from '../api/client';
+import { ApiError, api } from '../api/client';
 import { Field } from '../parts/field';
+import { Form } from '../parts/form';
 import { Problem, explain } from '../parts/problem';
 import { Logo } from '../parts/shell';
+import { Code } from '../parts/step-up';
+import { askPasskey, passkeysWork } from '../passkeys';
 import { clearToken, route, token } from '../router';
-import { ended, signedIn, stayAsBefore } from '../session';
+import { challenge, ended, setChallenge, signedIn, stayAsBefore } from '../session';
 import { t } from '../text';
 
 export function SignIn() {
   const [error, setError] = createSignal<unknown>();
   const [linkFailed, setLinkFailed] = createSignal<unknown>();
   const [sending, setSending] = createSignal(false);
-  let form!: HTMLFormElement;
+  const signIn = (who: Parameters<typeof signedIn>[0]) => {
+    setChallenge(undefined);
+    signedIn(who);
+  };
 
   // A link opened while this page is shown arrives as a new token.
   createEffect(
@@ -24,7 +30,7 @@ export function SignIn() {
         .signInByLink(token)
         .then((who) => {
           clearToken();
-          signedIn(who);
+          signIn(who);
         })
         .catch(async (error: unknown) => {
           setLinkFailed(error);
@@ -35,17 +41,38 @@ export function SignIn() {
     }),
   );
 
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const values = new FormData(form);
-    setSending(true);
+  const byPassword = async (text: (name: string) => string) => {
     setError(undefined);
     setLinkFailed(undefined);
     try {
-      signedIn(await api.signIn(String(values.get('name')).trim(), String(values.get('password'))));
+      signIn(await api.signIn(text('name').trim(), text('password')));
+    } catch (error) {
+      const asked = error instanceof ApiError ? error.problem?.challenge : undefined;
+      if (asked) return setChallenge(asked);
+      document.querySelector<HTMLInputElement>('.sign-in [name=password]')?.select();
+      throw error;
+    }
+  };
+
+  const byCode = async (text: (name: string) => string) => {
+    try {
+      signIn(await api.signInByCode(challenge() ?? '', text('code')));
+    } catch (error) {
+      const over = error instanceof ApiError && error.problem?.code === 'challenge_not_valid';
+      if (!over) throw error;
+      setChallenge(undefined);
+      setError(error);
+    }
+  };
+
+  const byPasskey = async () => {
+    setError(undefined);
+    setSending(true);
+    try {
+      const begun = await api.beginPasskeySignIn();
+      signIn(await api.signInByPasskey(begun.challenge, await askPasskey(begun)));
     } catch (error) {
       setError(error);
-      form.querySelector<HTMLInputElement>('[name=password]')?.select();
     } finally {
       setSending(false);
     }
@@ -55,30 +82,44 @@ export function SignIn() {
     <section class="card sign-in">
       <Logo />
       <Show when={!(token() && sending())} fallback={<p role="status">{t().signIn.byLink}</p>}>
-        <h1>{t().signIn.title}</h1>
-        <Show when={ended()}>
-          <p class="note" role="status">{t().signIn.again}</p>
+        <Show
+          when={challenge()}
+          fallback={
+            <>
+              <h1>{t().signIn.title}</h1>
+              <Show when={ended()}>
+                <p class="note" role="status">{t().signIn.again}</p>
+              </Show>
+              <Show when={linkFailed()}>
+                {(failed) => (
+                  <p class="problem" role="alert">
+                    {(failed() as { status?: number }).status === 401 ? t().signIn.linkFailed : explain(failed())}
+                  </p>
+                )}
+              </Show>
+              <Form submit={t().signIn.submit} send={byPassword}>
+                <Field label={t().signIn.name}>
+                  {(given) => (
+                    <input {...given} name="name" autocomplete="username" autocapitalize="none" spellcheck={false} required autofocus />
+                  )}
+                </Field>
+                <Field label={t().signIn.password}>
+                  {(given) => <input {...given} name="password" type="password" autocomplete="current-password" required />}
+                </Field>
+              </Form>
+              <Problem error={error()} />
+              <Show when={passkeysWork()}>
+                <button type="button" disabled={sending()} onClick={() => void byPasskey()}>{t().signIn.byPasskey}</button>
+              </Show>
+              <p class="hint">{t().signIn.help}</p>
+            </>
+          }
+        >
+          <h1>{t().signIn.codeTitle}</h1>
+          <Form submit={t().signIn.submit} send={byCode} cancel={() => setChallenge(undefined)}>
+            <Code />
+          </Form>
         </Show>
-        <Show when={linkFailed()}>
-          {(failed) => (
-            <p class="problem" role="alert">
-              {(failed() as { status?: number }).status === 401 ? t().signIn.linkFailed : explain(failed())}
-            </p>
-          )}
-        </Show>
-        <form ref={form} onSubmit={(event) => void submit(event)}>
-          <Field label={t().signIn.name}>
-            {(given) => (
-              <input {...given} name="name" autocomplete="username" autocapitalize="none" spellcheck={false} required autofocus />
-            )}
-          </Field>
-          <Field label={t().signIn.password}>
-            {(given) => <input {...given} name="password" type="password" autocomplete="current-password" required />}
-          </Field>
-          <Problem error={error()} />
-          <button type="submit" class="primary" disabled={sending()}>{t().signIn.submit}</button>
-        </form>
-        <p class="hint">{t().signIn.help}</p>
       </Show>
     </section>
   );

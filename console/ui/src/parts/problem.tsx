@@ -7,6 +7,8 @@ import { language, t } from '../text';
 /** What went wrong, as one sentence in the chosen language; English details for what has no translation. */
 export function explain(error: unknown): string {
   const texts = t().problems;
+  if (error instanceof Refused) return error.say();
+  if (error instanceof DOMException) return error.name === 'SecurityError' ? texts.passkeys_need_a_name : texts.noPasskey;
   if (!(error instanceof ApiError)) return texts.bug;
   const problem = error.problem;
   if (!problem) return error.status === 0 ? texts.network : texts.store_failed;
@@ -15,6 +17,27 @@ export function explain(error: unknown): string {
       return texts.slow_down(problem.retry_after_s ?? 1);
     case 'account_locked':
       return texts.account_locked(Math.ceil((problem.retry_after_s ?? 1) / 60));
+    case 'codes_locked':
+      return texts.codes_locked(Math.ceil((problem.retry_after_s ?? 1) / 60));
+    case 'wrong_code':
+    case 'code_asked':
+    case 'challenge_not_valid':
+    case 'second_factor_required':
+    case 'second_factor_exists':
+    case 'unknown_passkey':
+    case 'cloned_passkey':
+    case 'passkey_known':
+    case 'passkey_refused':
+    case 'passkeys_need_a_name':
+    case 'wrong_password':
+    case 'wrong_secret':
+    case 'step_up_required':
+    case 'token_not_valid':
+    case 'limit_reached':
+    case 'bad_name':
+    case 'last_admin':
+    case 'name_too_long':
+    case 'stopping':
     case 'password_guessed':
     case 'wrong_name_or_password':
     case 'link_not_valid':
@@ -42,9 +65,17 @@ export function explain(error: unknown): string {
       return texts[problem.code];
     case 'invalid_field':
       if (problem.field === 'password') return texts.password;
+      if (problem.field === 'actions') return texts.actions;
       return language() === 'en' ? foreign(problem.detail) : (fields()[problem.field ?? ''] ?? texts.oneLine);
     default:
       return foreign(problem.detail);
+  }
+}
+
+/** What this page refuses by itself, in words that follow the chosen language. */
+export class Refused extends Error {
+  constructor(readonly say: () => string) {
+    super(say());
   }
 }
 

@@ -27,6 +27,7 @@ export function Header(props: { openTicket: () => void; takeCall: () => void }) 
       <nav aria-label={t().nav.label}>
         <a href="/" aria-current={current('queue')}>{t().nav.queue}</a>
         <a href="/devices" aria-current={current('devices', 'device')}>{t().nav.devices}</a>
+        <a href="/users" aria-current={current('users')}>{t().nav.users}</a>
       </nav>
       <span class={`live live-${liveState()}`} role="status" title={t().live.hint}>
         {t().live[liveState()]}
@@ -39,10 +40,10 @@ export function Header(props: { openTicket: () => void; takeCall: () => void }) 
           {t().nav.newTicket} <kbd>n</kbd>
         </button>
       </Show>
-      <span class="who">
+      <a class="who" href="/account" aria-current={current('account')}>
         <span class="unseen">{t().nav.signedInAs} </span>
         <bdi>{foreign(me()?.name ?? '')}</bdi>
-      </span>
+      </a>
       <button type="button" onClick={() => void signOut().catch(() => {})}>{t().nav.signOut}</button>
     </header>
   );
