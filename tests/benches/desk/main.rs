@@ -3,6 +3,8 @@
 //! Fills a database as years of work would, lets a console open it, and asks it over HTTP on loopback what the web
 //! console asks: the queue by priority, a ticket with its thread and its log, and searches in English and Chinese.
 
+#![allow(clippy::print_stderr, reason = "progress, and what is skipped, beside the figures")]
+
 mod fill;
 
 use std::collections::BTreeMap;
