@@ -516,7 +516,7 @@ pub(crate) mod tests {
             },
             "sections": [
                 { "system": system }, { "disk": disk }, { "memory": Memory::<Shared>::unknown(&why) },
-                { "findings": { "packs": [], "found": [], "ok": 3, "pending": 0 } },
+                { "findings": { "packs": [], "found": [], "more": [], "ok": 3, "pending": 0 } },
             ],
         }))
         .unwrap()
