@@ -253,6 +253,7 @@ impl Client {
         let request = Request::post("/api/v1/session/link").header(header::CONTENT_TYPE, "application/json");
         let request = request.header(header::ORIGIN, format!("http://{}", self.host)).header(header::HOST, &self.host);
         let request = request.body(Full::from(json!({ "token": token }).to_string()))?;
+        self.requests.ready().await?;
         let response = self.requests.send_request(request).await?;
         ensure!(response.status().is_success(), "signing in: {}", response.status());
         let cookie = response.headers().get(header::SET_COOKIE).context("a cookie")?.to_str()?;
@@ -263,6 +264,7 @@ impl Client {
 
     async fn ask(&mut self, path: &str) -> anyhow::Result<Value> {
         let request = Request::get(path).header(header::HOST, &self.host).header(header::COOKIE, &self.cookie);
+        self.requests.ready().await?;
         let response = self.requests.send_request(request.body(Full::default())?).await?;
         ensure!(response.status().is_success(), "{path}: {}", response.status());
         let body = response.into_body().collect().await?.to_bytes();

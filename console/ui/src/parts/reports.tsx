@@ -1,6 +1,6 @@
 import { For, Show, createSignal } from 'solid-js';
 
-import type { Report, Severity } from '../api/schema';
+import type { Finding, Report, Severity } from '../api/schema';
 import { list } from '../format';
 import { factLabel, t } from '../text';
 import { Facts } from './facts';
@@ -9,6 +9,8 @@ import { Time } from './text';
 
 /** What needs a person first comes first; what could not be looked at comes before what is merely worth knowing. */
 export const RANK: Severity[] = ['crit', 'warn', 'unknown', 'info', 'ok'];
+
+const UNKNOWN = RANK.indexOf('unknown');
 
 /** The same in sentences, with what is not in order but not for long enough. */
 const COUNTED = [...RANK, 'pending'] as const;
@@ -79,6 +81,7 @@ export function EarlierReport(props: { report: Report; atMs?: number | undefined
 function ReportView(props: { report: Report; atMs?: number | undefined }) {
   const findings = () =>
     [...props.report.findings].sort((a, b) => RANK.indexOf(a.severity) - RANK.indexOf(b.severity));
+  const unknown = () => findings().filter((finding) => finding.severity === 'unknown');
   return (
     <div class="report">
       <p class="quiet">
@@ -94,11 +97,27 @@ function ReportView(props: { report: Report; atMs?: number | undefined }) {
         <p class="card">{t().reports.withheld(list(props.report.withheld.map((one) => factLabel(one.section))))}</p>
       </Show>
       <Show when={findings().length > 0} fallback={<Show when={isJudged(props.report)}><p class="card">{t().reports.good}</p></Show>}>
-        <ul class="findings">
-          <For each={findings()}>{(finding) => <FindingView finding={finding} />}</For>
-        </ul>
+        <Findings findings={findings().filter((finding) => RANK.indexOf(finding.severity) < UNKNOWN)} />
+        {/* Each says what would lift it, but a machine with little to look at has dozens: they wait behind one line. */}
+        <Show when={unknown().length > 0}>
+          <details class="card">
+            <summary>{t().reports.counts.unknown(unknown().length)}</summary>
+            <Findings findings={unknown()} />
+          </details>
+        </Show>
+        <Findings findings={findings().filter((finding) => RANK.indexOf(finding.severity) > UNKNOWN)} />
       </Show>
       <Facts report={props.report.id} />
     </div>
+  );
+}
+
+function Findings(props: { findings: Finding[] }) {
+  return (
+    <Show when={props.findings.length > 0}>
+      <ul class="findings">
+        <For each={props.findings}>{(finding) => <FindingView finding={finding} />}</For>
+      </ul>
+    </Show>
   );
 }
