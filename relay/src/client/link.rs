@@ -133,6 +133,11 @@ impl Link {
         Close::of(&self.connection.closed().await)
     }
 
+    /// Datagrams that have come so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
     /// Figures of the path at this moment.
     pub fn path(&self) -> PathFigures {
         let path = self.connection.stats().path;

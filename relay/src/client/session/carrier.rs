@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use belay_protocol::channel::{ChannelId, Side};
-use belay_protocol::limits::ACKNOWLEDGE_DELAY;
+use belay_protocol::limits::{ACKNOWLEDGE_DELAY, IDLE_TIMEOUT, KEEP_ALIVE};
 use belay_protocol::resume::{Carried, ChannelHeader};
 use quinn::{ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Inner;
 use super::state::{Generation, Haste, Piece, Violation};
@@ -45,12 +45,30 @@ impl Carrier {
                     Broken::Lost
                 }
             },
+            () = silence(&link) => {
+                tracing::debug!("a link has fallen silent");
+                return Broken::Lost;
+            }
             violation = hear(inner, receiver) => violation,
             violation = accept(inner, &link, generation) => violation,
             violation = speak(inner, sender) => violation,
             violation = open(inner, &link, generation) => violation,
         };
         Broken::Violation(violation)
+    }
+}
+
+/// Ends when nothing has come for as long as QUIC may wait. QUIC itself waits for three probe timeouts when those are longer
+/// (RFC 9000, section 10.1), and one acknowledgement that an outage has held back makes them minutes long: the other end
+/// would have given the session up before this one had noticed.
+async fn silence(link: &Link) {
+    let (mut received, mut since) = (link.received(), Instant::now());
+    while since.elapsed() < IDLE_TIMEOUT + KEEP_ALIVE {
+        sleep(KEEP_ALIVE).await;
+        let now = link.received();
+        if now != received {
+            (received, since) = (now, Instant::now());
+        }
     }
 }
 
