@@ -89,10 +89,8 @@ pub fn answers(dir: &Path) -> bool {
 
 /// Whether something can be kept in `dir`: it is a directory, or can become one.
 pub fn may_be_directory(dir: &Path) -> bool {
-    match fs::metadata(dir) {
-        Ok(there) => there.is_dir(),
-        Err(error) => error.kind() != io::ErrorKind::NotADirectory,
-    }
+    // Below a file Unix answers that it is no directory, and Windows that nothing is there: what is there above decides.
+    dir.ancestors().find_map(|place| fs::metadata(place).ok()).is_none_or(|there| there.is_dir())
 }
 
 /// A disk that has gone to sleep takes this long to start.
