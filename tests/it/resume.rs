@@ -294,6 +294,19 @@ async fn a_link_that_is_lost_at_any_moment_of_the_resume_is_replaced_as_well() {
 // ----- what ends a session, and what it costs
 
 #[tokio::test(start_paused = true)]
+async fn a_silent_link_is_lost_also_where_quic_would_wait_longer() {
+    let scene = Scene::start().await;
+    // One acknowledgement that took most of two minutes makes three probe timeouts of more than four.
+    scene.net.set_weather(Weather { delay: Duration::from_secs(20), ..Weather::CALM });
+    sleep(Duration::from_secs(110)).await;
+    let answered = scene.ours.link().path().round_trip;
+    assert!(answered > Duration::from_secs(5), "a late answer was measured: {answered:?}");
+    scene.lose_link().await;
+    scene.net.set_weather(Weather { delay: Duration::from_millis(10), ..Weather::CALM });
+    scene.resumed().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_is_not_resumed_in_time_is_lost_on_both_sides_and_frees_its_memory() {
     let scene = Scene::start().await;
     let (mut writer, mut reader) = scene.ours.open_channel().unwrap();
