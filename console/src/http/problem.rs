@@ -295,6 +295,7 @@ impl From<AccountError> for Problem {
             AccountError::NoUser | AccountError::NoSignIn => Self::not_found(),
             AccountError::LastAdmin => Self::new(StatusCode::CONFLICT, "last_admin", detail),
             AccountError::SecondFactor { challenge } => Self::second_factor(challenge, detail),
+            AccountError::PasskeyAsked => Self::new(StatusCode::UNAUTHORIZED, "passkey_required", detail),
             AccountError::LinkNotValid => Self::new(StatusCode::UNAUTHORIZED, "link_not_valid", detail),
             AccountError::BadPassword(PasswordFault::Length) => Self::field("password", detail),
             AccountError::BadPassword(PasswordFault::Guessed) => {
@@ -315,6 +316,7 @@ impl From<SignInError> for Problem {
             SignInError::CodesLocked { retry_after } => Self::slow_down("codes_locked", detail, retry_after),
             SignInError::SecondFactor { challenge } => Self::second_factor(challenge, detail),
             SignInError::CodeAsked => Self { code: "code_asked", ..Self::field("code", detail) },
+            SignInError::PasskeyAsked => Self::new(StatusCode::UNAUTHORIZED, "passkey_required", detail),
             SignInError::WrongCode => Self::new(StatusCode::UNAUTHORIZED, "wrong_code", detail),
             SignInError::ChallengeNotValid => Self::new(StatusCode::UNAUTHORIZED, "challenge_not_valid", detail),
             SignInError::UnknownPasskey => Self::new(StatusCode::UNAUTHORIZED, "unknown_passkey", detail),

@@ -79,7 +79,8 @@ pub(crate) async fn me(caller: Caller) -> Answer<Me> {
 }
 
 /// Signs in by name and password; the answer sets the cookie. Where a second factor is asked for, it is the problem
-/// `second_factor_required` with a `challenge` for `POST /api/v1/session/second-factor`.
+/// `second_factor_required` with a `challenge` for `POST /api/v1/session/second-factor`; where the account has passkeys and
+/// no authenticator app, it is `passkey_required`.
 #[utoipa::path(post, path = "/api/v1/session", tag = "sign-in", request_body = Credentials,
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 429, body = Problem)))]
 pub(crate) async fn sign_in(

@@ -15,7 +15,7 @@ use sea_orm::{
 use serde_json::json;
 
 use super::entity::{link, user};
-use super::second_factor::code_bucket;
+use super::second_factor::{SecondFactor, code_bucket};
 use super::sign_ins::{end_sign_ins, insert_sign_in};
 use super::throttle::{self, Consequence};
 use super::write::Write;
@@ -55,6 +55,9 @@ pub enum AccountError {
         /// What the code is to be sent with, within five minutes.
         challenge: String,
     },
+    /// The link did its work, and its user has passkeys to sign in with.
+    #[error("the password is set; sign in with one of the account's passkeys")]
+    PasskeyAsked,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -106,6 +109,9 @@ pub enum SignInError {
     /// A code is asked for where the password was sent.
     #[error("this account has a second factor: send a code of the authenticator app, or a recovery code")]
     CodeAsked,
+    /// The account has passkeys, and the password alone does not do.
+    #[error("this account has passkeys: use one of them, the password alone is not enough")]
+    PasskeyAsked,
     /// A one-time code is wrong, or was used.
     #[error("the code is wrong or was used: wait for the next one, and check the clock of the device that shows it")]
     WrongCode,
@@ -271,9 +277,14 @@ impl Store {
         let user = use_link(&write, link).await?;
         let user = set_password(&write, user, hash, None).await?;
         write.audit("user.set_up", format!("user:{}", user.id), json!({})).await?;
-        if let Some(challenge) = self.half_signed_in(&write, &user, visitor).await? {
+        let refused = match self.half_signed_in(&write, &user, visitor).await? {
+            SecondFactor::NotAsked => None,
+            SecondFactor::Code { challenge } => Some(AccountError::SecondFactor { challenge }),
+            SecondFactor::Passkey => Some(AccountError::PasskeyAsked),
+        };
+        if let Some(refused) = refused {
             write.commit().await?;
-            return Err(AccountError::SecondFactor { challenge });
+            return Err(refused);
         }
         let signed_in = insert_sign_in(&mut write, user, SignInBy::SetUp, visitor).await?;
         write.commit().await?;
@@ -355,10 +366,15 @@ impl Store {
         let mut write = self.write(&Actor::System).await?;
         write.forget_failures(&account).await?;
         write.take_back_failure(&source).await?;
-        if let Some(challenge) = self.half_signed_in(&write, &user, attempt.visitor).await? {
-            write.audit("sign_in.ask_code", format!("user:{}", user.id), json!({})).await?;
+        let refused = match self.half_signed_in(&write, &user, attempt.visitor).await? {
+            SecondFactor::NotAsked => None,
+            SecondFactor::Code { challenge } => Some(("sign_in.ask_code", SignInError::SecondFactor { challenge })),
+            SecondFactor::Passkey => Some(("sign_in.ask_passkey", SignInError::PasskeyAsked)),
+        };
+        if let Some((action, refused)) = refused {
+            write.audit(action, format!("user:{}", user.id), json!({})).await?;
             write.commit().await?;
-            return Err(SignInError::SecondFactor { challenge });
+            return Err(refused);
         }
         let signed_in = insert_sign_in(&mut write, user, SignInBy::Password, attempt.visitor).await?;
         write.commit().await?;

@@ -54,10 +54,20 @@ pub struct Enrolment {
 /// What somebody who is signed in proves themselves by once more.
 #[derive(Clone, Copy, Debug)]
 pub enum Proof<'a> {
-    /// The password; refused when there is an authenticator app.
+    /// The password; refused when there is an authenticator app or a passkey.
     Password(&'a str),
     /// A one-time code or a recovery code.
     Code(&'a str),
+}
+
+/// What an account asks for beside its password.
+pub(super) enum SecondFactor {
+    /// Nothing.
+    NotAsked,
+    /// A one-time code or a recovery code, to be sent with this challenge.
+    Code { challenge: String },
+    /// One of its passkeys, which does without the password.
+    Passkey,
 }
 
 /// What stands between a right password and a sign-in.
@@ -169,19 +179,23 @@ impl Store {
         })
     }
 
-    /// The challenge that a right password gets where a second factor is asked for; nothing where none is.
+    /// What a right password alone does not do for this user.
     pub(super) async fn half_signed_in(
         &self,
         write: &Write,
         user: &user::Model,
         visitor: &Visitor,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<SecondFactor, StoreError> {
         if confirmed_seed(&write.tx, user.id).await?.is_none() {
-            return Ok(None);
+            // Otherwise a guessed password would open what its user has shut with a key.
+            return Ok(match has_passkeys(&write.tx, user.id).await? {
+                true => SecondFactor::Passkey,
+                false => SecondFactor::NotAsked,
+            });
         }
         let half =
             HalfSignedIn { user: user.id, source: visitor.source.clone(), password_sha256: password_sha256(user) };
-        self.seal_challenge(SECOND_FACTOR, half).map(Some)
+        Ok(SecondFactor::Code { challenge: self.seal_challenge(SECOND_FACTOR, half)? })
     }
 
     /// Completes a sign-in whose password was right, by a one-time code or a recovery code.
@@ -223,8 +237,10 @@ impl Store {
     ) -> Result<UnixMillis, SignInError> {
         let (of, source) = (signed_in.user.id, source_bucket(visitor));
         let has_codes = confirmed_seed(self.reader(), of.0).await?.is_some();
+        let has_passkeys = has_passkeys(self.reader(), of.0).await?;
         match proof {
             Proof::Password(_) if has_codes => Err(SignInError::CodeAsked),
+            Proof::Password(_) if has_passkeys => Err(SignInError::PasskeyAsked),
             Proof::Password(password) => {
                 let user = self.prove_password(of, password, visitor).await?;
                 let mut write = self.write(&Actor::User(of)).await?;
@@ -290,6 +306,10 @@ pub(super) async fn verify_sign_in(write: &mut Write, signed_in: &SignedIn, by: 
         sign_in::ActiveModel { id: Set(signed_in.id.0), verified_at: Set(Some(write.now.0)), ..Default::default() };
     row.update(&write.tx).await?;
     write.audit("sign_in.step_up", format!("user:{}", signed_in.user.id), json!({ "by": by })).await
+}
+
+async fn has_passkeys(db: &impl ConnectionTrait, of: i64) -> Result<bool, DbErr> {
+    Ok(passkey::Entity::find().filter(passkey::Column::UserId.eq(of)).count(db).await? > 0)
 }
 
 async fn refuse_code<T>(mut write: Write, of: i64) -> Result<T, SignInError> {

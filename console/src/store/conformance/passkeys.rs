@@ -9,6 +9,7 @@ use crate::passkey::soft::SoftPasskey;
 
 conformance! {
     a_passkey_signs_in_also_while_the_password_is_locked
+    beside_a_passkey_the_password_alone_opens_nothing
     a_registration_is_for_its_user_and_for_once
     a_copied_passkey_is_refused
     what_another_site_another_key_or_no_person_has_signed_is_refused
@@ -62,6 +63,25 @@ async fn a_passkey_signs_in_also_while_the_password_is_locked(world: World) {
     let listed = world.store.list_passkeys(ada.user.id).await.unwrap();
     assert_eq!((listed.len(), listed[0].id, listed[0].name.as_str()), (1, added.id, "Phone"));
     assert_eq!(listed[0].last_used_at_ms, Some(world.clock.now()));
+}
+
+async fn beside_a_passkey_the_password_alone_opens_nothing(world: World) {
+    let ada = ada(&world).await;
+    let (mut passkey, added) = add(&world, ada.user.id).await;
+    let alone = sign_in(&world, "ada", PASSWORD, "b").await;
+    assert!(matches!(alone, Err(SignInError::PasskeyAsked)), "{alone:?}");
+    let wrong = sign_in(&world, "ada", "not the password", "b").await;
+    assert!(matches!(wrong, Err(SignInError::Wrong)), "{wrong:?}");
+    let proof = Proof::Password(PASSWORD);
+    let proved = world.store.step_up(&ada, proof, &visitor("b")).await;
+    assert!(matches!(proved, Err(SignInError::PasskeyAsked)), "{proved:?}");
+    // A link that sets another password does not take the passkey's place either.
+    let link = world.store.mint_reset(&Actor::System, ada.user.id).await.unwrap();
+    let set = world.store.set_up(&link.token, "another long password", &visitor("b")).await;
+    assert!(matches!(set, Err(AccountError::PasskeyAsked)), "{set:?}");
+    assert!(by_passkey(&world, &mut passkey).await.is_ok());
+    world.store.remove_passkey(ada.user.id, added.id).await.unwrap();
+    assert!(sign_in(&world, "ada", "another long password", "b").await.is_ok());
 }
 
 async fn a_registration_is_for_its_user_and_for_once(world: World) {

@@ -24,6 +24,7 @@ export function explain(error: unknown): string {
     case 'challenge_not_valid':
     case 'second_factor_required':
     case 'second_factor_exists':
+    case 'passkey_required':
     case 'unknown_passkey':
     case 'cloned_passkey':
     case 'passkey_known':

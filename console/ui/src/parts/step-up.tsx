@@ -31,6 +31,8 @@ export function StepUp() {
 function Proof(props: { asked: Asked }) {
   const [factors] = createResource(() => api.factors().catch(() => undefined));
   const [error, setError] = createSignal<unknown>();
+  // Beside a passkey the password alone proves nothing.
+  const byPasskeyAlone = () => Boolean(factors()?.passkeys && !factors()?.totp);
   const done = () => {
     setAsked(undefined);
     props.asked.proved();
@@ -54,33 +56,41 @@ function Proof(props: { asked: Asked }) {
     <Dialog title={t().stepUp.title} close={close}>
       <p>{t().stepUp.text}</p>
       <Show when={!factors.loading} fallback={<p class="quiet">{t().loading}</p>}>
-        <Form
-          submit={t().stepUp.submit}
-          cancel={close}
-          send={async (text) => {
-            await api.stepUp(factors()?.totp ? { code: text('code') } : { password: text('password') });
-            done();
-          }}
-        >
-          <Show
-            when={factors()?.totp}
-            fallback={
-              <Field label={t().signIn.password}>
-                {(given) => (
-                  <input {...given} name="password" type="password" autocomplete="current-password" required autofocus />
-                )}
-              </Field>
-            }
+        <Show when={!byPasskeyAlone()}>
+          <Form
+            submit={t().stepUp.submit}
+            cancel={close}
+            send={async (text) => {
+              await api.stepUp(factors()?.totp ? { code: text('code') } : { password: text('password') });
+              done();
+            }}
           >
-            <Code />
-          </Show>
-        </Form>
-        <Show when={factors()?.passkeys && passkeysWork()}>
-          <Problem error={error()} />
-          <div class="buttons">
-            <button type="button" onClick={() => void byPasskey()}>{t().signIn.byPasskey}</button>
-          </div>
+            <Show
+              when={factors()?.totp}
+              fallback={
+                <Field label={t().signIn.password}>
+                  {(given) => (
+                    <input {...given} name="password" type="password" autocomplete="current-password" required autofocus />
+                  )}
+                </Field>
+              }
+            >
+              <Code />
+            </Show>
+          </Form>
         </Show>
+        <Show when={byPasskeyAlone() && !passkeysWork()}>
+          <p class="note">{t().account.noPasskeys}</p>
+        </Show>
+        <Problem error={error()} />
+        <div class="buttons">
+          <Show when={factors()?.passkeys && passkeysWork()}>
+            <button type="button" onClick={() => void byPasskey()}>{t().signIn.byPasskey}</button>
+          </Show>
+          <Show when={byPasskeyAlone()}>
+            <button type="button" onClick={close}>{t().cancel}</button>
+          </Show>
+        </div>
       </Show>
     </Dialog>
   );
