@@ -265,10 +265,8 @@ const NO_HOME: Phrase = Phrase {
     zh: "不知道主目录；请用 --data 指定一个目录",
 };
 const NOT_PRINTED: Phrase = Phrase { en: "the output cannot be written: {why}", zh: "无法写出结果：{why}" };
-const LOOKING: Phrase = Phrase {
-    en: "Looking at this machine ({done} of {total}): {subject}",
-    zh: "正在查看本机（{done}/{total}）：{subject}",
-};
+const LOOKING: Phrase =
+    Phrase { en: "Looking ({done} of {total}): {subject}", zh: "正在查看（{done}/{total}）：{subject}" };
 
 #[cfg(test)]
 mod tests {
