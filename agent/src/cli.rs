@@ -14,6 +14,8 @@ use crate::page;
 use crate::paths::NoHome;
 use crate::redact::Redacted;
 use crate::redact::log::RedactedLog;
+#[cfg(not(test))]
+use crate::standard_output::StandardOutput;
 use crate::survey::{NoSuchTree, Progress};
 use crate::terminal::{Screen, columns, cut, obeys};
 
@@ -131,7 +133,9 @@ pub async fn run(cli: Cli) -> Exit {
         (Ok(()), Command::Doctor(options)) => doctor::run(options, language).await,
         (Ok(()), Command::Rules(command)) => rules::run(command, language),
     };
-    outcome.unwrap_or_else(|error| {
+    // What is still held back would be lost without a word when the program ends.
+    let printed = outcome.and_then(|exit| Ok(out().flush().map(|()| exit)?));
+    printed.unwrap_or_else(|error| {
         // A pipe that was closed early, as by `head`, is the reader's good right.
         let closed = |cause: &(dyn std::error::Error + 'static)| {
             cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
@@ -162,7 +166,7 @@ fn sentence(error: &anyhow::Error, language: Language) -> String {
 /// Standard output, which nobody reads in a unit test.
 fn out() -> impl Write {
     #[cfg(not(test))]
-    return io::stdout().lock();
+    return StandardOutput::new();
     #[cfg(test)]
     io::sink()
 }
@@ -261,10 +265,8 @@ const NO_HOME: Phrase = Phrase {
     zh: "不知道主目录；请用 --data 指定一个目录",
 };
 const NOT_PRINTED: Phrase = Phrase { en: "the output cannot be written: {why}", zh: "无法写出结果：{why}" };
-const LOOKING: Phrase = Phrase {
-    en: "Looking at this machine ({done} of {total}): {subject}",
-    zh: "正在查看本机（{done}/{total}）：{subject}",
-};
+const LOOKING: Phrase =
+    Phrase { en: "Looking ({done} of {total}): {subject}", zh: "正在查看（{done}/{total}）：{subject}" };
 
 #[cfg(test)]
 mod tests {

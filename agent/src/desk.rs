@@ -1,6 +1,7 @@
 //! Who a desk is: what its domain says about it, and whether that agrees with the invite.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -67,6 +68,7 @@ impl WellKnownError {
                     io::ErrorKind::TimedOut => Https::TimedOut,
                     // The standard library has no kind for it.
                     _ if io.to_string().contains("lookup address") => Https::NoName,
+                    _ if io.raw_os_error().is_some_and(|number| NO_NAME_ON_WINDOWS.contains(&number)) => Https::NoName,
                     _ => Https::Failed,
                 },
                 _ => Https::Failed,
@@ -75,6 +77,9 @@ impl WellKnownError {
         }
     }
 }
+
+/// From `WSAHOST_NOT_FOUND` to `WSANO_DATA`. No other system has numbers as high.
+const NO_NAME_ON_WINDOWS: RangeInclusive<i32> = 11_001..=11_004;
 
 impl From<ureq::Error> for WellKnownError {
     fn from(error: ureq::Error) -> Self {
@@ -271,6 +276,20 @@ mod tests {
         assert_eq!(check(Bad::NotValidYet), Https::WrongTime);
         assert_eq!(check(Bad::NotValidForName), Https::WrongName);
         assert_eq!(WellKnownError::from(ureq::Error::HostNotFound).outcome(), Https::NoName);
+    }
+
+    #[test]
+    fn a_name_that_is_not_found_is_told_as_that_on_every_system() {
+        let outcome = |error| WellKnownError::from(ureq::Error::Io(error)).outcome();
+        let told_by_unix = io::Error::other("failed to lookup address information: Name or service not known");
+        assert_eq!(outcome(told_by_unix), Https::NoName);
+        // Of Windows, whose words are in its own language.
+        for number in [11_001, 11_002, 11_003, 11_004] {
+            assert_eq!(outcome(io::Error::from_raw_os_error(number)), Https::NoName, "{number}");
+        }
+        for number in [11_000, 11_005] {
+            assert_eq!(outcome(io::Error::from_raw_os_error(number)), Https::Failed, "{number}");
+        }
     }
 
     #[test]

@@ -15,5 +15,6 @@ pub mod paths;
 pub mod probe;
 pub mod redact;
 pub mod rulebook;
+pub mod standard_output;
 pub mod survey;
 pub mod terminal;

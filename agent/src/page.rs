@@ -314,6 +314,7 @@ mod tests {
 
     use super::*;
     use crate::redact::{redact, tests::survey as sample};
+    use crate::survey::{Look, look};
     use crate::terminal::Colour;
 
     #[tokio::test]
@@ -331,13 +332,31 @@ mod tests {
             "/home/alice/nas",
             "STOPPED WRITING",
             "Could not look at",
-            "this machine does not offer it",
+            "there is no source for it",
         ] {
             assert!(flowing.contains(shown), "{shown} is missing in\n{page}");
         }
         assert!(!page.contains('\u{1b}') && page.lines().all(|line| line.width() <= 120), "{page}");
         let page = survey(&report, Language::Chinese, Colour::Ansi);
         assert!(page.contains("已不可写入") && page.contains("未能查看") && page.contains("\u{1b}[1;31m"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn what_a_captured_tree_does_not_hold_is_not_said_of_the_machine_that_reads_it() {
+        let (dir, _root) = crate::probe::tests::tree(&[("proc/none", "")]);
+        let options = Look { root: Some(dir.path().to_owned()), ..Look::default() };
+        let redacted = redact(look(&options, |_| ()).await.unwrap(), Default::default()).unwrap();
+        let report = redacted.seen_here().unwrap();
+        let reasons: Vec<_> = report.findings().unwrap().found.iter().map(|finding| &finding.remedy).collect();
+        assert!(!reasons.is_empty());
+        for (language, here, reason) in [
+            (Language::English, "this machine", "there is no source for it"),
+            (Language::Chinese, "本机", "没有此项信息的来源"),
+        ] {
+            let page = survey(&report, language, Colour::None).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(page.contains(reason) && !page.contains(here), "{page}");
+            assert!(reasons.iter().all(|reason| !reason.text(language).contains(here)), "{reasons:?}");
+        }
     }
 
     #[tokio::test]

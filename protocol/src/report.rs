@@ -409,7 +409,7 @@ const LIFTED_BY: &[(WhyKind, &[&str], Phrase)] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhyKind {
-    /// This machine has no such source.
+    /// The machine has no such source, or the captured tree does not hold it.
     NotOffered,
     /// The agent may not read it.
     PermissionDenied,
@@ -466,10 +466,10 @@ impl WhyKind {
         }
     }
 
-    /// The reason as people read it.
+    /// The reason as people read it: at the machine, at a desk, and about a captured tree, where "this machine" is another one.
     pub const fn phrase(self) -> Phrase {
         match self {
-            Self::NotOffered => Phrase { en: "this machine does not offer it", zh: "本机不提供此信息" },
+            Self::NotOffered => Phrase { en: "there is no source for it", zh: "没有此项信息的来源" },
             Self::PermissionDenied => Phrase { en: "not permitted to look", zh: "没有查看权限" },
             Self::TimedOut => Phrase { en: "no answer in time", zh: "未在时限内应答" },
             Self::Malformed => Phrase { en: "the answer made no sense", zh: "返回的内容无法识别" },

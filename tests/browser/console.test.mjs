@@ -208,6 +208,37 @@ test('findings come worst first, with evidence and remedy', async () => {
   await shoot(page, 'ticket');
 });
 
+test('of many findings alike some are listed and the others counted', async () => {
+  // A machine with a hundred full disks is not at hand: the desk's answers are made into those about one.
+  const listed = 16;
+  let alike;
+  await page.route(/\/api\/v1\/tickets\/[^/]+\/reports\?/, async (route) => {
+    const response = await route.fetch();
+    const reports = await response.json();
+    const finding = reports.items[0].findings.find((one) => one.severity !== 'unknown');
+    alike = { rule: finding.rule_id, severity: finding.severity, count: 90 };
+    reports.items[0].findings = Array.from({ length: listed }, (_, at) => ({ ...finding, subject: `/srv/${at}` }));
+    await route.fulfill({ response, json: reports });
+  });
+  await page.route(/\/api\/v1\/reports\/\d+\/facts$/, async (route) => {
+    const response = await route.fetch();
+    const facts = await response.json();
+    facts.sections.find((section) => 'findings' in section).findings.more = [alike];
+    await route.fulfill({ response, json: facts });
+  });
+  await page.reload();
+  const last = page.locator('.findings > li').last();
+  await last.filter({ hasText: '… and 90 more like this' }).waitFor();
+  assert.equal(await page.locator('.findings > .finding').count(), listed);
+  assert.match(await page.locator('.report > p').first().textContent(), /· 106 /);
+  await page.getByRole('button', { name: '中文' }).click();
+  await last.filter({ hasText: '……另有 90 项与此相同' }).waitFor();
+  await page.getByRole('button', { name: 'English' }).click();
+  await page.unrouteAll({ behavior: 'wait' });
+  await page.reload();
+  await page.locator('.findings .finding').first().waitFor();
+});
+
 test('the facts that the device shared can be read', async () => {
   await page.getByText('What the device shared').click();
   await page.getByText('operating system', { exact: true }).waitFor();

@@ -71,7 +71,7 @@ fn in_an_empty_chroot_the_agent_starts_and_says_what_it_cannot_see() {
 
     let page = inside(&["survey", "--lang", "en"]);
     assert_eq!(page.code, Some(0), "{page}");
-    assert!(page.says("Could not look at") && page.says("this machine does not offer it"), "{page}");
+    assert!(page.says("Could not look at") && page.says("there is no source for it"), "{page}");
     let checked = inside(&["survey", "--check"]);
     assert_eq!(checked.code, Some(0), "nothing critical is seen: {checked}");
 }

@@ -233,8 +233,8 @@ const NO_DIRECTORY: Phrase = Phrase {
     zh: "{dir} 不是目录，无法在其中保存数据。可用 --data 指定其他目录。",
 };
 const NAMELESS: Phrase = Phrase {
-    en: "The names that this machine has for its people could not be learnt in time. Until they can, nothing of this would be sent to support: try again when the machine has less to do.",
-    zh: "未能及时得知本机所用的人名等名称。在此之前，以上内容都不会发送给客服：请在机器空闲时重试。",
+    en: "The names that the machine has for its people could not be learnt in time. Until they can, nothing of this would be sent to support: try again when the machine has less to do.",
+    zh: "未能及时得知机器所用的人名等名称。在此之前，以上内容都不会发送给客服：请在机器空闲时重试。",
 };
 const UNJUDGED: Phrase = Phrase {
     en: "a section could not be judged, so that nobody can say whether something in it is critical",

@@ -2,8 +2,7 @@
 
 use belay_protocol::Phrase;
 
-pub(super) const NOTHING_WRONG: Phrase =
-    Phrase { en: "Nothing wrong was found on this machine.", zh: "未发现本机存在问题。" };
+pub(super) const NOTHING_WRONG: Phrase = Phrase { en: "Nothing wrong was found.", zh: "未发现问题。" };
 pub(super) const NOTHING_WRONG_SEEN: Phrase = Phrase {
     en: "Nothing wrong was found in what could be looked at.",
     zh: "在能够查看的范围内未发现问题。",
@@ -82,7 +81,7 @@ pub(super) const RELAY: Phrase = Phrase { en: "relay", zh: "中继" };
 pub(super) const UNREACHABLE: Phrase = Phrase { en: "cannot be reached", zh: "无法连接" };
 pub(super) const GRAPHICS: Phrase = Phrase { en: "graphics drivers", zh: "显卡驱动" };
 pub(super) const FIRMWARE: Phrase = Phrase { en: "missing firmware", zh: "缺失的固件" };
-pub(super) const DKMS: Phrase = Phrase { en: "modules built here", zh: "本机编译的模块" };
+pub(super) const DKMS: Phrase = Phrase { en: "modules built by DKMS", zh: "DKMS 编译的模块" };
 pub(super) const PNP: Phrase = Phrase { en: "devices", zh: "设备" };
 pub(super) const WITH_PROBLEM: Phrase =
     Phrase { en: "{all}, {wrong} with a problem", zh: "{all} 个，其中 {wrong} 个有问题" };

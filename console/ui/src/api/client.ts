@@ -51,6 +51,9 @@ export type Evidence = {
   source: string;
 };
 
+/** Findings of one rule and severity that a report counts and does not list. */
+export type Unlisted = { rule: string; severity: string; count: number };
+
 /** An answer that was not a success. `problem` is absent when the console could not be reached. */
 export class ApiError extends Error {
   constructor(
@@ -186,6 +189,7 @@ export const api = {
   sessionsOfTicket: (number: string) => request<Page<Session>>(`${ticketPath(number)}/sessions?limit=${PAGE_MAX}`),
   reportsOfTicket: (number: string) => request<Page<Report>>(`${ticketPath(number)}/reports?limit=${REPORTS_SHOWN}`),
   facts: (report: number) => request<Record<string, unknown>>(`reports/${report}/facts`),
+  unlistedOf: async (report: number) => unlistedIn(await api.facts(report)),
   sessions: () => request<Page<Session>>(`sessions?limit=${PAGE_MAX}`),
   devices: (cursor?: string) =>
     request<Page<Device>>(`devices?limit=${PAGE_MAX}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`),
@@ -225,6 +229,20 @@ async function everything<T>(path: string): Promise<T[]> {
 export function evidenceOf(finding: Finding): Evidence[] {
   const list: unknown[] = Array.isArray(finding.evidence) ? finding.evidence : [];
   return list.filter((item): item is Evidence => typeof item === 'object' && item !== null && 'value' in item);
+}
+
+/** What a report's bytes say of findings that it does not list; what has another shape is left out. */
+function unlistedIn(facts: Record<string, unknown>): Unlisted[] {
+  const sections: unknown[] = Array.isArray(facts['sections']) ? facts['sections'] : [];
+  return sections.flatMap((section) => {
+    const more = (section as { findings?: { more?: unknown } } | null)?.findings?.more;
+    return Array.isArray(more) ? more.filter(isUnlisted) : [];
+  });
+}
+
+function isUnlisted(item: unknown): item is Unlisted {
+  if (typeof item !== 'object' || item === null) return false;
+  return 'rule' in item && 'severity' in item && 'count' in item && typeof item.count === 'number';
 }
 
 const DEADLINE_MS = 35_000;

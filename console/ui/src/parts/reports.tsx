@@ -1,16 +1,21 @@
-import { For, Show, createSignal } from 'solid-js';
+import { For, Show, createEffect, createMemo, createSignal, on } from 'solid-js';
 
+import { api, type Unlisted } from '../api/client';
 import type { Finding, Report, Severity } from '../api/schema';
 import { list } from '../format';
 import { factLabel, t } from '../text';
 import { Facts } from './facts';
 import { FindingView } from './finding';
+import { Problem } from './problem';
 import { Time } from './text';
 
 /** What needs a person first comes first; what could not be looked at comes before what is merely worth knowing. */
 export const RANK: Severity[] = ['crit', 'warn', 'unknown', 'info', 'ok'];
 
 const UNKNOWN = RANK.indexOf('unknown');
+
+/** Findings of one rule and severity that a report lists; the others it counts (`FINDINGS_ALIKE_MAX` of the protocol). */
+const ALIKE_MAX = 16;
 
 /** The same in sentences, with what is not in order but not for long enough. */
 const COUNTED = [...RANK, 'pending'] as const;
@@ -42,10 +47,21 @@ export function countsText(counts: Partial<Record<string, unknown>>): string {
   return parts.length > 0 ? list(parts) : t().events.nothingFound;
 }
 
-function countsOf(report: Report): Record<string, unknown> {
+function countsOf(report: Report, unlisted: Unlisted[]): Record<string, unknown> {
   const counts: Record<string, number> = {};
-  for (const finding of report.findings) counts[finding.severity] = (counts[finding.severity] ?? 0) + 1;
+  const add = (severity: string, count: number) => (counts[severity] = (counts[severity] ?? 0) + count);
+  for (const finding of report.findings) add(finding.severity, 1);
+  for (const alike of unlisted) add(alike.severity, alike.count);
   return { ...counts, ok: report.ok, pending: report.pending };
+}
+
+function isAlike(one: Finding, other: Finding): boolean {
+  return one.rule_id === other.rule_id && one.severity === other.severity;
+}
+
+/** Whether there may be findings that the report counts and does not list. */
+function isCut(report: Report): boolean {
+  return report.findings.some((one) => report.findings.filter((other) => isAlike(one, other)).length >= ALIKE_MAX);
 }
 
 /** Whether an empty list of findings means that nothing was found, and not that nothing was said. */
@@ -53,8 +69,11 @@ function isJudged(report: Report): boolean {
   return report.withheld.every((one) => one.section !== 'findings');
 }
 
-function summaryOf(report: Report): string {
-  return isJudged(report) ? countsText(countsOf(report)) : t().events.findingsWithheld;
+/** How many findings there are; without `unlisted`, which only the report's bytes tell, of some that there are at least so many. */
+function summaryOf(report: Report, unlisted?: Unlisted[]): string {
+  if (!isJudged(report)) return t().events.findingsWithheld;
+  const counts = countsText(countsOf(report, unlisted ?? []));
+  return unlisted === undefined && isCut(report) ? t().reports.atLeast(counts) : counts;
 }
 
 /** How a report came, unless it came in a session. */
@@ -82,6 +101,25 @@ function ReportView(props: { report: Report; atMs?: number | undefined }) {
   const findings = () =>
     [...props.report.findings].sort((a, b) => RANK.indexOf(a.severity) - RANK.indexOf(b.severity));
   const unknown = () => findings().filter((finding) => finding.severity === 'unknown');
+  const [unlisted, setUnlisted] = createSignal<Unlisted[]>();
+  const [error, setError] = createSignal<unknown>();
+  // The list of reports comes again and again; a report in it stays as it is.
+  const cut = createMemo(() => (isCut(props.report) ? props.report.id : undefined));
+  createEffect(
+    on(cut, async (report) => {
+      setUnlisted(undefined);
+      setError(undefined);
+      if (report === undefined) return;
+      try {
+        const told = await api.unlistedOf(report);
+        if (report === cut()) setUnlisted(told);
+      } catch (error) {
+        if (report === cut()) setError(error);
+      }
+    }),
+  );
+  const unknownCount = () =>
+    (unlisted() ?? []).reduce((sum, one) => sum + (one.severity === 'unknown' ? one.count : 0), unknown().length);
   return (
     <div class="report">
       <p class="quiet">
@@ -91,32 +129,46 @@ function ReportView(props: { report: Report; atMs?: number | undefined }) {
         <Show when={props.atMs !== undefined && props.atMs !== props.report.received_at_ms}>
           , {t().reports.filed} <Time atMs={props.report.received_at_ms} />
         </Show>{' '}
-        · {summaryOf(props.report)}
+        · {summaryOf(props.report, unlisted())}
       </p>
+      <Problem error={error()} />
       <Show when={props.report.withheld.length > 0}>
         <p class="card">{t().reports.withheld(list(props.report.withheld.map((one) => factLabel(one.section))))}</p>
       </Show>
       <Show when={findings().length > 0} fallback={<Show when={isJudged(props.report)}><p class="card">{t().reports.good}</p></Show>}>
-        <Findings findings={findings().filter((finding) => RANK.indexOf(finding.severity) < UNKNOWN)} />
+        <Findings findings={findings().filter((finding) => RANK.indexOf(finding.severity) < UNKNOWN)} unlisted={unlisted()} />
         {/* Each says what would lift it, but a machine with little to look at has dozens: they wait behind one line. */}
         <Show when={unknown().length > 0}>
           <details class="card">
-            <summary>{t().reports.counts.unknown(unknown().length)}</summary>
-            <Findings findings={unknown()} />
+            <summary>{t().reports.counts.unknown(unknownCount())}</summary>
+            <Findings findings={unknown()} unlisted={unlisted()} />
           </details>
         </Show>
-        <Findings findings={findings().filter((finding) => RANK.indexOf(finding.severity) > UNKNOWN)} />
+        <Findings findings={findings().filter((finding) => RANK.indexOf(finding.severity) > UNKNOWN)} unlisted={unlisted()} />
       </Show>
       <Facts report={props.report.id} />
     </div>
   );
 }
 
-function Findings(props: { findings: Finding[] }) {
+function Findings(props: { findings: Finding[]; unlisted: Unlisted[] | undefined }) {
+  /** How many more there are like the one at `at`, which is the last of its kind; 0 where it is not. */
+  const moreAt = (at: number): number => {
+    const [finding, next] = [props.findings[at], props.findings[at + 1]];
+    if (!finding || (next && isAlike(finding, next))) return 0;
+    return props.unlisted?.find((one) => one.rule === finding.rule_id && one.severity === finding.severity)?.count ?? 0;
+  };
   return (
     <Show when={props.findings.length > 0}>
       <ul class="findings">
-        <For each={props.findings}>{(finding) => <FindingView finding={finding} />}</For>
+        <For each={props.findings}>
+          {(finding, at) => (
+            <>
+              <FindingView finding={finding} />
+              <Show when={moreAt(at())}>{(more) => <li class="quiet">{t().reports.alike(more())}</li>}</Show>
+            </>
+          )}
+        </For>
       </ul>
     </Show>
   );

@@ -368,6 +368,8 @@ export const en = {
       ok: (n: number) => `${n} fine`,
       pending: (n: number) => `${n} being watched`,
     },
+    atLeast: (counts: string) => `at least ${counts}`,
+    alike: (n: number) => `… and ${n} more like this`,
   },
   facts: {
     title: 'What the device shared',

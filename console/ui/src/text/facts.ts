@@ -353,7 +353,7 @@ export const factWords: Record<string, Label> = {
   phone: { en: 'telephone numbers', zh: '电话号码' },
   wifi: { en: 'names of wireless networks', zh: '无线网络名称' },
   // Why a fact is unknown, or why a section was not sent
-  not_offered: { en: 'this machine does not offer it', zh: '本机不提供此信息' },
+  not_offered: { en: 'there is no source for it', zh: '没有此项信息的来源' },
   permission_denied: { en: 'the agent may not read it', zh: '代理无权读取' },
   timed_out: { en: 'it did not answer in time', zh: '未及时响应' },
   not_applicable: { en: 'does not apply here', zh: '此处不适用' },

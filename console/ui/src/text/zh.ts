@@ -365,6 +365,8 @@ export const zh: typeof en = {
       ok: (n) => `${n} 项正常`,
       pending: (n) => `${n} 项观察中`,
     },
+    atLeast: (counts) => `至少 ${counts}`,
+    alike: (n) => `……另有 ${n} 项与此相同`,
   },
   facts: {
     title: '设备分享的内容',
