@@ -19,6 +19,7 @@ use crate::standard_output::StandardOutput;
 use crate::survey::{NoSuchTree, Progress};
 use crate::terminal::{Screen, columns, cut, obeys};
 
+mod asking;
 mod chinese;
 pub mod doctor;
 pub mod join;
@@ -71,7 +72,7 @@ pub struct Cli {
 /// The verifier of certificates logs as an error what the person is told in a sentence.
 const DEFAULT_LOG: &str = "error,rustls_platform_verifier=off";
 
-const AFTER_HELP: &str = "Examples:\n  belay-agent survey\n  belay-agent join help.example.com 418205975\n\n\
+const AFTER_HELP: &str = "Started without a word by somebody at a terminal, it asks for the support desk and the code.\n\nExamples:\n  belay-agent survey\n  belay-agent join help.example.com 418205975\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by you, 4 something critical found (survey --check)";
 
 /// What to do.
@@ -97,8 +98,16 @@ pub enum Command {
 /// Reads the command line, the environment and the configuration file, and runs.
 pub fn main() -> ExitCode {
     crate::heap::keep_small();
-    let args: Vec<_> = std::env::args_os().collect();
-    let shown = match language(asked_language(&args)) {
+    let mut args: Vec<_> = std::env::args_os().collect();
+    let spoken = language(asked_language(&args));
+    let is_asked = asking::is_wanted(&args);
+    if is_asked {
+        match asking::ask(&mut io::stdin().lock(), &mut io::stdout(), spoken) {
+            Ok(Some(line)) => args.extend(line),
+            Ok(None) | Err(_) => return Exit::Refused.into(),
+        }
+    }
+    let shown = match spoken {
         Language::English => |command| command,
         Language::Chinese => chinese::worded,
     };
@@ -117,6 +126,10 @@ pub fn main() -> ExitCode {
     let exit = runtime.block_on(run(cli));
     // A thread may still wait for a key that nobody will press.
     runtime.shutdown_background();
+    // Elsewhere a terminal stays open, and whoever has ended it wants no further question.
+    if cfg!(windows) && is_asked && exit != Exit::Refused {
+        let _ = asking::wait_for_enter(&mut io::stdin().lock(), &mut io::stdout(), spoken);
+    }
     exit.into()
 }
 

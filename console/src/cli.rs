@@ -146,6 +146,9 @@ struct Serve {
     /// Address of a proxy in front, whose X-Forwarded-For and X-Forwarded-Proto are believed
     #[arg(long, value_name = "IP")]
     trusted_proxy: Vec<IpAddr>,
+    /// Directory with the agent's builds (belay-agent-TARGET) that the join page offers to customers
+    #[arg(long, value_name = "DIR")]
+    agents: Option<PathBuf>,
     /// Relay to be present at, as `belay-relay serve` prints it; may be given several times
     #[arg(long, value_name = "HOST:PORT#KEY")]
     relay: Vec<RelayAddress>,
@@ -424,6 +427,7 @@ impl Serve {
             http: self.http,
             https,
             trusted_proxies: self.trusted_proxy,
+            agents: self.agents,
             relays: self.relay,
             assets: crate::ASSETS,
             net: Arc::new(SystemNet),

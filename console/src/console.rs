@@ -37,6 +37,8 @@ pub struct Config {
     pub https: Option<Https>,
     /// Proxies that may reach plain HTTP from elsewhere and say for whom.
     pub trusted_proxies: Vec<IpAddr>,
+    /// The directory with the agent's builds that the join page offers.
+    pub agents: Option<PathBuf>,
     /// The relays to be present at.
     pub relays: Vec<RelayAddress>,
     /// The files of the web console.
@@ -127,6 +129,7 @@ impl Console {
         listeners.push(Listener::socket(&socket).map_err(on_socket)?);
         let encrypted = config.https.is_some() || !config.trusted_proxies.is_empty();
         let profile = profile(&held, encrypted, port, config.relays.clone(), config.trusted_proxies);
+        let profile = Profile { agents: config.agents, ..profile };
         let desk = if config.relays.is_empty() {
             None
         } else {
@@ -281,7 +284,7 @@ fn profile(
         _ => format!("http://{loopback}"),
     };
     let name = held.desk.name.as_str().to_owned();
-    Profile { name, organization: held.organization(), relays, help_host, base_url, trusted_proxies }
+    Profile { name, organization: held.organization(), relays, help_host, base_url, trusted_proxies, agents: None }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, OpenError> {
@@ -342,6 +345,7 @@ mod tests {
             http: "127.0.0.1:0".parse().unwrap(),
             https: None,
             trusted_proxies: Vec::new(),
+            agents: None,
             relays: Vec::new(),
             assets: |_| None,
             net: Arc::new(SystemNet),

@@ -3,6 +3,7 @@
 //! Every route is in a table: `PUBLIC` or `ROUTES`. The guard in front of them refuses what is in neither.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::rules::Pack;
 
+use crate::builds::Builds;
 use crate::passkey::{NoName, RelyingParty};
 use crate::policy::Action;
 use crate::secret::Token;
@@ -60,7 +62,10 @@ pub use ui::{Asset, AssetSource};
 /// Routes that anybody may use.
 pub(crate) const PUBLIC: &[(Method, &str)] = &[
     (Method::GET, "/.well-known/belay"),
+    (Method::GET, "/agents/{name}"),
     (Method::GET, "/customer.css"),
+    (Method::GET, "/join"),
+    (Method::POST, "/join"),
     (Method::GET, "/s/{number}/{key}"),
     (Method::POST, "/s/{number}/{key}/fixed"),
     (Method::POST, "/s/{number}/{key}/not-fixed"),
@@ -173,6 +178,8 @@ pub struct Profile {
     pub base_url: String,
     /// Proxies whose word about the client is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// The directory with the agent's builds for customers, if they are offered here.
+    pub agents: Option<PathBuf>,
 }
 
 impl Profile {
@@ -212,6 +219,8 @@ pub(crate) struct Api {
     pub(crate) party: Arc<Result<RelyingParty, NoName>>,
     /// The secret that the first admin is made with, when this console was started for a desk without users.
     pub(crate) first_admin: Option<Token>,
+    /// The agent's builds for customers.
+    pub(crate) builds: Arc<Builds>,
 }
 
 /// One page of a list.
@@ -249,13 +258,26 @@ pub fn router(
     let docs = docs::render(&description).into();
     let (profile, description) = (Arc::new(profile), Arc::new(description));
     let party = Arc::new(RelyingParty::at(&profile.base_url, &profile.name));
-    let api =
-        Api { store, profile, assets, shutdown, description, docs, last_pack: Arc::default(), party, first_admin };
+    let builds = Arc::new(Builds::at(profile.agents.clone()));
+    let api = Api {
+        store,
+        profile,
+        assets,
+        shutdown,
+        description,
+        docs,
+        last_pack: Arc::default(),
+        party,
+        first_admin,
+        builds,
+    };
     routes
         .route("/api/v1/openapi.json", get(docs::openapi))
         .route("/api/docs", get(docs::page))
         .route("/api/docs.css", get(docs::style))
+        .route("/agents/{name}", get(customer::join::download))
         .route("/customer.css", get(customer::style))
+        .route("/join", get(customer::join::show).post(customer::join::enter))
         .route("/s/{number}/{key}", get(customer::show))
         .route("/s/{number}/{key}/fixed", post(customer::fixed))
         .route("/s/{number}/{key}/not-fixed", post(customer::not_fixed))

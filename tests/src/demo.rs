@@ -180,6 +180,7 @@ async fn open_console(data: &Path, http: SocketAddr, relay: RelayAddress) -> any
         http,
         https: None,
         trusted_proxies: Vec::new(),
+        agents: None,
         relays: vec![relay],
         assets: belay_console::ASSETS,
         net: Arc::new(SystemNet),

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, Cursor, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +67,8 @@ pub struct DeskOptions {
     pub help_host: Option<String>,
     /// Relays that it is present at beside the first.
     pub further_relays: Vec<RelayAddress>,
+    /// The directory with the agent's builds that its join page offers.
+    pub agents: Option<PathBuf>,
     /// Where its sockets come from.
     pub net: Arc<dyn Net>,
 }
@@ -74,7 +76,7 @@ pub struct DeskOptions {
 impl Default for DeskOptions {
     fn default() -> Self {
         let (name, help_host, further_relays) = ("Example Support".to_owned(), None, Vec::new());
-        Self { name, help_host, further_relays, net: Arc::new(SystemNet) }
+        Self { name, help_host, further_relays, agents: None, net: Arc::new(SystemNet) }
     }
 }
 
@@ -93,6 +95,7 @@ impl Desk {
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
             https: None,
             trusted_proxies: Vec::new(),
+            agents: options.agents,
             relays: [vec![relay], options.further_relays].concat(),
             assets: belay_console::ASSETS,
             net: options.net,

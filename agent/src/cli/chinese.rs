@@ -154,6 +154,10 @@ const WORDS: &[(&str, &str)] = &[
         "Show what a desk would be sent: sections, sizes, what was replaced, and every value",
         "显示将发送给支持台的内容：各部分、大小、替换了什么以及每个值",
     ),
+    (
+        "Started without a word by somebody at a terminal, it asks for the support desk and the code.",
+        "在终端中不带任何参数启动时，程序会询问支持台地址和代码。",
+    ),
     ("The help address of your support, or an invite link (belay://...)", "客服的帮助地址，或邀请链接（belay://...）"),
     ("The invite link (belay://...), or the help address of your support", "邀请链接（belay://...），或客服的帮助地址"),
     (

@@ -120,7 +120,7 @@ fn agree(redacted: Redacted, request: &Request) -> Result<Answer, PromptError> {
 }
 
 /// One line; nothing at the end of the input, or when it cannot be read. Of an endless line the start counts.
-fn read_line(answers: &mut impl BufRead) -> Option<String> {
+pub(crate) fn read_line(answers: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     match answers.take(ANSWER_MAX_BYTES).read_until(b'\n', &mut line) {
         Ok(1..) => Some(String::from_utf8_lossy(&line).into_owned()),

@@ -28,6 +28,7 @@ use crate::store::{
 };
 use crate::ticket::TicketState;
 
+pub(super) mod join;
 mod words;
 
 use words::*;
@@ -237,6 +238,11 @@ impl Speech {
     }
 }
 
+/// The language that a page offers beside its own.
+fn other(language: Language) -> Language {
+    if language == Language::English { Language::Chinese } else { Language::English }
+}
+
 /// Chinese for whose browser asks for it first; English for everybody else.
 fn preferred(headers: &HeaderMap) -> Language {
     let preferred = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
@@ -313,7 +319,7 @@ async fn page(
     let reports = api.store.list_reports(Some(linked.number), None, SESSIONS_SHOWN).await?;
     let page = StatusPage {
         language,
-        other: if language == Language::English { Language::Chinese } else { Language::English },
+        other: other(language),
         desk: api.profile.name.clone(),
         path: linked.path(),
         query: chosen.map(|language| format!("?lang={}", language.tag())).unwrap_or_default(),

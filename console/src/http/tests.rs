@@ -23,6 +23,7 @@ use crate::ticket::TicketState;
 mod accounts;
 mod audit;
 mod customer;
+mod join;
 mod life;
 
 struct World {
@@ -58,6 +59,7 @@ impl World {
             help_host: "help.example.com".into(),
             base_url: base_url.into(),
             trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
+            agents: Some(directory.path().join("agents")),
         };
         let assets: AssetSource = |path| (path == "index.html").then_some(PAGE);
         let router = router(store.clone(), profile, assets, first_admin, CancellationToken::new());
@@ -133,7 +135,8 @@ async fn every_described_operation_is_in_a_table_and_the_other_way_round() {
         described.extend(methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
     }
     // Pages for people are no operations.
-    let undescribed = ["/api/docs", "/api/docs.css", "/api/v1/openapi.json", "/customer.css"];
+    let undescribed =
+        ["/agents/{name}", "/api/docs", "/api/docs.css", "/api/v1/openapi.json", "/customer.css", "/join"];
     let public = PUBLIC.iter().filter(|(_, path)| !undescribed.contains(path) && !path.starts_with("/s/"));
     let listed =
         public.map(|(method, path)| (method, *path)).chain(ROUTES.iter().map(|(method, path, _)| (method, *path)));

@@ -128,6 +128,7 @@ async fn open(data: &DataDirectory, database: Option<String>) -> anyhow::Result<
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
         https: None,
         trusted_proxies: Vec::new(),
+        agents: None,
         relays: Vec::new(),
         assets: belay_console::ASSETS,
         net: std::sync::Arc::new(SystemNet),

@@ -5,6 +5,8 @@ use belay_protocol::lang::Phrase;
 use super::Done;
 use crate::ticket::TicketState;
 
+pub(super) mod join;
+
 impl Done {
     /// Its word in the address.
     pub(super) const fn word(self) -> &'static str {

@@ -112,6 +112,8 @@ export function SignIn() {
                 <button type="button" disabled={sending()} onClick={() => void byPasskey()}>{t().signIn.byPasskey}</button>
               </Show>
               <p class="hint">{t().signIn.help}</p>
+              {/* A page of the server's own, for customers who have typed the desk's address. */}
+              <p class="hint"><a href="/join" target="_self">{t().signIn.join}</a></p>
             </>
           }
         >

@@ -55,6 +55,7 @@ export const en = {
     codeTitle: 'Second factor',
     code: 'Code',
     codeHint: 'Six digits of the authenticator app, or a recovery code.',
+    join: 'Were you given a nine-digit code? Let us look at your computer',
     help: 'No password yet? An administrator makes a set-up link with “belay-console user add”.',
   },
   setUp: {

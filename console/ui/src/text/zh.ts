@@ -52,6 +52,7 @@ export const zh: typeof en = {
     codeTitle: '第二重验证',
     code: '验证码',
     codeHint: '验证器应用显示的六位数字，或一个恢复码。',
+    join: '收到九位数字代码？让我们查看您的电脑',
     help: '还没有密码？管理员可用“belay-console user add”生成设置链接。',
   },
   setUp: {
