@@ -381,6 +381,43 @@ test('a ticket is resolved, verified, closed and opened again', async () => {
   await fact('Wakes up').waitFor();
 });
 
+test('a customer enters a code and is told what to do, without a script', async () => {
+  for (const [colorScheme, javaScriptEnabled] of [['light', false], ['light', true], ['dark', true]]) {
+    const other = await browser.newContext({
+      bypassCSP: javaScriptEnabled,
+      colorScheme,
+      javaScriptEnabled,
+      locale: 'zh-CN',
+      userAgent: 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
+      viewport: { width: 360, height: 800 },
+    });
+    // A mistyped code is answered with 422, which Chromium calls an error of loading.
+    await watch(other, (text) => text.includes('422'));
+    const customer = await other.newPage();
+    await customer.goto(`${url}/join`);
+    await customer.getByRole('heading', { name: '让我们查看您的电脑' }).waitFor();
+    if (javaScriptEnabled) await judge(customer, `the join page, ${colorScheme}, Chinese`);
+    else await shoot(customer, 'join-zh');
+    await customer.getByRole('link', { name: 'English' }).click();
+    await customer.getByLabel('The nine digits').fill('418 205 957');
+    await customer.getByRole('button', { name: 'Go on' }).click();
+    await customer.getByText('There is a typing mistake in this code').waitFor();
+    await customer.getByLabel('The nine digits').fill('418 205 975');
+    await customer.getByRole('button', { name: 'Go on' }).click();
+    await customer.getByText('418 205 975', { exact: true }).waitFor();
+    assert.equal(new URL(customer.url()).search, '?lang=en', 'the code is not in the address');
+    const [saved] = await Promise.all([
+      customer.waitForEvent('download'),
+      customer.getByRole('link', { name: 'For Windows (x86_64)' }).click(),
+    ]);
+    assert.equal(saved.suggestedFilename(), 'belay-agent.exe');
+    assert.equal(readFileSync(await saved.path(), 'utf8'), 'x86_64-pc-windows-gnu.exe');
+    if (javaScriptEnabled) await judge(customer, `the join page with a code, ${colorScheme}, English`);
+    else await shoot(customer, 'join-code');
+    await other.close();
+  }
+});
+
 test('a customer follows the ticket, answers and gives an opinion without a script', async () => {
   const other = await browser.newContext({ locale: 'zh-CN', javaScriptEnabled: false, viewport: { width: 360, height: 800 } });
   await watch(other);

@@ -211,8 +211,11 @@ impl World {
         further_relays: Vec<RunningRelay>,
         nets: Nets,
     ) -> anyhow::Result<Self> {
+        let agents = dir.path().join("agents");
+        std::fs::create_dir_all(&agents)?;
         let options = DeskOptions {
             net: Arc::clone(&nets.desk),
+            agents: Some(agents),
             further_relays: further_relays.iter().map(|relay| relay.address.clone()).collect(),
             ..DeskOptions::default()
         };
