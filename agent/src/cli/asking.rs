@@ -62,7 +62,8 @@ fn answer(answers: &mut impl BufRead, page: &mut impl Write, question: &str) -> 
 }
 
 const WELCOME: Phrase = Phrase {
-    en: "This program looks at your computer for a support desk. Nothing is sent before you have seen it and agreed.\n\
+    en: "This program looks at your computer for a support desk.\n\
+         Nothing is sent before you have seen it and agreed.\n\
          Only go on if you asked that desk for help yourself. Ctrl+C ends it.",
     zh: "本程序为支持台查看您的电脑。在您看过并同意之前，不会发送任何内容。\n请仅在您主动向该支持台求助时继续。按 Ctrl+C 结束。",
 };
