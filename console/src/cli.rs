@@ -32,6 +32,7 @@ use crate::number::TicketNumber;
 use crate::policy::Role;
 use crate::secret::{ServerKey, sha256};
 
+mod backup;
 mod rules;
 mod text;
 
@@ -97,6 +98,19 @@ enum Command {
         after_help = "Example:\n  belay-console audit verify\n  belay-console audit export audit.jsonl"
     )]
     Audit(Audit),
+    /// Write everything of the desk into one file that only an offline key opens; the console goes on working
+    #[command(
+        after_help = "Example:\n  belay-console backup-key backup.key        # keep this file off line\n  belay-console backup desk.age --recipient age1..."
+    )]
+    Backup(backup::Backup),
+    /// Make the key that opens backups, and print the recipient that they are made for
+    #[command(after_help = "Example:\n  belay-console backup-key backup.key")]
+    BackupKey(backup::BackupKey),
+    /// Put a backup into a new place, or only try that, and compare every row, file and audit line
+    #[command(
+        after_help = "Example:\n  belay-console restore desk.age --identity backup.key --verify\n  belay-console restore desk.age --identity backup.key --data /var/lib/belay-new"
+    )]
+    Restore(backup::Restore),
 }
 
 #[derive(Debug, Args)]
@@ -149,6 +163,8 @@ struct Serve {
     /// Directory with the agent's builds (belay-agent-TARGET) that the join page offers to customers
     #[arg(long, value_name = "DIR")]
     agents: Option<PathBuf>,
+    #[command(flatten)]
+    backups: backup::Scheduled,
     /// Relay to be present at, as `belay-relay serve` prints it; may be given several times
     #[arg(long, value_name = "HOST:PORT#KEY")]
     relay: Vec<RelayAddress>,
@@ -382,6 +398,9 @@ impl Command {
             Self::Rules(rules) => rules.run(language).await,
             Self::User(user) => user.run(language).await,
             Self::Audit(audit) => audit.run(language).await,
+            Self::Backup(backup) => backup.run(language).await,
+            Self::BackupKey(key) => key.run(language),
+            Self::Restore(restore) => restore.run(language).await,
         }
     }
 }
@@ -428,6 +447,7 @@ impl Serve {
             https,
             trusted_proxies: self.trusted_proxy,
             agents: self.agents,
+            backups: self.backups.schedule(),
             relays: self.relay,
             assets: crate::ASSETS,
             net: Arc::new(SystemNet),

@@ -16,6 +16,7 @@ use belay_protocol::invite::RelayAddress;
 use belay_relay::client::{Proxy, StartError};
 use belay_relay::net::Net;
 
+use crate::backup::{self, Schedule};
 use crate::clock::Clock;
 use crate::data::{DataDirectory, DataError, Held};
 use crate::desk::{Desk, DeskSettings};
@@ -39,6 +40,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// The directory with the agent's builds that the join page offers.
     pub agents: Option<PathBuf>,
+    /// Backups that are made by themselves, if any are.
+    pub backups: Option<Schedule>,
     /// The relays to be present at.
     pub relays: Vec<RelayAddress>,
     /// The files of the web console.
@@ -101,6 +104,7 @@ pub struct Console {
     desk: Option<Desk>,
     listeners: Vec<Listener>,
     certificate: Option<Certificate>,
+    backups: Option<Schedule>,
     first_admin: Option<Token>,
     stop: CancellationToken,
     held: Held,
@@ -147,7 +151,8 @@ impl Console {
         let stop = CancellationToken::new();
         let first_admin = if store.count_users().await? == 0 { Some(Token::generate()) } else { None };
         let router = http::router(store.clone(), profile.clone(), config.assets, first_admin.clone(), stop.clone());
-        Ok(Self { store, profile, router, desk, listeners, certificate, first_admin, stop, held })
+        let backups = config.backups;
+        Ok(Self { store, profile, router, desk, listeners, certificate, backups, first_admin, stop, held })
     }
 
     /// The store, for what the demo and tests do beside the API.
@@ -177,7 +182,7 @@ impl Console {
 
     /// Runs until `stop`; then ends sessions and requests in an orderly way and lets go of the data directory.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
-        let Self { store, router, desk, listeners, certificate, stop: stopping, held, .. } = self;
+        let Self { store, router, desk, listeners, certificate, backups, stop: stopping, held, .. } = self;
         let tasks = TaskTracker::new();
         if let Some(desk) = desk {
             tasks.spawn(desk.run(stopping.clone()));
@@ -187,6 +192,9 @@ impl Console {
         }
         if let Some(certificate) = certificate {
             tasks.spawn(reload_on_hangup(certificate, stopping.clone()));
+        }
+        if let Some(schedule) = backups {
+            tasks.spawn(backup::keep(store.clone(), held.directory.clone(), schedule, stopping.clone()));
         }
         tasks.spawn(do_what_falls_due(store.clone(), stopping.clone()));
         tasks.close();
@@ -284,7 +292,9 @@ fn profile(
         _ => format!("http://{loopback}"),
     };
     let name = held.desk.name.as_str().to_owned();
-    Profile { name, organization: held.organization(), relays, help_host, base_url, trusted_proxies, agents: None }
+    let data = Some(held.directory.clone());
+    let organization = held.organization();
+    Profile { name, organization, relays, help_host, base_url, trusted_proxies, agents: None, data }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, OpenError> {
@@ -346,6 +356,7 @@ mod tests {
             https: None,
             trusted_proxies: Vec::new(),
             agents: None,
+            backups: None,
             relays: Vec::new(),
             assets: |_| None,
             net: Arc::new(SystemNet),

@@ -113,7 +113,7 @@ impl DataDirectory {
     }
 
     fn desk_file(&self) -> PathBuf {
-        self.0.join("desk.json")
+        self.0.join(DESK)
     }
 
     /// Whether a desk was made in it.
@@ -180,6 +180,57 @@ impl DataDirectory {
         Ok(delegation)
     }
 
+    /// How the desk is called.
+    pub(crate) fn desk_name(&self) -> Result<DeskName, DataError> {
+        self.read_json(&self.desk_file())
+    }
+
+    /// The key that customers pin.
+    pub(crate) fn organization(&self) -> Result<OrganizationKey, DataError> {
+        let delegation: Delegation = self.read_json(&self.0.join(DELEGATION))?;
+        Ok(delegation.organization)
+    }
+
+    /// The desk's own files, with their names: what it cannot be made again without.
+    pub(crate) fn kept_files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, DataError> {
+        let mut files = Vec::new();
+        for name in KEPT {
+            match fs_err::read(self.0.join(name)) {
+                Ok(content) => files.push((name, content)),
+                // The organization key may be kept elsewhere, and no rules may have been signed yet.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(files)
+    }
+
+    /// Whether `name` is one of the desk's own files.
+    pub(crate) fn keeps(name: &str) -> bool {
+        KEPT.contains(&name)
+    }
+
+    /// Whether `name` is the file that makes a desk of a directory, and is written when all else is there.
+    pub(crate) fn is_last(name: &str) -> bool {
+        name == DESK
+    }
+
+    /// Makes the directory; whether there is nothing in it.
+    pub(crate) fn make_empty(&self) -> Result<bool, DataError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        Ok(fs_err::read_dir(&self.0)?.next().is_none())
+    }
+
+    /// Writes files of the desk as they were.
+    pub(crate) fn put_back<'a>(&self, files: impl Iterator<Item = &'a (String, Vec<u8>)>) -> Result<(), DataError> {
+        for (name, content) in files {
+            write_private(&self.0.join(name), content)?;
+        }
+        Ok(())
+    }
+
     /// The key that signs rule packs. It is made when it is first asked for, while the organization key is here to vouch
     /// for it, and needs no console: the lock is not taken.
     pub fn rules_signer(&self, now: UnixMillis) -> Result<Signer, DataError> {
@@ -232,12 +283,16 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("names and keys have a JSON form")
 }
 
+const DESK: &str = "desk.json";
 const ORGANIZATION_KEY: &str = "organization.key";
 const CONSOLE_KEY: &str = "console.key";
 const SERVER_KEY: &str = "server.key";
 const DELEGATION: &str = "delegation.json";
 const RULES_KEY: &str = "rules.key";
 const RULES_DELEGATION: &str = "rules-delegation.json";
+
+/// What a backup takes along beside the database and the blobs.
+const KEPT: [&str; 7] = [ORGANIZATION_KEY, CONSOLE_KEY, SERVER_KEY, DELEGATION, RULES_KEY, RULES_DELEGATION, DESK];
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DELEGATION_LIFE: Duration = Duration::from_secs(DAY.as_secs() * DELEGATION_MAX_DAYS.unsigned_abs());
@@ -249,6 +304,14 @@ const RENEW_RULES_WITH_LESS_THAN: Duration = Duration::from_secs(DAY.as_secs() *
 
 /// A console that is restarted once a month never runs out.
 const RENEW_WITH_LESS_THAN: Duration = Duration::from_secs(DAY.as_secs() * 45);
+
+#[cfg(test)]
+impl DataDirectory {
+    /// The console's key, without taking the directory.
+    pub(crate) fn open_identity(&self) -> Identity {
+        Identity::load(&self.0.join(CONSOLE_KEY)).unwrap()
+    }
+}
 
 #[cfg(test)]
 mod tests {

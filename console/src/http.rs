@@ -23,6 +23,7 @@ use belay_protocol::invite::RelayAddress;
 use belay_protocol::rules::Pack;
 
 use crate::builds::Builds;
+use crate::data::DataDirectory;
 use crate::passkey::{NoName, RelyingParty};
 use crate::policy::Action;
 use crate::secret::Token;
@@ -32,6 +33,7 @@ mod about;
 mod account;
 mod api_tokens;
 mod attachments;
+mod backups;
 mod customer;
 mod devices;
 mod docs;
@@ -141,6 +143,7 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/audit", Action::ReadAudit),
     (Method::GET, "/api/v1/audit/verify", Action::ReadAudit),
     (Method::GET, "/api/v1/audit/export", Action::ExportAudit),
+    (Method::POST, "/api/v1/backups", Action::BackUp),
     (Method::GET, "/api/v1/sign-ins", Action::UseOwnSignIn),
     (Method::DELETE, "/api/v1/sign-ins/{id}", Action::UseOwnSignIn),
     (Method::POST, "/api/v1/session/password", Action::UseOwnSignIn),
@@ -180,6 +183,8 @@ pub struct Profile {
     pub trusted_proxies: Vec<IpAddr>,
     /// The directory with the agent's builds for customers, if they are offered here.
     pub agents: Option<PathBuf>,
+    /// The directory of the desk, of which backups are made.
+    pub data: Option<DataDirectory>,
 }
 
 impl Profile {
@@ -358,6 +363,7 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(about::audit))
         .routes(routes!(about::verify_audit))
         .routes(routes!(about::export_audit))
+        .routes(routes!(backups::make))
 }
 
 /// From the last byte of a request's head to the first of the answer's; a live stream may then go on for ever.

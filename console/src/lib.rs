@@ -5,6 +5,7 @@
 
 pub mod assignment;
 pub mod audit;
+pub mod backup;
 pub mod builds;
 pub mod changes;
 pub mod cli;

@@ -47,6 +47,8 @@ pub enum Action {
     SecureOwnAccount,
     /// Take the whole audit away in one file.
     ExportAudit,
+    /// Take the whole desk away in one encrypted file.
+    BackUp,
 }
 
 impl Action {
@@ -64,6 +66,7 @@ impl Action {
         Self::ReadAudit,
         Self::SecureOwnAccount,
         Self::ExportAudit,
+        Self::BackUp,
     ];
 }
 
@@ -109,6 +112,11 @@ pub const fn allows(role: Role, action: Action) -> bool {
     }
 }
 
+/// Whether `action` is for whoever has the console's own account on its machine, and for no role.
+pub const fn is_for_the_machine(action: Action) -> bool {
+    matches!(action, Action::BackUp)
+}
+
 /// Whether a sign-in may do `action` only shortly after its user has proved who they are.
 pub const fn needs_fresh_proof(action: Action) -> bool {
     matches!(action, Action::ManageUsers | Action::SecureOwnAccount | Action::ExportAudit)
@@ -117,7 +125,7 @@ pub const fn needs_fresh_proof(action: Action) -> bool {
 /// Whether a program may be given `action`: nothing that is about people and their ways in, and nothing that asks for a
 /// fresh proof, which no program can give.
 pub const fn fits_a_token(action: Action) -> bool {
-    !needs_fresh_proof(action) && !matches!(action, Action::UseOwnSignIn)
+    !needs_fresh_proof(action) && !is_for_the_machine(action) && !matches!(action, Action::UseOwnSignIn)
 }
 
 /// Whether doing `action` is a look that the audit tells, also when nothing is changed by it.
@@ -154,6 +162,11 @@ mod tests {
             assert!(!fits_a_token(action), "{action:?}");
         }
         assert!(fits_a_token(Action::ReadDesk) && fits_a_token(Action::WorkOnTickets));
+    }
+
+    #[test]
+    fn nobody_takes_the_desk_away_from_afar() {
+        assert!(Role::ALL.iter().all(|role| !allows(*role, Action::BackUp)) && !fits_a_token(Action::BackUp));
     }
 
     #[test]

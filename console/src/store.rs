@@ -23,6 +23,7 @@ mod attachments;
 mod audit;
 mod blobs;
 mod challenge;
+mod copy;
 mod customer;
 mod entity;
 mod events;
@@ -53,6 +54,7 @@ pub use accounts::{AccountError, ChangePasswordError, MintedLink, SignIn, SignIn
 pub use api_tokens::{API_TOKEN_MAX_LIFE, ApiTokenError, ApiTokenUse};
 pub use attachments::AttachError;
 pub use audit::AuditError;
+pub(crate) use copy::{Blank, Cell, Column, Snapshot, Table, known_steps, tables};
 pub use customer::{CustomerError, GoesOn, Score};
 pub use events::Events;
 pub use groups::{GroupError, NewAssignmentRule};

@@ -181,6 +181,7 @@ async fn open_console(data: &Path, http: SocketAddr, relay: RelayAddress) -> any
         https: None,
         trusted_proxies: Vec::new(),
         agents: None,
+        backups: None,
         relays: vec![relay],
         assets: belay_console::ASSETS,
         net: Arc::new(SystemNet),

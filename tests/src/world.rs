@@ -96,6 +96,7 @@ impl Desk {
             https: None,
             trusted_proxies: Vec::new(),
             agents: options.agents,
+            backups: None,
             relays: [vec![relay], options.further_relays].concat(),
             assets: belay_console::ASSETS,
             net: options.net,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use belay_relay::client::NotAProxy;
 use belay_relay::logging::told;
 
 use crate::audit::{Broken, ExportFault};
+use crate::backup::{IdentityError, NOT_AN_IDENTITY, RestoreError, Restored};
 use crate::clock::UnixMillis;
 use crate::http::Profile;
 use crate::local::{LocalError, Outcome};
@@ -329,6 +331,104 @@ pub(super) fn exported(exported: &Value, language: Language) -> String {
     phrase.fill(language, &[("file", word(&exported["file"]))])
 }
 
+/// A file that is to be made is there already.
+pub(super) fn exists(path: &Path, language: Language) -> String {
+    let phrase = Phrase {
+        en: "{path} is there already and is not overwritten: choose another name",
+        zh: "{path} 已存在，不会被覆盖：请换一个名称",
+    };
+    phrase.fill(language, &[("path", &path.display().to_string())])
+}
+
+/// While a backup is written or read.
+pub(super) fn progress(bytes: u64, total: Option<u64>, language: Language) -> String {
+    let size = size_of(bytes);
+    match total.filter(|total| *total > 0) {
+        Some(total) => {
+            let percent = (bytes.saturating_mul(100) / total).min(100).to_string();
+            let phrase = Phrase { en: "read {size} ({percent} %)", zh: "已读取 {size}（{percent} %）" };
+            phrase.fill(language, &[("size", &size), ("percent", &percent)])
+        }
+        None => Phrase { en: "written {size}", zh: "已写入 {size}" }.fill(language, &[("size", &size)]),
+    }
+}
+
+fn size_of(bytes: u64) -> String {
+    if bytes < 1_000_000 {
+        return format!("{} kB", bytes.div_ceil(1_000));
+    }
+    format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
+}
+
+/// After `backup`.
+pub(super) fn backed_up(made: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "The desk is in {file} ({size}). Try it where the identity is: belay-console restore {file} --identity KEY --verify",
+        zh: "服务台已备份到 {file}（{size}）。请在存有身份文件的机器上检验：belay-console restore {file} --identity KEY --verify",
+    };
+    let size = size_of(made["bytes"].as_u64().unwrap_or_default());
+    phrase.fill(language, &[("file", word(&made["file"])), ("size", &size)])
+}
+
+/// After `backup-key`.
+pub(super) fn backup_key(made: &Value, language: Language) -> String {
+    let phrase = Phrase {
+        en: "The key is in {file}. Keep it off line, twice: without it no backup can be opened.\n\n  Recipient  {recipient}",
+        zh: "密钥已写入 {file}。请离线保存两份：没有它就无法打开任何备份。\n\n  接收者  {recipient}",
+    };
+    phrase.fill(language, &[("file", word(&made["file"])), ("recipient", word(&made["recipient"]))])
+}
+
+/// After `restore`.
+pub(super) fn restored_desk(told: &Value, language: Language) -> String {
+    let backup = &told["backup"];
+    let rows: u64 =
+        backup["rows"].as_object().into_iter().flat_map(|rows| rows.values()).filter_map(Value::as_u64).sum();
+    let phrase = Phrase {
+        en: "The backup of {desk} of {time} is whole: {rows} rows, {blobs} files and {lines} audit lines are as they were.\n\
+             Organization key  {organization}",
+        zh: "{desk} 于 {time} 的备份完整：{rows} 行记录、{blobs} 个文件和 {lines} 行审计记录均与备份时一致。\n组织密钥  {organization}",
+    };
+    let numbers = [rows, backup["blobs"].as_u64().unwrap_or(0), backup["audit_lines"].as_u64().unwrap_or(0)];
+    let [rows, blobs, lines] = numbers.map(|number| number.to_string());
+    let values = [
+        ("desk", safe(&backup["desk"])),
+        ("time", time(&backup["made_at_ms"])),
+        ("rows", rows),
+        ("blobs", blobs),
+        ("lines", lines),
+        ("organization", safe(&backup["organization"])),
+    ];
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let text = phrase.fill(language, &values);
+    let end = match told["data"].as_str() {
+        Some(data) => Phrase {
+            en: "\nIt stands in {data}: start it with belay-console serve --data {data}",
+            zh: "\n已恢复到 {data}：用 belay-console serve --data {data} 启动",
+        }
+        .fill(language, &[("data", data)]),
+        None => Phrase {
+            en: "\nIt was only tried: nothing of it is left here.",
+            zh: "\n这只是检验：此处未留下任何内容。",
+        }
+        .text(language)
+        .to_owned(),
+    };
+    text + &end
+}
+
+/// After a `restore` of a desk that had lost files.
+pub(super) fn damaged_before(restored: &Restored, language: Language) -> String {
+    let phrase = Phrase {
+        en: "{count} stored files were lost or damaged at the desk before this backup was made: look for them in an older \
+             one. The first is {name}",
+        zh: "在生成此备份之前，服务台已有 {count} 个存储文件丢失或损坏：请在更早的备份中查找。第一个是 {name}",
+    };
+    let count = restored.damaged_blobs.len().to_string();
+    let name = restored.damaged_blobs.first().map_or("", String::as_str);
+    phrase.fill(language, &[("count", &count), ("name", name)])
+}
+
 /// What is wrong with an exported audit, in Chinese; the English is the error's own.
 fn export_fault(fault: &ExportFault) -> String {
     match fault {
@@ -368,6 +468,15 @@ pub(super) fn error(error: &anyhow::Error, language: Language) -> String {
         && language == Language::Chinese
     {
         return export_fault(fault);
+    }
+    if let Some(refused) = error.downcast_ref::<RestoreError>()
+        && language == Language::Chinese
+        && let Some(chinese) = refused.chinese()
+    {
+        return format!("{error}：{chinese}");
+    }
+    if let Some(IdentityError::Malformed) = error.downcast_ref() {
+        return of_file(error, NOT_AN_IDENTITY, language);
     }
     if error.is::<NotAProxy>() {
         return NOT_A_PROXY.text(language).to_owned();

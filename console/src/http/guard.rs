@@ -14,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::problem::Problem;
 use super::{Api, FIRST_ADMIN, PUBLIC, ROUTES};
 use crate::clock::UnixMillis;
-use crate::policy::{Action, Role, allows, fits_a_token, is_a_look, needs_fresh_proof};
+use crate::policy::{Action, Role, allows, fits_a_token, is_a_look, is_for_the_machine, needs_fresh_proof};
 use crate::secret::Token;
 use crate::store::{Actor, Line, Look, SignedIn, Visitor};
 
@@ -243,7 +243,10 @@ impl Caller {
     /// Refuses what the policy does not allow, or not now.
     fn check(&self, action: Action, now: UnixMillis) -> Result<(), Problem> {
         let refused = |detail: String| Err(Problem::new(StatusCode::FORBIDDEN, "not_allowed", detail));
-        if !allows(self.role, action) {
+        if is_for_the_machine(action) && self.actor != Actor::Local {
+            return refused("This is done on the console's own machine, by belay-console.".to_owned());
+        }
+        if !allows(self.role, action) && !is_for_the_machine(action) {
             return refused(format!("The role {} does not allow this.", self.role));
         }
         if let Some((actions, _)) = &self.program {

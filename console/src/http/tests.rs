@@ -22,6 +22,7 @@ use crate::ticket::TicketState;
 
 mod accounts;
 mod audit;
+mod backups;
 mod customer;
 mod join;
 mod life;
@@ -31,7 +32,7 @@ struct World {
     router: Router,
     clock: Clock,
     organization: Identity,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 const PAGE: Asset = Asset { bytes: b"<!doctype html>", content_type: "text/html", etag: "\"1\"", immutable: false };
@@ -52,7 +53,11 @@ impl World {
         };
         let store = Store::open(settings).await.unwrap();
         let organization = Identity::generate().unwrap();
+        let data = DataDirectory::at(directory.path().join("data"));
+        let name = crate::data::DeskName { name: Line::truncating("Nordwind Help"), help_host: None };
+        data.initialize(&name, clock.now()).unwrap();
         let profile = Profile {
+            data: Some(data),
             name: "Nordwind Help".into(),
             organization: organization.organization_key(),
             relays: vec![format!("relay.example.com:4433#{}", belay_protocol::RelayKey([6; 32])).parse().unwrap()],
@@ -63,7 +68,7 @@ impl World {
         };
         let assets: AssetSource = |path| (path == "index.html").then_some(PAGE);
         let router = router(store.clone(), profile, assets, first_admin, CancellationToken::new());
-        Self { store, router, clock, organization, _directory: directory }
+        Self { store, router, clock, organization, directory }
     }
 
     /// The cookie of a new user with `role`.

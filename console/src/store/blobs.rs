@@ -26,6 +26,17 @@ impl Store {
         Ok(Blob { name, sha256, size_bytes })
     }
 
+    /// The bytes of this name; nothing when they are gone, or are not those that were filed under it.
+    pub(crate) async fn blob_as_filed(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        let bytes = match self.inner.blobs.get(&BlobPath::from(name)).await {
+            Ok(found) => found.bytes().await?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let hex = data_encoding::HEXLOWER.encode(&sha256(&bytes));
+        Ok(name.ends_with(&hex).then_some(bytes))
+    }
+
     /// The bytes of this name; nothing when they are not those that were stored.
     pub(super) async fn read_blob(&self, name: &str, hash: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let bytes = self.inner.blobs.get(&BlobPath::from(name)).await?.bytes().await?;

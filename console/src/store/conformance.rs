@@ -19,6 +19,7 @@ mod accounts;
 mod api_tokens;
 mod attachments;
 mod audit;
+mod backup;
 mod customer;
 mod groups;
 mod invites;
@@ -124,8 +125,13 @@ pub(super) async fn on_sqlite() -> World {
     World::open(None).await
 }
 
-#[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
 pub(super) async fn on_postgres(test: &str) -> Option<World> {
+    Some(World::open(Some(postgres_database(test).await?)).await)
+}
+
+/// A new database on the tests' PostgreSQL server, if there is one.
+#[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
+pub(super) async fn postgres_database(test: &str) -> Option<DatabaseLocation> {
     let Ok(server) = std::env::var("BELAY_TEST_POSTGRES") else {
         eprintln!("SKIPPED on PostgreSQL: {test}; set BELAY_TEST_POSTGRES=postgres://user@host:port/postgres");
         return None;
@@ -136,7 +142,7 @@ pub(super) async fn on_postgres(test: &str) -> Option<World> {
     // A server on a socket has its directory, with slashes, in the query.
     let (address, query) = server.split_once('?').unwrap_or((&server, ""));
     let (base, _) = address.rsplit_once('/').unwrap();
-    Some(World::open(Some(DatabaseLocation::Postgres(format!("{base}/{name}?{query}")))).await)
+    Some(DatabaseLocation::Postgres(format!("{base}/{name}?{query}")))
 }
 
 macro_rules! conformance {

@@ -129,6 +129,7 @@ async fn open(data: &DataDirectory, database: Option<String>) -> anyhow::Result<
         https: None,
         trusted_proxies: Vec::new(),
         agents: None,
+        backups: None,
         relays: Vec::new(),
         assets: belay_console::ASSETS,
         net: std::sync::Arc::new(SystemNet),

@@ -14,7 +14,7 @@ struct Visit {
 impl Visit {
     async fn new() -> Self {
         let world = World::open().await;
-        let agents = world._directory.path().join("agents");
+        let agents = world.directory.path().join("agents");
         std::fs::create_dir(&agents).unwrap();
         std::fs::write(agents.join(LINUX), b"abc").unwrap();
         std::fs::write(agents.join(WINDOWS), b"exe").unwrap();

@@ -1,7 +1,7 @@
 // Generated from openapi.json by `npm run api`. Do not edit.
 
 /** Something a signed-in user can ask for. Every route names exactly one. */
-export type Action = "use_own_sign_in" | "read_desk" | "work_on_tickets" | "invite_customers" | "revoke_devices" | "publish_rules" | "configure_desk" | "manage_users" | "read_users" | "read_audit" | "secure_own_account" | "export_audit";
+export type Action = "use_own_sign_in" | "read_desk" | "work_on_tickets" | "invite_customers" | "revoke_devices" | "publish_rules" | "configure_desk" | "manage_users" | "read_users" | "read_audit" | "secure_own_account" | "export_audit" | "back_up";
 
 /** Something to be said on a ticket. */
 export type AddArticle = {
@@ -490,6 +490,12 @@ export type NewApiToken = {
   days: number;
   /** What to call it, such as the program that uses it. */
   name: string;
+};
+
+/** Who may read the backup. */
+export type NewBackup = {
+  /** Public halves of age identities (`age1...`), 1 to 16. */
+  recipients: string[];
 };
 
 /** A passkey that a browser has made. */

@@ -138,6 +138,7 @@ export const en = {
     read_audit: 'read the audit',
     secure_own_account: 'change one’s own account',
     export_audit: 'export the audit',
+    back_up: 'back the desk up',
   },
   users: {
     title: 'Users',

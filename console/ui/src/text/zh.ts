@@ -135,6 +135,7 @@ export const zh: typeof en = {
     read_audit: '查看审计记录',
     secure_own_account: '更改自己的账户',
     export_audit: '导出审计记录',
+    back_up: '备份服务台',
   },
   users: {
     title: '用户',
