@@ -19,6 +19,7 @@ use crate::standard_output::StandardOutput;
 use crate::survey::{NoSuchTree, Progress};
 use crate::terminal::{Screen, columns, cut, obeys};
 
+pub mod ask;
 mod asking;
 mod chinese;
 pub mod doctor;
@@ -87,6 +88,9 @@ pub enum Command {
     /// Join the support session of an invite: shows what would be sent, asks, and sends it
     #[command(after_help = join::EXAMPLE)]
     Join(join::JoinArgs),
+    /// Ask a support desk for help: makes a ticket of your words, and offers to look at this machine for it
+    #[command(after_help = ask::EXAMPLE)]
+    Ask(ask::AskArgs),
     /// Say step by step why a support desk can or cannot be reached; sends nothing about this machine
     #[command(after_help = doctor::EXAMPLE)]
     Doctor(doctor::DoctorArgs),
@@ -143,6 +147,7 @@ pub async fn run(cli: Cli) -> Exit {
         (Ok(()), Command::Survey(options)) => survey::run(options, language).await,
         (Ok(()), Command::Open(options)) => open::run(options, language),
         (Ok(()), Command::Join(options)) => join::run(options, language).await,
+        (Ok(()), Command::Ask(options)) => ask::run(options, language).await,
         (Ok(()), Command::Doctor(options)) => doctor::run(options, language).await,
         (Ok(()), Command::Rules(command)) => rules::run(command, language),
     };

@@ -10,6 +10,7 @@ use belay_protocol::invite::RelayAddress;
 use belay_protocol::report::Https;
 use belay_protocol::well_known::{MAX_BYTES, PATH, WellKnown};
 use belay_relay::client::Proxy;
+use serde::{Deserialize, Serialize};
 
 /// How much a desk's claim about its host is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +119,119 @@ fn failed(error: ureq::Error, proxy: Option<&Proxy>) -> WellKnownError {
         (error, _) => error,
     }
 }
+
+/// What somebody asks a desk, as its API takes it (`POST /api/v1/requests`).
+#[derive(Debug, Clone, Serialize)]
+pub struct HelpRequest {
+    /// Who asks.
+    pub name: String,
+    /// Their company.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
+    /// Where they can be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reach: Option<String>,
+    /// What is wrong, in one line.
+    pub title: String,
+    /// What else was said.
+    pub description: String,
+    /// What it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// `en` or `zh`.
+    pub language: &'static str,
+    /// That it comes from an agent.
+    pub channel: &'static str,
+    /// Whether a code is wanted by which this machine may be looked at.
+    pub invite: bool,
+}
+
+/// The desk's answer to who has asked for help.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Helped {
+    /// The ticket's number.
+    pub number: String,
+    /// Its page for the customer.
+    pub status_url: String,
+    /// The nine digits, where they were wanted.
+    pub code: Option<String>,
+}
+
+/// Why a desk did not take a request.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// It could not be asked.
+    #[error(transparent)]
+    Unreachable(#[from] WellKnownError),
+    /// Whoever answers takes no requests.
+    #[error("the host takes no requests")]
+    NotADesk,
+    /// Many requests have come from here.
+    #[error("too many requests")]
+    TooMany,
+    /// Something in it cannot be used: the field's name.
+    #[error("the desk does not take the field {0}")]
+    Refused(String),
+    /// It cannot work at the moment.
+    #[error("the desk cannot work at the moment")]
+    Unavailable,
+}
+
+/// Asks the desk at `host` for help; as [`fetch`], by HTTPS, or by plain HTTP on loopback. A request whose answer was lost is
+/// sent again, and makes one ticket. Blocks for at most three times [`DEADLINE`].
+pub fn ask_for_help(
+    host: &str,
+    insecure_http: bool,
+    proxy: Option<&Proxy>,
+    request: &HelpRequest,
+) -> Result<Helped, AskError> {
+    let scheme = match insecure_http {
+        true if is_loopback(host) => "http",
+        true => return Err(WellKnownError::InsecureHost.into()),
+        false => "https",
+    };
+    let client = client(host, insecure_http, proxy).map_err(WellKnownError::from)?;
+    let body = serde_json::to_string(request).unwrap_or_default();
+    let key = format!("{:032x}", rand::random::<u128>());
+    let send = || {
+        client
+            .post(format!("{scheme}://{host}{REQUESTS}"))
+            .config()
+            .http_status_as_error(false)
+            .build()
+            // A desk takes changes from its own pages and from who says that they are not of another's.
+            .header("origin", format!("{scheme}://{host}"))
+            .header("idempotency-key", &key)
+            .content_type("application/json")
+            .send(body.as_str())
+    };
+    let is_lost = |error: &ureq::Error| matches!(error, ureq::Error::Io(_) | ureq::Error::Timeout(_));
+    let mut answered = send();
+    for _ in 1..ASK_TRIES {
+        if !answered.as_ref().is_err_and(is_lost) {
+            break;
+        }
+        std::thread::sleep(ASK_PAUSE);
+        answered = send();
+    }
+    let mut answer = answered.map_err(|error| failed(error, proxy))?;
+    let status = answer.status().as_u16();
+    let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(WellKnownError::from)?;
+    match status {
+        201 => serde_json::from_str(&text).map_err(|_| AskError::NotADesk),
+        429 => Err(AskError::TooMany),
+        422 => {
+            let problem: serde_json::Value = serde_json::from_str(&text).map_err(|_| AskError::NotADesk)?;
+            Err(AskError::Refused(problem["field"].as_str().unwrap_or("?").to_owned()))
+        }
+        502..=504 => Err(AskError::Unavailable),
+        _ => Err(AskError::NotADesk),
+    }
+}
+
+const REQUESTS: &str = "/api/v1/requests";
+const ASK_TRIES: u32 = 3;
+const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Somebody's answer to a question by HTTP.
 #[derive(Debug, Clone)]

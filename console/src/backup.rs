@@ -28,6 +28,7 @@ mod keep;
 mod make;
 mod restore;
 
+pub(crate) use keep::newest;
 pub use keep::{Schedule, keep};
 pub use make::{BackupError, Sink, make};
 pub(crate) use restore::NOT_AN_IDENTITY;

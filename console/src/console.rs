@@ -133,7 +133,8 @@ impl Console {
         listeners.push(Listener::socket(&socket).map_err(on_socket)?);
         let encrypted = config.https.is_some() || !config.trusted_proxies.is_empty();
         let profile = profile(&held, encrypted, port, config.relays.clone(), config.trusted_proxies);
-        let profile = Profile { agents: config.agents, ..profile };
+        let backup_folder = config.backups.as_ref().map(|backups| backups.folder.clone());
+        let profile = Profile { agents: config.agents, backup_folder, ..profile };
         let desk = if config.relays.is_empty() {
             None
         } else {
@@ -294,7 +295,17 @@ fn profile(
     let name = held.desk.name.as_str().to_owned();
     let data = Some(held.directory.clone());
     let organization = held.organization();
-    Profile { name, organization, relays, help_host, base_url, trusted_proxies, agents: None, data }
+    Profile {
+        name,
+        organization,
+        relays,
+        help_host,
+        base_url,
+        trusted_proxies,
+        agents: None,
+        data,
+        backup_folder: None,
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, OpenError> {

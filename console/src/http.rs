@@ -41,6 +41,7 @@ mod groups;
 mod guard;
 mod history;
 mod live;
+mod metrics;
 mod passkeys;
 mod problem;
 mod request;
@@ -66,6 +67,8 @@ pub(crate) const PUBLIC: &[(Method, &str)] = &[
     (Method::GET, "/.well-known/belay"),
     (Method::GET, "/agents/{name}"),
     (Method::GET, "/customer.css"),
+    (Method::GET, "/ask"),
+    (Method::POST, "/ask"),
     (Method::GET, "/join"),
     (Method::POST, "/join"),
     (Method::GET, "/s/{number}/{key}"),
@@ -77,6 +80,7 @@ pub(crate) const PUBLIC: &[(Method, &str)] = &[
     (Method::GET, "/api/docs.css"),
     (Method::GET, "/api/v1/health"),
     (Method::GET, "/api/v1/openapi.json"),
+    (Method::POST, "/api/v1/requests"),
     (Method::POST, "/api/v1/session"),
     (Method::POST, "/api/v1/session/link"),
     (Method::POST, "/api/v1/setup"),
@@ -144,6 +148,7 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/api/v1/audit/verify", Action::ReadAudit),
     (Method::GET, "/api/v1/audit/export", Action::ExportAudit),
     (Method::POST, "/api/v1/backups", Action::BackUp),
+    (Method::GET, "/metrics", Action::ReadMetrics),
     (Method::GET, "/api/v1/sign-ins", Action::UseOwnSignIn),
     (Method::DELETE, "/api/v1/sign-ins/{id}", Action::UseOwnSignIn),
     (Method::POST, "/api/v1/session/password", Action::UseOwnSignIn),
@@ -185,6 +190,8 @@ pub struct Profile {
     pub agents: Option<PathBuf>,
     /// The directory of the desk, of which backups are made.
     pub data: Option<DataDirectory>,
+    /// The folder of the backups that make themselves.
+    pub backup_folder: Option<PathBuf>,
 }
 
 impl Profile {
@@ -226,6 +233,8 @@ pub(crate) struct Api {
     pub(crate) first_admin: Option<Token>,
     /// The agent's builds for customers.
     pub(crate) builds: Arc<Builds>,
+    /// What is counted while the console runs.
+    pub(crate) traffic: Arc<metrics::Traffic>,
 }
 
 /// One page of a list.
@@ -264,6 +273,8 @@ pub fn router(
     let (profile, description) = (Arc::new(profile), Arc::new(description));
     let party = Arc::new(RelyingParty::at(&profile.base_url, &profile.name));
     let builds = Arc::new(Builds::at(profile.agents.clone()));
+    let traffic = metrics::Traffic::begin(store.clock().now()).expect("the figures have names that differ");
+    let traffic = Arc::new(traffic);
     let api = Api {
         store,
         profile,
@@ -275,6 +286,7 @@ pub fn router(
         party,
         first_admin,
         builds,
+        traffic,
     };
     routes
         .route("/api/v1/openapi.json", get(docs::openapi))
@@ -282,6 +294,7 @@ pub fn router(
         .route("/api/docs.css", get(docs::style))
         .route("/agents/{name}", get(customer::join::download))
         .route("/customer.css", get(customer::style))
+        .route("/ask", get(customer::ask::show).post(customer::ask::send))
         .route("/join", get(customer::join::show).post(customer::join::enter))
         .route("/s/{number}/{key}", get(customer::show))
         .route("/s/{number}/{key}/fixed", post(customer::fixed))
@@ -293,6 +306,7 @@ pub fn router(
         .layer(middleware::from_fn_with_state(api.clone(), guard::check_way))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(middleware::from_fn(guard::add_headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api.traffic), metrics::count))
         .with_state(api)
 }
 
@@ -300,6 +314,7 @@ fn described_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(about::well_known))
         .routes(routes!(about::health))
+        .routes(routes!(customer::ask::request))
         .routes(routes!(sign_in::me, sign_in::sign_in, sign_in::sign_out))
         .routes(routes!(sign_in::sign_in_by_link))
         .routes(routes!(sign_in::set_up))
@@ -364,6 +379,7 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(about::verify_audit))
         .routes(routes!(about::export_audit))
         .routes(routes!(backups::make))
+        .routes(routes!(metrics::show))
 }
 
 /// From the last byte of a request's head to the first of the answer's; a live stream may then go on for ever.

@@ -49,6 +49,8 @@ pub enum Action {
     ExportAudit,
     /// Take the whole desk away in one encrypted file.
     BackUp,
+    /// Read how much of everything there is, and how the console works.
+    ReadMetrics,
 }
 
 impl Action {
@@ -67,6 +69,7 @@ impl Action {
         Self::SecureOwnAccount,
         Self::ExportAudit,
         Self::BackUp,
+        Self::ReadMetrics,
     ];
 }
 
@@ -89,6 +92,7 @@ pub const fn allows(role: Role, action: Action) -> bool {
                     | ConfigureDesk
                     | ReadUsers
                     | ReadAudit
+                    | ReadMetrics
             )
         }
         Role::Admin => matches!(
@@ -105,9 +109,13 @@ pub const fn allows(role: Role, action: Action) -> bool {
                 | ReadUsers
                 | ReadAudit
                 | ExportAudit
+                | ReadMetrics
         ),
         Role::Auditor => {
-            matches!(action, UseOwnSignIn | SecureOwnAccount | ReadDesk | ReadUsers | ReadAudit | ExportAudit)
+            matches!(
+                action,
+                UseOwnSignIn | SecureOwnAccount | ReadDesk | ReadUsers | ReadAudit | ExportAudit | ReadMetrics
+            )
         }
     }
 }

@@ -58,6 +58,25 @@ pub(crate) use stored_enum;
 pub struct UnknownWord;
 
 stored_enum! {
+    /// A language in which a customer is answered.
+    Spoken {
+        /// English.
+        English = "en",
+        /// Simplified Chinese.
+        Chinese = "zh",
+    }
+}
+
+impl From<belay_protocol::Language> for Spoken {
+    fn from(language: belay_protocol::Language) -> Self {
+        match language {
+            belay_protocol::Language::English => Self::English,
+            belay_protocol::Language::Chinese => Self::Chinese,
+        }
+    }
+}
+
+stored_enum! {
     /// Where a ticket is in its life. [`TicketState::next`] is the table of moves.
     TicketState {
         /// Nobody has worked on it yet.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::process::Command;
 
 use belay_tests::certificates;
-use belay_tests::programs::{DEADLINE, Ended, Running, Site, free_port, kinds, run};
+use belay_tests::programs::{DEADLINE, Ended, Program, Running, Site, free_port, kinds, run};
 use belay_tests::proxy::ConnectProxy;
 
 use crate::proxy::AUTHORIZATION;
@@ -137,4 +137,43 @@ fn the_help_address_is_asked_through_the_proxy() {
     assert_eq!((proxy.refused(), proxy.targets()), (1, Vec::new()));
     done(joining.env("HTTPS_PROXY", format!("http://user:p%40ss@{address}")));
     assert!(proxy.targets().contains(&desk.host), "{:?}", proxy.targets());
+}
+
+#[test]
+fn a_customer_asks_for_help_in_their_own_words() {
+    let desk = Desk::open();
+    let ask = |words: &[&str]| {
+        let mut command = Program::Agent.command(desk.certificates.path()).unwrap();
+        command.env("SSL_CERT_FILE", desk.certificates.path().join("authority.pem"));
+        command.arg("ask").args(words);
+        run(&mut command).unwrap()
+    };
+    let ended = ask(&[&desk.host, "The printer", "is silent", "--name", "Ada", "--reach", "+44 20", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended}");
+    let asked = ended.json().unwrap();
+    let number = asked["number"].as_str().unwrap();
+    let start = format!("https://{}/s/{number}/", desk.host);
+    assert!(asked["status_url"].as_str().unwrap().starts_with(&start), "{ended}");
+    let shown = desk.site.show(number).unwrap();
+    let told =
+        ["title", "customer", "contact", "reach", "channel", "language"].map(|field| shown["ticket"][field].clone());
+    assert_eq!(told, ["The printer is silent", "Ada", "Ada", "+44 20", "agent", "en"]);
+
+    let long = format!("{}\n{}", "打".repeat(300), "x".repeat(5_000));
+    let ended = ask(&[&desk.host, &long, "--name", "Ada", "--lang", "zh"]);
+    assert!(ended.code == Some(0) && ended.out.contains("您的请求编号为 BL-"), "{ended}");
+
+    for (words, code, sentence) in [
+        (&[desk.host.as_str(), "help"][..], 2, "--name"),
+        (&[desk.host.as_str(), "--name", "Ada"], 2, "Please say what is wrong"),
+        (&["not a host", "help", "--name", "Ada"], 2, "not the address of a support desk"),
+        (&["help.example.com", "help", "--name", "Ada", "--insecure-http"], 1, "Nothing was sent"),
+        (&["localhost:1", "help", "--name", "Ada"], 1, "Nothing was sent"),
+    ] {
+        let ended = ask(words);
+        assert!(ended.code == Some(code) && ended.err.contains(sentence) && ended.out.is_empty(), "{words:?}: {ended}");
+    }
+    // Whoever asks too often is told to telephone.
+    let last = (0..10).map(|at| ask(&[&desk.host, &at.to_string(), "--name", "Ada"])).last().unwrap();
+    assert!(last.code == Some(1) && last.err.contains("telephone"), "{last}");
 }

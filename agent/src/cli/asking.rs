@@ -49,7 +49,7 @@ pub(super) fn wait_for_enter(answers: &mut impl BufRead, page: &mut impl Write, 
 }
 
 /// The next line that says something; nothing at the end of input.
-fn answer(answers: &mut impl BufRead, page: &mut impl Write, question: &str) -> io::Result<Option<String>> {
+pub(super) fn answer(answers: &mut impl BufRead, page: &mut impl Write, question: &str) -> io::Result<Option<String>> {
     loop {
         write!(page, "{question} ")?;
         page.flush()?;

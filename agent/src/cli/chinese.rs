@@ -193,6 +193,26 @@ const WORDS: &[(&str, &str)] = &[
         "查看保存到文件的报告：来自哪台设备、是否完整以及内容",
     ),
     ("Show every value in it", "显示其中的每个值"),
+    (
+        "Ask a support desk for help: makes a ticket of your words, and offers to look at this machine for it",
+        "向支持台求助：根据您的描述创建工单，并可为其检查本机",
+    ),
+    ("The help address of your support", "客服的帮助地址"),
+    ("What is wrong, in your own words; asked for when not given", "用您自己的话说明问题；未给出时会询问"),
+    ("Your name; asked for when not given", "您的姓名；未给出时会询问"),
+    ("Your company", "您的公司"),
+    ("Where you can be reached: a telephone number or an e-mail address", "您的联系方式：电话号码或电子邮箱"),
+    ("Which program or machine it is about", "涉及哪个程序或设备"),
+    ("Only ask; do not offer to look at this machine", "只求助，不提议检查本机"),
+    (
+        "Print the ticket's number and page as JSON, and do not offer to look at this machine",
+        "以 JSON 输出工单编号和页面，且不提议检查本机",
+    ),
+    (
+        "Your words, your name and how to reach you are sent to the desk. Nothing about this machine is sent before you have seen it and agreed.",
+        "您的描述、姓名和联系方式会发送给支持台。在您查看并同意之前，不会发送本机的任何信息。",
+    ),
+    ("Please write no passwords.", "请不要填写密码。"),
     ("What `survey --save` has written", "`survey --save` 写出的文件"),
 ];
 

@@ -56,6 +56,11 @@ pub async fn keep(store: Store, data: DataDirectory, schedule: Schedule, stop: C
     }
 }
 
+/// When the newest backup of a folder was made.
+pub(crate) fn newest(folder: &Path) -> Option<UnixMillis> {
+    backups(folder).ok()?.into_iter().map(|(at, _)| at).max()
+}
+
 /// The time until a backup is due.
 fn until_next(schedule: &Schedule, now: UnixMillis) -> io::Result<Duration> {
     match std::fs::create_dir(&schedule.folder) {

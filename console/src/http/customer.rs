@@ -28,6 +28,7 @@ use crate::store::{
 };
 use crate::ticket::TicketState;
 
+pub(super) mod ask;
 pub(super) mod join;
 mod words;
 
@@ -85,6 +86,7 @@ enum Done {
     NotFixed,
     FollowUp,
     Scored,
+    Asked,
 }
 
 /// The customer's words.
@@ -195,7 +197,7 @@ impl From<CustomerError> for Wrong {
         match error {
             CustomerError::NoTicket => Self::Said(StatusCode::NOT_FOUND, UNKNOWN_LINK),
             CustomerError::Merged => Self::Said(StatusCode::CONFLICT, GOES_ON_ELSEWHERE),
-            CustomerError::TooMany => Self::Said(StatusCode::TOO_MANY_REQUESTS, TOO_MUCH),
+            CustomerError::TooMany | CustomerError::Reused => Self::Said(StatusCode::TOO_MANY_REQUESTS, TOO_MUCH),
             CustomerError::NotResolved => Self::Said(StatusCode::CONFLICT, NOT_RESOLVED),
             CustomerError::ScoredAlready => Self::Said(StatusCode::CONFLICT, SCORED_ALREADY),
             CustomerError::Store(error) => Self::Store(error),
@@ -213,8 +215,7 @@ fn said(form: Result<Form<Words>, FormRejection>) -> Result<Text<WORDS_MAX_BYTES
 async fn answer(api: &Api, linked: &Linked, speech: Speech, done: Result<Done, Wrong>) -> Result<Response, Problem> {
     match done {
         Ok(done) => {
-            let chosen = speech.chosen.map(|language| format!("&lang={}", language.tag())).unwrap_or_default();
-            Ok(Redirect::to(&format!("{}?done={}{chosen}", linked.path(), done.word())).into_response())
+            Ok(Redirect::to(&format!("{}?done={}{}", linked.path(), done.word(), speech.further())).into_response())
         }
         Err(Wrong::Said(status, phrase)) => {
             let notice = Notice { class: "wrong", text: phrase.text(speech.language) };
@@ -235,6 +236,16 @@ impl Speech {
     fn of(headers: &HeaderMap, shown: &Shown) -> Self {
         let chosen = shown.chosen();
         Self { language: chosen.unwrap_or_else(|| preferred(headers)), chosen }
+    }
+
+    /// What keeps a chosen language across a form or a link.
+    fn query(self) -> String {
+        self.chosen.map(|language| format!("?lang={}", language.tag())).unwrap_or_default()
+    }
+
+    /// The same behind another parameter.
+    fn further(self) -> String {
+        self.chosen.map(|language| format!("&lang={}", language.tag())).unwrap_or_default()
     }
 }
 
@@ -309,10 +320,11 @@ impl StatusPage {
 async fn page(
     api: &Api,
     linked: &Linked,
-    Speech { language, chosen }: Speech,
+    speech: Speech,
     notice: Option<Notice>,
     status: StatusCode,
 ) -> Result<Response, Problem> {
+    let language = speech.language;
     let Some(ticket) = api.store.ticket(linked.number).await? else { return Ok(unknown_link(language)) };
     let articles = api.store.public_articles(linked.number).await?;
     let sessions = api.store.list_sessions(Some(linked.number), None, SESSIONS_SHOWN).await?;
@@ -322,7 +334,7 @@ async fn page(
         other: other(language),
         desk: api.profile.name.clone(),
         path: linked.path(),
-        query: chosen.map(|language| format!("?lang={}", language.tag())).unwrap_or_default(),
+        query: speech.query(),
         number: linked.number,
         notice,
         steps: steps(ticket.state, language),

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::guard::Caller;
+use super::metrics::OpenStream;
 use super::problem::Problem;
 use super::request::Params;
 use crate::store::{Event, EventId, Events, Store};
@@ -53,6 +54,7 @@ pub(crate) async fn events(
         caller,
         shutdown: api.shutdown.clone(),
         check: tokio::time::interval(SIGN_IN_CHECKED_EVERY),
+        _open: api.traffic.stream(),
     };
     let frames = stream::unfold(stream, |mut stream| async {
         let event = stream.next().await?;
@@ -68,6 +70,7 @@ struct Stream {
     caller: Caller,
     shutdown: CancellationToken,
     check: tokio::time::Interval,
+    _open: OpenStream,
 }
 
 impl Stream {

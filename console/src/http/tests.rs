@@ -21,11 +21,13 @@ use crate::store::{Actor, DatabaseLocation, Line, NewPack, StoreSettings, Visito
 use crate::ticket::TicketState;
 
 mod accounts;
+mod ask;
 mod audit;
 mod backups;
 mod customer;
 mod join;
 mod life;
+mod metrics;
 
 struct World {
     store: Store,
@@ -58,6 +60,7 @@ impl World {
         data.initialize(&name, clock.now()).unwrap();
         let profile = Profile {
             data: Some(data),
+            backup_folder: Some(directory.path().join("backups")),
             name: "Nordwind Help".into(),
             organization: organization.organization_key(),
             relays: vec![format!("relay.example.com:4433#{}", belay_protocol::RelayKey([6; 32])).parse().unwrap()],
@@ -141,7 +144,7 @@ async fn every_described_operation_is_in_a_table_and_the_other_way_round() {
     }
     // Pages for people are no operations.
     let undescribed =
-        ["/agents/{name}", "/api/docs", "/api/docs.css", "/api/v1/openapi.json", "/customer.css", "/join"];
+        ["/agents/{name}", "/ask", "/api/docs", "/api/docs.css", "/api/v1/openapi.json", "/customer.css", "/join"];
     let public = PUBLIC.iter().filter(|(_, path)| !undescribed.contains(path) && !path.starts_with("/s/"));
     let listed =
         public.map(|(method, path)| (method, *path)).chain(ROUTES.iter().map(|(method, path, _)| (method, *path)));

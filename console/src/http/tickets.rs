@@ -21,7 +21,7 @@ use crate::store::{
     About, Actor, DESCRIPTION_MAX_BYTES, Event, EventId, Line, NewResolution, NewTicket, Ticket, TicketChange,
     TicketFilter, TicketOrder, WORDS_MAX_BYTES,
 };
-use crate::ticket::{Channel, Level, Priority, TicketState};
+use crate::ticket::{Channel, Level, Priority, Spoken, TicketState};
 
 /// A ticket to be opened.
 #[derive(Deserialize, ToSchema)]
@@ -59,6 +59,11 @@ pub(crate) struct OpenTicket {
     /// Which version of it.
     #[schema(value_type = Option<String>, max_length = 256)]
     product_version: Option<Line>,
+    /// Where the person who asked can be reached: a telephone number, an address of mail.
+    #[schema(value_type = Option<String>, max_length = 256)]
+    reach: Option<Line>,
+    /// The language in which they are answered.
+    language: Option<Spoken>,
 }
 
 impl OpenTicket {
@@ -75,6 +80,7 @@ impl OpenTicket {
             ("scope", self.scope.as_ref()),
             ("product", self.product.as_ref()),
             ("product_version", self.product_version.as_ref()),
+            ("reach", self.reach.as_ref()),
         ];
         lines.into_iter().try_for_each(|(field, value)| one_line(field, value))?;
         not_blank("contact", self.contact.as_ref())?;
@@ -91,6 +97,8 @@ impl OpenTicket {
                 first_seen_at: self.first_seen_at_ms,
                 product: self.product,
                 product_version: self.product_version,
+                reach: self.reach,
+                language: self.language,
             },
         })
     }
@@ -153,6 +161,11 @@ pub(crate) struct ChangeTicket {
     /// Which version of it; empty for unknown.
     #[schema(value_type = Option<String>, max_length = 256)]
     product_version: Option<Line>,
+    /// Where the person who asked can be reached; empty for unknown.
+    #[schema(value_type = Option<String>, max_length = 256)]
+    reach: Option<Line>,
+    /// The language in which they are answered.
+    language: Option<Spoken>,
     /// By when the customer is promised to hear something; `null` for no promise.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>)]
@@ -184,9 +197,12 @@ impl ChangeTicket {
         not_blank("contact", self.contact.as_ref().and_then(Option::as_ref))?;
         not_blank("reason", self.reason.as_ref())?;
         not_blank("priority_reason", self.priority_reason.as_ref())?;
-        for (field, value) in
-            [("scope", &self.scope), ("product", &self.product), ("product_version", &self.product_version)]
-        {
+        for (field, value) in [
+            ("scope", &self.scope),
+            ("product", &self.product),
+            ("product_version", &self.product_version),
+            ("reach", &self.reach),
+        ] {
             one_line(field, value.as_ref())?;
         }
         for tag in self.tags.iter().flatten() {
@@ -236,6 +252,8 @@ impl ChangeTicket {
                 first_seen_at: self.first_seen_at_ms,
                 product: self.product,
                 product_version: self.product_version,
+                reach: self.reach,
+                language: self.language,
             },
             promised_at: self.promised_at_ms,
             tags: self.tags,

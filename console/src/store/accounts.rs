@@ -566,8 +566,11 @@ async fn use_link(write: &Write, link: link::Model) -> Result<user::Model, Accou
 /// What failures of an account are counted under. Names that nobody has are counted too, or the answer would tell which
 /// exist.
 pub(super) fn account_bucket(name: &str) -> String {
-    format!("sign-in/name/{}", short_hash(name))
+    format!("{ACCOUNT_BUCKETS}{}", short_hash(name))
 }
+
+/// How the names of the buckets of accounts begin.
+pub(super) const ACCOUNT_BUCKETS: &str = "sign-in/name/";
 
 /// What failures from one place are counted under.
 pub(super) fn source_bucket(visitor: &Visitor) -> String {

@@ -13,7 +13,7 @@ use crate::clock::UnixMillis;
 use crate::life::Closing;
 use crate::number::TicketNumber;
 use crate::policy::Role;
-use crate::ticket::{Channel, Level, TicketState};
+use crate::ticket::{Channel, Level, Spoken, TicketState};
 
 mod accounts;
 mod api_tokens;

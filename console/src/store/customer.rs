@@ -12,11 +12,12 @@ use sea_orm::{
 use serde_json::json;
 
 use super::entity::{article, contact, organization, ticket};
+use super::throttle::Consequence;
 use super::tickets::{differences, find, save, subject};
 use super::write::Write;
 use super::{
-    About, Actor, Article, ChangeError, EventKind, Line, LinkKind, NewArticle, NewTicket, Store, StoreError,
-    TicketChange, VerifiedBy, Visibility, WORDS_MAX_BYTES, life, thread,
+    About, Actor, Article, ChangeError, EventKind, Line, LinkKind, NewArticle, NewTicket, Once, Store, StoreError,
+    Ticket, TicketChange, VerifiedBy, Visibility, WORDS_MAX_BYTES, life, thread,
 };
 use crate::life::{Closing, Move, Refused};
 use crate::number::TicketNumber;
@@ -38,6 +39,9 @@ pub enum CustomerError {
     /// It was not resolved, or somebody has reopened it meanwhile.
     #[error("the ticket is not resolved")]
     NotResolved,
+    /// The same key came with another request before.
+    #[error("another request was sent with this key")]
+    Reused,
     /// One resolution is judged once.
     #[error("thank you: you have said so already")]
     ScoredAlready,
@@ -86,6 +90,38 @@ pub enum GoesOn {
 }
 
 impl Store {
+    /// Opens a ticket for somebody who asks without being known here: by the web page or by an agent. What they say of
+    /// themselves is written down as it was said. `source` is where they ask from.
+    pub async fn customer_asks(
+        &self,
+        source: &str,
+        new: NewTicket,
+        once: Option<&Once>,
+    ) -> Result<Ticket, CustomerError> {
+        let mut write = self.write(&Actor::Customer).await?;
+        if let Some(once) = once
+            && let Some(answered) = self.recall(&write, once).await?
+        {
+            return answered.map_err(|_| CustomerError::Reused);
+        }
+        let bucket = format!("ask:{source}");
+        if write.count_failure(&bucket, Consequence::Count).await? > ASKED_PER_WINDOW {
+            return Err(CustomerError::TooMany);
+        }
+        if write.count_failure("ask", Consequence::Count).await? == MANY_ASK {
+            tracing::warn!(
+                "{MANY_ASK} requests came by web and agents within a quarter of an hour: is somebody flooding the desk?"
+            );
+        }
+        let row = self.insert_ticket(&mut write, new).await?;
+        let opened = super::tickets::assemble(&write.tx, row).await?;
+        if let Some(once) = once {
+            self.remember(&write, once, &opened).await?;
+        }
+        write.commit().await?;
+        Ok(opened)
+    }
+
     /// The part of a status page's link that only this console can make.
     pub fn status_key(&self, number: TicketNumber) -> String {
         let mac = self.inner.key.mac("status-page", number.to_string().as_bytes());
@@ -242,9 +278,17 @@ async fn follow_up(write: &Write, row: &ticket::Model, body: Text<WORDS_MAX_BYTE
             first_seen_at: None,
             product: line(&row.product),
             product_version: line(&row.product_version),
+            reach: line(&row.reach),
+            language: row.language,
         },
     })
 }
+
+/// Requests from one address within a quarter of an hour: more than a person writes, enough for an office behind one.
+const ASKED_PER_WINDOW: i64 = 10;
+
+/// Requests from everywhere within a quarter of an hour that somebody should hear of.
+const MANY_ASK: i64 = 200;
 
 /// 128 bits: nobody guesses them, and they fit into a link that is read from paper.
 const STATUS_KEY_BYTES: usize = 16;

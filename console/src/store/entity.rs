@@ -139,7 +139,7 @@ pub(crate) mod ticket {
     use sea_orm::entity::prelude::*;
 
     use crate::life::Closing;
-    use crate::ticket::{Channel, Level, Priority, TicketState};
+    use crate::ticket::{Channel, Level, Priority, Spoken, TicketState};
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "tickets")]
@@ -171,6 +171,8 @@ pub(crate) mod ticket {
         pub closed_at: Option<i64>,
         pub closed_as: Option<Closing>,
         pub merged_into_id: Option<i64>,
+        pub reach: Option<String>,
+        pub language: Option<Spoken>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

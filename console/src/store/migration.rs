@@ -9,6 +9,7 @@ use sea_orm_migration::schema::{
 
 mod accounts;
 mod attachments;
+mod requests;
 mod search;
 mod ticket_life;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(search::Search),
             Box::new(attachments::Attachments),
             Box::new(accounts::Accounts),
+            Box::new(requests::Requests),
         ]
     }
 }

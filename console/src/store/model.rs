@@ -15,7 +15,7 @@ use crate::clock::UnixMillis;
 use crate::life::Closing;
 use crate::number::TicketNumber;
 use crate::policy::{Action, Role};
-use crate::ticket::{Channel, Level, Priority, TicketState, stored_enum};
+use crate::ticket::{Channel, Level, Priority, Spoken, TicketState, stored_enum};
 
 macro_rules! row_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -154,6 +154,10 @@ pub struct About {
     pub product: Option<Line>,
     /// Which version of it.
     pub product_version: Option<Line>,
+    /// Where the person who asked can be reached: a telephone number, an address of mail.
+    pub reach: Option<Line>,
+    /// The language in which they are answered.
+    pub language: Option<Spoken>,
 }
 
 /// Changes to a ticket; what is `None` stays.
@@ -442,6 +446,10 @@ pub struct Ticket {
     pub product: Option<String>,
     /// Which version of it.
     pub product_version: Option<String>,
+    /// Where the person who asked can be reached, as they said it: a telephone number, an address of mail.
+    pub reach: Option<String>,
+    /// The language in which they are answered.
+    pub language: Option<Spoken>,
     /// When a pending ticket wakes up.
     pub pending_until_ms: Option<UnixMillis>,
     /// By when the customer was promised to hear something.

@@ -147,6 +147,8 @@ impl Store {
             first_seen_at: Set(new.about.first_seen_at.map(|at| at.0)),
             product: Set(new.about.product.map(Line::into_string)),
             product_version: Set(new.about.product_version.map(Line::into_string)),
+            reach: Set(new.about.reach.map(Line::into_string)),
+            language: Set(new.about.language),
             ..Default::default()
         };
         let row = row.insert(&write.tx).await?;
@@ -202,6 +204,8 @@ impl Store {
         row.scope = said(change.about.scope.as_ref(), row.scope);
         row.product = said(change.about.product.as_ref(), row.product);
         row.product_version = said(change.about.product_version.as_ref(), row.product_version);
+        row.reach = said(change.about.reach.as_ref(), row.reach);
+        row.language = change.about.language.or(row.language);
         row.first_seen_at = change.about.first_seen_at.map_or(row.first_seen_at, |at| Some(at.0));
         row.promised_at = change.promised_at.map_or(row.promised_at, |promised| promised.map(|at| at.0));
         if let Some(customer) = &change.customer {
@@ -408,6 +412,8 @@ pub(super) fn differences(old: &ticket::Model, new: &ticket::Model) -> Map<Strin
         ("first_seen_at_ms", json!(old.first_seen_at), json!(new.first_seen_at)),
         ("product", json!(old.product), json!(new.product)),
         ("product_version", json!(old.product_version), json!(new.product_version)),
+        ("reach", json!(old.reach), json!(new.reach)),
+        ("language", json!(old.language), json!(new.language)),
         ("pending_until_ms", json!(old.pending_until), json!(new.pending_until)),
         ("promised_at_ms", json!(old.promised_at), json!(new.promised_at)),
         ("closed_as", json!(old.closed_as), json!(new.closed_as)),

@@ -20,6 +20,7 @@ use belay_protocol::lang::{Language, Phrase};
 use super::super::Api;
 use super::super::problem::Problem;
 use super::super::request::Params;
+use super::words::ask::ASK_US;
 use super::words::join::*;
 use super::{HEADERS, Notice, Shown, Speech, other};
 use crate::builds::{Build, System};
@@ -129,10 +130,11 @@ impl JoinPage {
 async fn page(
     api: &Api,
     headers: &HeaderMap,
-    Speech { language, chosen }: Speech,
+    speech: Speech,
     asked: Asked,
     status: StatusCode,
 ) -> Result<Response, Problem> {
+    let language = speech.language;
     let builds = std::sync::Arc::clone(&api.builds);
     let listed = spawn_blocking(move || builds.list()).await;
     let listed = listed.unwrap_or_else(|error| Err(std::io::Error::other(error)));
@@ -163,7 +165,7 @@ async fn page(
         other: other(language),
         desk: api.profile.name.clone(),
         host: api.profile.help_host.clone(),
-        query: chosen.map(|language| format!("?lang={}", language.tag())).unwrap_or_default(),
+        query: speech.query(),
         notice,
         code,
         offered: offered.into_iter().map(Offer::of).collect(),

@@ -5,6 +5,7 @@ use belay_protocol::lang::Phrase;
 use super::Done;
 use crate::ticket::TicketState;
 
+pub(super) mod ask;
 pub(super) mod join;
 
 impl Done {
@@ -16,6 +17,7 @@ impl Done {
             Self::NotFixed => "not-fixed",
             Self::FollowUp => "follow-up",
             Self::Scored => "scored",
+            Self::Asked => "asked",
         }
     }
 
@@ -37,6 +39,10 @@ impl Done {
                 zh: "谢谢您告诉我们。原请求早已关闭，因此为您新建了一个；请保存本页网址。",
             },
             Self::Scored => Phrase { en: "Thank you for your opinion.", zh: "感谢您的评价。" },
+            Self::Asked => Phrase {
+                en: "Thank you, we have it. Please keep this page's address: here you see how it stands, and can write to us.",
+                zh: "谢谢，我们已收到。请保存本页网址：您可以在此查看进展并给我们留言。",
+            },
         }
     }
 }

@@ -16,7 +16,7 @@ fn cookie_of(response: &Response<Body>) -> String {
 
 impl World {
     /// A user with a password, signed in by setting it.
-    async fn user(&self, name: &str, role: Role) -> (UserId, String) {
+    pub(super) async fn user(&self, name: &str, role: Role) -> (UserId, String) {
         let link = self.store.add_user(&Actor::Local, &Line::truncating(name), role).await.unwrap();
         let set_up = json!({ "token": link.token.reveal(), "password": PASSWORD });
         let response = self.send(post("/api/v1/setup", "", &set_up)).await;

@@ -67,13 +67,16 @@ async fn what_else_is_known_comes_back_and_can_be_taken_back(world: World) {
         first_seen_at: Some(UnixMillis(1_767_000_000_000)),
         product: Some(Line::truncating("Till")),
         product_version: Some(Line::truncating("4.2")),
+        reach: Some(Line::truncating("+49 30 123")),
+        language: Some(Spoken::Chinese),
     };
     let new = NewTicket { about, ..new_ticket("Tills stand still") };
     let opened = world.store.open_ticket(&Actor::Local, new, None).await.unwrap().unwrap();
     assert_eq!((opened.scope.as_deref(), opened.product_version.as_deref()), (Some("all tills"), Some("4.2")));
     assert_eq!(opened.first_seen_at_ms, Some(UnixMillis(1_767_000_000_000)));
+    assert_eq!((opened.reach.as_deref(), opened.language), (Some("+49 30 123"), Some(Spoken::Chinese)));
     let change = TicketChange {
-        about: About { scope: Some(Line::truncating("")), ..About::default() },
+        about: About { scope: Some(Line::truncating("")), reach: Some(Line::truncating("")), ..About::default() },
         customer: Some(Line::truncating("Südwind")),
         contact: Some(Some(Line::truncating("Bo"))),
         promised_at: Some(Some(UnixMillis(1_767_300_000_000))),
@@ -81,6 +84,7 @@ async fn what_else_is_known_comes_back_and_can_be_taken_back(world: World) {
     };
     let changed = world.change(opened.number, change).await.unwrap();
     assert_eq!((changed.scope, changed.product.as_deref()), (None, Some("Till")));
+    assert_eq!((changed.reach, changed.language), (None, Some(Spoken::Chinese)));
     assert_eq!((changed.customer.as_str(), changed.contact.as_deref()), ("Südwind", Some("Bo")));
     assert_eq!(changed.promised_at_ms, Some(UnixMillis(1_767_300_000_000)));
     // The contact of another company is nobody here.

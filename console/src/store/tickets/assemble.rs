@@ -93,6 +93,8 @@ impl Named {
             first_seen_at_ms: row.first_seen_at.map(UnixMillis),
             product: row.product,
             product_version: row.product_version,
+            reach: row.reach,
+            language: row.language,
             pending_until_ms: row.pending_until.map(UnixMillis),
             promised_at_ms: row.promised_at.map(UnixMillis),
             resolution: self.resolutions.get(&row.id).cloned(),

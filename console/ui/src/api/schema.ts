@@ -1,7 +1,7 @@
 // Generated from openapi.json by `npm run api`. Do not edit.
 
 /** Something a signed-in user can ask for. Every route names exactly one. */
-export type Action = "use_own_sign_in" | "read_desk" | "work_on_tickets" | "invite_customers" | "revoke_devices" | "publish_rules" | "configure_desk" | "manage_users" | "read_users" | "read_audit" | "secure_own_account" | "export_audit" | "back_up";
+export type Action = "use_own_sign_in" | "read_desk" | "work_on_tickets" | "invite_customers" | "revoke_devices" | "publish_rules" | "configure_desk" | "manage_users" | "read_users" | "read_audit" | "secure_own_account" | "export_audit" | "back_up" | "read_metrics";
 
 /** Something to be said on a ticket. */
 export type AddArticle = {
@@ -26,6 +26,9 @@ export type AddUser = {
   /** What they may do. */
   role: Role;
 };
+
+/** Who is affected by a trouble. */
+export type Affected = "me" | "several" | "everybody";
 
 /** A browser's answer to a challenge. */
 export type Answered = {
@@ -143,6 +146,7 @@ export type ChangeTicket = {
   /** The name of the group that answers for it from now on. */
   group?: string | null;
   impact?: Level | null;
+  language?: Spoken | null;
   /** The sign-in name of the new owner; `null` for nobody: the group holds it. */
   owner?: string | null;
   pending_until_ms?: UnixMillis | null;
@@ -155,6 +159,8 @@ export type ChangeTicket = {
   product_version?: string | null;
   /** By when the customer is promised to hear something; `null` for no promise. */
   promised_at_ms?: number | null;
+  /** Where the person who asked can be reached; empty for unknown. */
+  reach?: string | null;
   /** Why it is handed over; needed when it is taken from its owner or its group. */
   reason?: string | null;
   resolution?: ResolveTicket | null;
@@ -516,6 +522,32 @@ export type NewPassword = {
   password: string;
 };
 
+/** A request for help, as somebody makes it whom the desk does not know. */
+export type NewRequest = {
+  /** Who is affected; `me` when not said. */
+  affected?: Affected;
+  channel?: Channel | null;
+  /** Their company; the person's own name when not said. */
+  company?: string | null;
+  /** What else helps to understand it. */
+  description?: string;
+  /** Whether a code is wanted by which the asking machine may be looked at. */
+  invite?: boolean;
+  language?: Spoken | null;
+  /** Who asks. */
+  name: string;
+  /** What it is about: a program, a machine. */
+  product?: string | null;
+  /** Where they can be reached: a telephone number, an address of mail. */
+  reach?: string | null;
+  /** The day on which it was first seen, as YYYY-MM-DD. */
+  since?: string | null;
+  /** One line that says what is wrong. */
+  title: string;
+  /** Whether work goes on; `hardly` when not said. */
+  work?: Work;
+};
+
 /** A section that one of the reports is without. */
 export type NotCompared = {
   /** Whether the later report has it. */
@@ -549,10 +581,13 @@ export type OpenTicket = {
   description?: string;
   first_seen_at_ms?: UnixMillis | null;
   impact?: Level | null;
+  language?: Spoken | null;
   /** What it is about: a program, a machine. */
   product?: string | null;
   /** Which version of it. */
   product_version?: string | null;
+  /** Where the person who asked can be reached: a telephone number, an address of mail. */
+  reach?: string | null;
   /** Who or what is affected. */
   scope?: string | null;
   /** One line that says what is wrong; only a telephone call may begin without it. */
@@ -702,6 +737,16 @@ export type Report = {
   ticket?: string | null;
   /** The sections that the customer left out or that could not be redacted. While `findings` is among them, an empty list of findings says nothing. */
   withheld: Withheld[];
+};
+
+/** What became of a request. */
+export type Requested = {
+  /** The nine digits by which the asking machine joins, if they were wanted. */
+  code?: string | null;
+  /** The ticket's number. */
+  number: string;
+  /** The page on which the customer sees how it stands and can write. Whoever has it is the customer. */
+  status_url: string;
 };
 
 /** What the rules would say. */
@@ -883,6 +928,9 @@ export type SignInView = {
   source?: string | null;
 };
 
+/** A language in which a customer is answered. */
+export type Spoken = "en" | "zh";
+
 /** Words of a session's connection, for comparing on the phone. */
 export type SpokenPhrase = {
   /** In English. */
@@ -943,6 +991,7 @@ export type Ticket = {
   group: string;
   /** How much is affected. */
   impact: Level;
+  language?: Spoken | null;
   /** Where it goes on. */
   merged_into?: string | null;
   /** The states it may move to from here. */
@@ -961,6 +1010,8 @@ export type Ticket = {
   /** Which version of it. */
   product_version?: string | null;
   promised_at_ms?: UnixMillis | null;
+  /** Where the person who asked can be reached, as they said it: a telephone number, an address of mail. */
+  reach?: string | null;
   resolution?: Resolution | null;
   /** Who or what is affected. */
   scope?: string | null;
@@ -1113,3 +1164,6 @@ export type Withheld = {
   /** The section: `findings`, `disk` and so on. */
   section: string;
 };
+
+/** Whether work goes on. */
+export type Work = "goes" | "hardly" | "stands";

@@ -204,6 +204,8 @@ function TicketFacts(props: { ticket: Ticket }) {
     [
       [t().ticket.customer, ticket().customer || t().ticket.unknown],
       [t().ticket.contact, ticket().contact],
+      [t().edit.reach, ticket().reach],
+      [t().edit.language, ticket().language ? word(t().languages, ticket().language ?? '') : ''],
       [t().edit.product, [ticket().product, ticket().product_version].filter(Boolean).join(' ')],
       [t().edit.scope, ticket().scope],
       [t().ticket.group, ticket().group],

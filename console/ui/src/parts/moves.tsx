@@ -230,7 +230,7 @@ function Assign(props: { ticket: Ticket; users: User[]; groups: Group[]; change:
 }
 
 /** Lines that can be changed as they are; what else a ticket has, has a step of its own. */
-const LINE_ROWS = [['title'], ['customer', 'contact'], ['product', 'product_version'], ['scope']] as const;
+const LINE_ROWS = [['title'], ['customer', 'contact'], ['reach'], ['product', 'product_version'], ['scope']] as const;
 const LINES = LINE_ROWS.flat();
 
 function Edit(props: { ticket: Ticket; change: Change; close: () => void }) {
@@ -244,6 +244,7 @@ function Edit(props: { ticket: Ticket; change: Change; close: () => void }) {
       if (line === 'contact') change.contact = text(line) || null;
       else change[line] = text(line);
     }
+    if (text('language') !== (ticket.language ?? '')) change.language = text('language') as NonNullable<ChangeTicket['language']>;
     if (text('description') !== ticket.description.trim()) change.description = text('description');
     if (text('impact') !== ticket.impact) change.impact = text('impact') as ChangeTicket['impact'] & string;
     if (text('urgency') !== ticket.urgency) change.urgency = text('urgency') as ChangeTicket['urgency'] & string;
@@ -302,6 +303,12 @@ function Edit(props: { ticket: Ticket; change: Change; close: () => void }) {
             {(given) => <textarea {...given} name="description" dir="auto" rows={3} maxLength={20_000} value={ticket.description} />}
           </Field>
           <div class="fields">
+            <Select
+              name="language"
+              label={t().edit.language}
+              options={ticket.language ? t().languages : { '': t().ticket.unknown, ...t().languages }}
+              chosen={ticket.language ?? ''}
+            />
             <Select name="impact" label={t().ticket.impact} options={t().impacts} chosen={ticket.impact} />
             <Select name="urgency" label={t().ticket.urgency} options={t().urgencies} chosen={ticket.urgency} />
             <Select
