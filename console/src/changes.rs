@@ -552,6 +552,7 @@ pub(crate) mod tests {
             sha256: String::new(),
             size_bytes: 1,
             received_at_ms: crate::clock::UnixMillis(id),
+            taken_at_ms: None,
             findings,
             ok: None,
             pending: None,

@@ -1,9 +1,12 @@
 //! What a report's bytes come down to for the desk.
 
+use std::collections::BTreeMap;
+
 use belay_protocol::DeviceKey;
 use belay_protocol::finding::{self, Fingerprint};
 use belay_protocol::report::{Report, Section};
 
+use crate::clock::UnixMillis;
 use crate::store::{Confidence, NewContents, NewFinding, Severity, Withheld};
 
 /// What the report of `device` comes down to.
@@ -17,7 +20,29 @@ pub fn of(device: &DeviceKey, report: &Report) -> NewContents {
         _ => None,
     });
     let (ok, pending) = judged.map_or((0, 0), |judged| (judged.ok, judged.pending));
-    NewContents { findings: findings.unwrap_or_default(), ok, pending, withheld: withheld.collect() }
+    let mut unlisted = BTreeMap::new();
+    for alike in judged.iter().flat_map(|judged| judged.more.iter()) {
+        let count: &mut u32 = unlisted.entry(stored(alike.severity)).or_default();
+        *count = count.saturating_add(alike.count);
+    }
+    NewContents {
+        findings: findings.unwrap_or_default(),
+        ok,
+        pending,
+        withheld: withheld.collect(),
+        unlisted,
+        taken_at: Some(UnixMillis(report.header.taken_at_unix_ms)),
+    }
+}
+
+fn stored(severity: finding::Severity) -> Severity {
+    match severity {
+        finding::Severity::Ok => Severity::Ok,
+        finding::Severity::Info => Severity::Info,
+        finding::Severity::Warn => Severity::Warn,
+        finding::Severity::Crit => Severity::Crit,
+        finding::Severity::Unknown => Severity::Unknown,
+    }
 }
 
 /// The name of an enum's variant as it stands in JSON.
@@ -29,13 +54,7 @@ fn new_finding(device: &DeviceKey, finding: &finding::Finding) -> NewFinding {
     NewFinding {
         rule_id: finding.rule.to_string(),
         subject: finding.subject.to_string(),
-        severity: match finding.severity {
-            finding::Severity::Ok => Severity::Ok,
-            finding::Severity::Info => Severity::Info,
-            finding::Severity::Warn => Severity::Warn,
-            finding::Severity::Crit => Severity::Crit,
-            finding::Severity::Unknown => Severity::Unknown,
-        },
+        severity: stored(finding.severity),
         confidence: match finding.confidence {
             finding::Confidence::High => Confidence::High,
             finding::Confidence::Medium => Confidence::Medium,

@@ -50,6 +50,8 @@ mod second_factor;
 mod sign_in;
 mod thread;
 mod tickets;
+mod time_entries;
+mod tools;
 mod ui;
 mod users;
 mod work;
@@ -118,6 +120,28 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::PATCH, "/api/v1/groups/{id}", Action::ConfigureDesk),
     (Method::GET, "/api/v1/assignment-rules", Action::ReadDesk),
     (Method::PUT, "/api/v1/assignment-rules", Action::ConfigureDesk),
+    (Method::GET, "/api/v1/priority-matrix", Action::ReadDesk),
+    (Method::PUT, "/api/v1/priority-matrix", Action::ConfigureDesk),
+    (Method::GET, "/api/v1/checklists", Action::ReadDesk),
+    (Method::POST, "/api/v1/checklists", Action::ConfigureDesk),
+    (Method::PUT, "/api/v1/checklists/{id}", Action::ConfigureDesk),
+    (Method::DELETE, "/api/v1/checklists/{id}", Action::ConfigureDesk),
+    (Method::GET, "/api/v1/tickets/{number}/checklist", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets/{number}/checklist", Action::WorkOnTickets),
+    (Method::PATCH, "/api/v1/tickets/{number}/checklist/{id}", Action::WorkOnTickets),
+    (Method::DELETE, "/api/v1/tickets/{number}/checklist/{id}", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/macros", Action::ReadDesk),
+    (Method::POST, "/api/v1/macros", Action::ConfigureDesk),
+    (Method::PUT, "/api/v1/macros/{id}", Action::ConfigureDesk),
+    (Method::DELETE, "/api/v1/macros/{id}", Action::ConfigureDesk),
+    (Method::POST, "/api/v1/tickets/{number}/macros/{id}", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/tickets/{number}/time-entries", Action::ReadDesk),
+    (Method::POST, "/api/v1/tickets/{number}/time-entries", Action::WorkOnTickets),
+    (Method::PATCH, "/api/v1/tickets/{number}/time-entries/{id}", Action::WorkOnTickets),
+    (Method::DELETE, "/api/v1/tickets/{number}/time-entries/{id}", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/overviews", Action::ReadDesk),
+    (Method::POST, "/api/v1/overviews", Action::WorkOnTickets),
+    (Method::DELETE, "/api/v1/overviews/{id}", Action::WorkOnTickets),
     (Method::POST, "/api/v1/tickets/{number}/invites", Action::InviteCustomers),
     (Method::GET, "/api/v1/tickets/{number}/events", Action::ReadDesk),
     (Method::GET, "/api/v1/tickets/{number}/sessions", Action::ReadDesk),
@@ -350,6 +374,18 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(groups::list, groups::add))
         .routes(routes!(groups::change))
         .routes(routes!(groups::rules, groups::replace_rules))
+        .routes(routes!(tools::matrix, tools::put_matrix))
+        .routes(routes!(tools::checklists, tools::add_checklist))
+        .routes(routes!(tools::put_checklist, tools::forget_checklist))
+        .routes(routes!(tools::items, tools::add_items))
+        .routes(routes!(tools::tick_item, tools::remove_item))
+        .routes(routes!(tools::macros, tools::add_macro))
+        .routes(routes!(tools::put_macro, tools::forget_macro))
+        .routes(routes!(tools::run_macro))
+        .routes(routes!(time_entries::list, time_entries::add))
+        .routes(routes!(time_entries::change, time_entries::remove))
+        .routes(routes!(tools::overviews, tools::add_overview))
+        .routes(routes!(tools::forget_overview))
         .routes(routes!(tickets::mint_invite))
         .routes(routes!(tickets::events))
         .routes(routes!(work::sessions_of_ticket))

@@ -23,6 +23,7 @@ mod attachments;
 mod audit;
 mod blobs;
 mod challenge;
+mod checklists;
 mod copy;
 mod counts;
 mod customer;
@@ -32,9 +33,11 @@ mod groups;
 mod invites;
 mod life;
 mod looks;
+mod macros;
 mod migration;
 mod model;
 mod once;
+mod overviews;
 mod passkeys;
 mod reports;
 mod revocations;
@@ -42,10 +45,12 @@ mod rule_packs;
 mod search;
 mod second_factor;
 mod sessions;
+mod settings;
 mod sign_ins;
 mod thread;
 mod throttle;
 mod tickets;
+mod time_entries;
 mod write;
 
 #[cfg(test)]
@@ -55,6 +60,7 @@ pub use accounts::{AccountError, ChangePasswordError, MintedLink, SignIn, SignIn
 pub use api_tokens::{API_TOKEN_MAX_LIFE, ApiTokenError, ApiTokenUse};
 pub use attachments::AttachError;
 pub use audit::AuditError;
+pub use checklists::{Checklist, ChecklistError, ChecklistItem};
 pub(crate) use copy::{Blank, Cell, Column, Snapshot, Table, known_steps, tables};
 pub use counts::Counts;
 pub use customer::{CustomerError, GoesOn, Score};
@@ -63,8 +69,10 @@ pub use groups::{GroupError, NewAssignmentRule};
 pub use invites::{CODE_LIFE, MintError, RedeemError};
 pub use life::{MergeError, VerifyError};
 pub use looks::Look;
+pub use macros::{Macro, MacroArticle, MacroError, Steps};
 pub use model::*;
 pub use once::{Once, OnceError};
+pub use overviews::{Overview, OverviewError};
 pub use passkeys::{Ceremony, PasskeyError};
 pub use reports::{FileError, ImportError};
 pub use revocations::RevokeError;
@@ -74,6 +82,7 @@ pub use sessions::SessionError;
 pub use sign_ins::{ABSOLUTE_LIFE, IDLE_LIFE, STEP_UP_LIFE, SignedIn, Visitor};
 pub use thread::ThreadError;
 pub use tickets::{ChangeError, TicketFilter, TicketOrder};
+pub use time_entries::{NewTimeEntry, TimeChange, TimeEntry, TimeError};
 
 /// The desk's memory. Clones share it.
 #[derive(Clone)]

@@ -149,6 +149,58 @@ stored_enum! {
     }
 }
 
+/// Which priority follows from impact and urgency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriorityMatrix {
+    /// Where little is affected.
+    pub low: ByUrgency,
+    /// Where a group is affected.
+    pub medium: ByUrgency,
+    /// Where all of the customer is affected.
+    pub high: ByUrgency,
+}
+
+/// The priorities of one impact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ByUrgency {
+    /// Where it can wait.
+    pub low: Priority,
+    /// Where it hurts today.
+    pub medium: Priority,
+    /// Where it hurts now.
+    pub high: Priority,
+}
+
+impl Default for PriorityMatrix {
+    /// ITIL's, as [`Priority::of`] has it.
+    fn default() -> Self {
+        let row = |impact| ByUrgency {
+            low: Priority::of(impact, Level::Low),
+            medium: Priority::of(impact, Level::Medium),
+            high: Priority::of(impact, Level::High),
+        };
+        Self { low: row(Level::Low), medium: row(Level::Medium), high: row(Level::High) }
+    }
+}
+
+impl PriorityMatrix {
+    /// The priority of a trouble.
+    pub const fn of(&self, impact: Level, urgency: Level) -> Priority {
+        let row = match impact {
+            Level::Low => &self.low,
+            Level::Medium => &self.medium,
+            Level::High => &self.high,
+        };
+        match urgency {
+            Level::Low => row.low,
+            Level::Medium => row.medium,
+            Level::High => row.high,
+        }
+    }
+}
+
 impl Priority {
     /// ITIL's matrix: high and high is critical, low and low is low, and every step down on either side is one step.
     pub const fn of(impact: Level, urgency: Level) -> Self {

@@ -381,6 +381,109 @@ test('a ticket is resolved, verified, closed and opened again', async () => {
   await fact('Wakes up').waitFor();
 });
 
+test('a desk makes checklists, macros and priorities of its own, and takes a removal back', async () => {
+  await page.getByRole('link', { name: 'Desk', exact: true }).click();
+  await page.getByRole('heading', { name: 'Priority by impact and urgency' }).waitFor();
+  const form = () => page.getByRole('dialog');
+  await page.getByRole('button', { name: 'Add a checklist' }).click();
+  await form().getByLabel('Name').fill('New till');
+  await form().getByLabel('What is to be done, a line each').fill('Paper\n\n  Test print <b>  ');
+  await form().getByRole('button', { name: 'Save' }).click();
+  await page.locator('.item', { hasText: 'New till' }).waitFor();
+  await page.getByRole('button', { name: 'Add a macro' }).click();
+  await form().getByLabel('Name').fill('Ask for a photo');
+  await form().getByLabel('Say').fill('Dear {contact}, please send a photo for {number}.');
+  await form().getByLabel('Add tags').fill('photo, till');
+  await form().getByRole('button', { name: 'Save' }).click();
+  await page.locator('.item', { hasText: 'Ask for a photo' }).waitFor();
+  await page.getByRole('button', { name: 'Add a group' }).click();
+  await form().getByLabel('Name').fill('Tills');
+  await form().getByLabel('eva').check();
+  await form().getByRole('button', { name: 'Save' }).click();
+  await page.locator('.item', { hasText: 'Tills · eva' }).waitFor();
+  await page.getByRole('button', { name: 'Add a rule' }).click();
+  await form().getByLabel('Word in title').fill('till');
+  await form().getByLabel('Group').selectOption('Tills');
+  await form().getByRole('button', { name: 'Save' }).click();
+  await page.locator('.item', { hasText: '“till” → Tills' }).waitFor();
+  await page.getByRole('button', { name: 'Remove: “till” → Tills' }).click();
+  await page.getByText('No rules: every ticket goes to the first group.').waitFor();
+  await page.getByRole('button', { name: 'Undo' }).click();
+  await page.locator('.item', { hasText: '“till” → Tills' }).waitFor();
+  await page.getByRole('button', { name: 'Remove: New till' }).click();
+  await page.getByText('New till was removed.').waitFor();
+  await page.getByRole('button', { name: 'Undo' }).click();
+  await page.locator('.item', { hasText: 'New till' }).waitFor();
+  await page.getByLabel('Impact low', { exact: false }).first().selectOption('p1');
+  await page.getByText('Saved.').first().waitFor();
+  await shoot(page, 'desk');
+});
+
+test('a ticket is worked on with a list, a macro and time', async () => {
+  await page.goto(`${url}/tickets/${call}`);
+  await page.getByLabel('Use a checklist').selectOption('New till');
+  await page.getByText('0 of 2 done').waitFor();
+  await page.getByLabel('Test print <b>').check();
+  await page.getByText('1 of 2 done').waitFor();
+  await entry('checklist_changed').filter({ hasText: 'has done: Test print <b>' }).first().waitFor();
+  await page.getByRole('button', { name: 'Ask for a photo' }).click();
+  await page.locator('.article-public', { hasText: `please send a photo for ${call}` }).waitFor();
+  await fact('Tags').filter({ hasText: 'photo, till' }).waitFor();
+  await page.getByRole('button', { name: 'Write down' }).click();
+  const form = page.getByRole('dialog', { name: 'Write down' });
+  await form.getByLabel('Minutes').fill('75');
+  await form.getByLabel('What for').fill('telephone');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.item', { hasText: 'telephone' }).waitFor();
+  await page.getByText('1 hr 15 min in all').waitFor();
+  // A session has left its own time on its ticket.
+  await page.goto(`${url}/tickets/${number}`);
+  await page.locator('.item', { hasText: 'session ' }).first().waitFor();
+  await shoot(page, 'worked');
+});
+
+test('a view of the queue is kept and found again', async () => {
+  await page.goto(`${url}/?view=all&q=till`);
+  await page.getByRole('button', { name: 'Keep this view' }).click();
+  const form = page.getByRole('dialog');
+  await form.getByLabel('Name').fill('All tills');
+  await form.getByRole('button', { name: 'Keep', exact: true }).click();
+  await page.goto(`${url}/`);
+  await page.getByRole('link', { name: 'All tills' }).click();
+  assert.equal(new URL(page.url()).search, '?view=all&q=till');
+  await page.locator('.queue li', { hasText: 'till' }).first().waitFor();
+  await page.getByRole('button', { name: 'Forget this view' }).click();
+  await page.getByRole('button', { name: 'Keep this view' }).waitFor();
+});
+
+test('a customer asks for help without a script and lands on the page of the ticket', async () => {
+  for (const [colorScheme, javaScriptEnabled] of [['light', false], ['light', true], ['dark', true]]) {
+    const other = await browser.newContext({ bypassCSP: javaScriptEnabled, colorScheme, javaScriptEnabled, locale: 'zh-CN', viewport: { width: 360, height: 800 } });
+    await watch(other, (text) => text.includes('422'));
+    const customer = await other.newPage();
+    await customer.goto(`${url}/ask`);
+    await customer.getByRole('heading', { name: '请求帮助' }).waitFor();
+    if (javaScriptEnabled) await judge(customer, `the page to ask, ${colorScheme}, Chinese`);
+    else await shoot(customer, 'ask-zh');
+    await customer.getByRole('link', { name: 'English' }).click();
+    await customer.getByLabel('What is wrong').fill('   ');
+    await customer.getByLabel('Your name').fill('Ada <i>L.</i>');
+    await customer.getByLabel('All of us').check();
+    await customer.getByRole('button', { name: 'Send' }).click();
+    await customer.getByText('Please say in one line what is wrong.').waitFor();
+    if (javaScriptEnabled) await judge(customer, `the page to ask with a mistake, ${colorScheme}, English`);
+    await customer.getByLabel('What is wrong').fill(`The till is silent, ${colorScheme} ${javaScriptEnabled}`);
+    await customer.getByRole('button', { name: 'Send' }).click();
+    await customer.getByText('Thank you, we have it.').waitFor();
+    assert.match(new URL(customer.url()).pathname, /^\/s\/BL-\d+-\d\//);
+    await customer.getByRole('heading', { name: 'The till is silent' }).waitFor();
+    if (!javaScriptEnabled) await shoot(customer, 'asked');
+    await other.close();
+  }
+  await page.goto(`${url}/`);
+  await page.locator('.queue li', { hasText: 'The till is silent, dark true' }).waitFor();
+});
+
 test('a customer enters a code and is told what to do, without a script', async () => {
   for (const [colorScheme, javaScriptEnabled] of [['light', false], ['light', true], ['dark', true]]) {
     const other = await browser.newContext({
@@ -541,6 +644,15 @@ function PLACES() {
     ['/devices', '.devices li'],
     ['/account', '.account .rows li'],
     ['/users', '.devices li'],
+    ['/desk', '.matrix'],
+    ...[/^(Add a macro|添加宏)/, /^(Add a rule|添加规则)/].map((name) => [
+      '/desk',
+      '.matrix',
+      async (look) => {
+        await look.getByRole('button', { name }).click();
+        await look.locator('dialog[open]').waitFor();
+      },
+    ]),
     ['/devices/1', '.plot'],
     [
       '/devices/1?since=2&report=5',

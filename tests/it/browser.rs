@@ -97,7 +97,7 @@ async fn a_technician_signs_in_gets_a_code_and_watches_the_findings_arrive() {
         std::fs::write(world.dir().join(format!("agents/belay-agent-{target}")), target).unwrap();
     }
     let store = &world.desk.store;
-    store.add_user(&Actor::Local, &Line::truncating("eva"), Role::Technician).await.unwrap();
+    store.add_user(&Actor::Local, &Line::truncating("eva"), Role::Supervisor).await.unwrap();
     let link = store.mint_sign_in(&Actor::Local, "eva").await.unwrap();
     let mut program = Command::new("node")
         .args(["--test-reporter=spec", "console.test.mjs"])

@@ -11,9 +11,9 @@ use crate::life::Refused;
 use crate::passkey::NoName;
 use crate::password::PasswordFault;
 use crate::store::{
-    AccountError, ApiTokenError, AttachError, AuditError, ChangeError, ChangePasswordError, FactorError, GroupError,
-    ImportError, MergeError, MintError, OnceError, PasskeyError, RevokeError, SignInError, StoreError, ThreadError,
-    VerifyError,
+    AccountError, ApiTokenError, AttachError, AuditError, ChangeError, ChangePasswordError, ChecklistError,
+    FactorError, GroupError, ImportError, MacroError, MergeError, MintError, OnceError, OverviewError, PasskeyError,
+    RevokeError, SignInError, StoreError, ThreadError, TimeError, VerifyError,
 };
 use crate::ticket::TicketState;
 
@@ -247,6 +247,63 @@ impl From<GroupError> for Problem {
             GroupError::NoMember(_) => Self::field("members", detail),
             GroupError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
             GroupError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChecklistError> for Problem {
+    fn from(error: ChecklistError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            ChecklistError::NoTicket | ChecklistError::NotThere => Self::not_found(),
+            ChecklistError::Merged => Self::new(StatusCode::CONFLICT, "ticket_merged", detail),
+            ChecklistError::NameTaken => {
+                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
+            }
+            ChecklistError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            ChecklistError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MacroError> for Problem {
+    fn from(error: MacroError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            MacroError::NotThere => Self::not_found(),
+            MacroError::NameTaken => {
+                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
+            }
+            MacroError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            MacroError::BadStep(step) => Self::field("steps", step),
+            MacroError::Change(error) => error.into(),
+            MacroError::Checklist(error) => error.into(),
+            MacroError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TimeError> for Problem {
+    fn from(error: TimeError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            TimeError::NoTicket | TimeError::NotThere => Self::not_found(),
+            TimeError::NoSuchUser => Self::field("user", detail),
+            TimeError::BadLength => Self::field("minutes", detail),
+            TimeError::InTheFuture => Self::field("started_at_ms", detail),
+            TimeError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            TimeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OverviewError> for Problem {
+    fn from(error: OverviewError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            OverviewError::NotThere => Self::not_found(),
+            OverviewError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            OverviewError::Store(error) => error.into(),
         }
     }
 }

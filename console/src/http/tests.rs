@@ -28,6 +28,7 @@ mod customer;
 mod join;
 mod life;
 mod metrics;
+mod tools;
 
 struct World {
     store: Store,

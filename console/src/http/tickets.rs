@@ -554,7 +554,7 @@ pub(super) fn tagged(ticket: Ticket) -> Response {
     ([(header::ETAG, tag)], Answer(ticket)).into_response()
 }
 
-fn expected_version(headers: &HeaderMap) -> Result<i64, Problem> {
+pub(super) fn expected_version(headers: &HeaderMap) -> Result<i64, Problem> {
     let Some(tag) = headers.get(header::IF_MATCH) else {
         let detail = "Send the ticket's ETag in If-Match, so that nobody's change is overwritten.";
         return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, "if_match_required", detail));
@@ -576,7 +576,7 @@ pub(super) fn not_empty(field: &'static str, text: &str) -> Result<(), Problem> 
 }
 
 /// Refuses a line with control characters.
-fn one_line(field: &'static str, value: Option<&Line>) -> Result<(), Problem> {
+pub(super) fn one_line(field: &'static str, value: Option<&Line>) -> Result<(), Problem> {
     if value.is_some_and(|text| text.chars().any(char::is_control)) {
         return Err(Problem::field(field, format!("{field} is one line without control characters.")));
     }

@@ -34,6 +34,7 @@ mod sessions;
 mod sign_ins;
 mod thread;
 mod tickets;
+mod tools;
 
 /// A store on one database, with a clock that the test moves.
 pub(super) struct World {

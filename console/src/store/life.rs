@@ -9,7 +9,9 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::entity::{article, attachment, finding, invite, report, resolution, session, ticket, ticket_tag};
+use super::entity::{
+    article, attachment, checklist_item, finding, invite, report, resolution, session, ticket, ticket_tag, time_entry,
+};
 use super::tickets::{TAGS_MAX, assemble, differences, find, save, subject};
 use super::write::Write;
 use super::{
@@ -313,7 +315,8 @@ async fn check_report(
     let of_ticket = report::Column::TicketId.eq(row.id);
     let new = report::Entity::find_by_id(id.0).filter(of_ticket.clone()).one(&write.tx).await?;
     let new = new.ok_or(VerifyError::NoReport)?;
-    if new.received_at <= resolution.resolved_at {
+    // A file that is carried here after the fix may tell of the time before it.
+    if new.taken_at.unwrap_or(new.received_at) <= resolution.resolved_at {
         return Err(VerifyError::TooOld);
     }
     let earlier = report::Entity::find().filter(of_ticket).filter(report::Column::DeviceId.eq(new.device_id));
@@ -352,6 +355,10 @@ async fn move_contents(write: &Write, old: &ticket::Model, target: &ticket::Mode
     articles.filter(article::Column::TicketId.eq(old.id)).exec(tx).await?;
     let files = attachment::Entity::update_many().col_expr(attachment::Column::TicketId, to());
     files.filter(attachment::Column::TicketId.eq(old.id)).exec(tx).await?;
+    let items = checklist_item::Entity::update_many().col_expr(checklist_item::Column::TicketId, to());
+    items.filter(checklist_item::Column::TicketId.eq(old.id)).exec(tx).await?;
+    let times = time_entry::Entity::update_many().col_expr(time_entry::Column::TicketId, to());
+    times.filter(time_entry::Column::TicketId.eq(old.id)).exec(tx).await?;
     let sessions = session::Entity::update_many().col_expr(session::Column::TicketId, to());
     sessions.filter(session::Column::TicketId.eq(old.id)).exec(tx).await?;
     let reports = report::Entity::update_many().col_expr(report::Column::TicketId, to());

@@ -11,7 +11,9 @@ mod accounts;
 mod attachments;
 mod requests;
 mod search;
+mod taken;
 mod ticket_life;
+mod tools;
 
 /// All steps, oldest first.
 pub(crate) struct Migrator;
@@ -29,6 +31,8 @@ impl MigratorTrait for Migrator {
             Box::new(attachments::Attachments),
             Box::new(accounts::Accounts),
             Box::new(requests::Requests),
+            Box::new(tools::Tools),
+            Box::new(taken::Taken),
         ]
     }
 }

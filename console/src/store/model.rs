@@ -1,5 +1,7 @@
 //! What the store takes and gives: plain values without database types.
 
+use std::collections::BTreeMap;
+
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -84,6 +86,26 @@ row_id!(
 row_id!(
     /// A link between two tickets.
     LinkId
+);
+row_id!(
+    /// A checklist that the desk keeps.
+    ChecklistId
+);
+row_id!(
+    /// Something to be done on a ticket.
+    ChecklistItemId
+);
+row_id!(
+    /// A macro.
+    MacroId
+);
+row_id!(
+    /// Time spent on a ticket.
+    TimeEntryId
+);
+row_id!(
+    /// A filter of the queue.
+    OverviewId
 );
 
 /// Who does something, as the audit and the event log name them.
@@ -685,6 +707,10 @@ pub struct NewContents {
     pub pending: u32,
     /// What is not there.
     pub withheld: Vec<Withheld>,
+    /// Judgements that are counted and not listed, because there were too many of one kind.
+    pub unlisted: BTreeMap<Severity, u32>,
+    /// When the device was looked at, by its own clock.
+    pub taken_at: Option<UnixMillis>,
 }
 
 impl NewContents {
@@ -782,6 +808,8 @@ pub struct Report {
     pub size_bytes: i64,
     /// When it was stored.
     pub received_at_ms: UnixMillis,
+    /// When it was made, by the device's clock and at the latest when it was stored: of one that was carried here in a file.
+    pub taken_at_ms: Option<UnixMillis>,
     /// What the rules found in it, worst first.
     pub findings: Vec<Finding>,
     /// How many subjects were in order; missing when nothing was judged or an older console has stored it.
@@ -871,6 +899,10 @@ stored_enum! {
         ConsentRecorded = "consent_recorded",
         /// A report with its findings was stored.
         ReportFiled = "report_filed",
+        /// Something to be done was added, done, or taken off.
+        ChecklistChanged = "checklist_changed",
+        /// Time was written down, changed, or taken away.
+        TimeRecorded = "time_recorded",
     }
 }
 

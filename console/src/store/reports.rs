@@ -1,5 +1,7 @@
 //! Reports: their bytes as a blob, their row and findings in one transaction.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
@@ -274,8 +276,11 @@ async fn file_row(
     row.withheld = Set(json!(contents.withheld).to_string());
     let count = |counted: u32| contents.is_judged().then(|| i64::from(counted));
     (row.ok, row.pending) = (Set(count(contents.ok)), Set(count(contents.pending)));
+    // What comes in a session was made a moment ago, whatever the device's clock says.
+    let is_carried = !matches!(&row.session_id, Set(Some(_)));
+    row.taken_at = Set(contents.taken_at.filter(|_| is_carried).map(|at| at.min(write.now).0));
     let row = row.insert(&write.tx).await?;
-    let counts = insert_findings(write, &row, contents.findings, contents.ok).await?;
+    let counts = insert_findings(write, &row, contents.findings, contents.ok, &contents.unlisted).await?;
     let mut details = json!({
         "report": row.id,
         "size_bytes": row.size_bytes,
@@ -296,10 +301,14 @@ async fn insert_findings(
     report: &report::Model,
     findings: Vec<NewFinding>,
     ok: u32,
+    unlisted: &BTreeMap<Severity, u32>,
 ) -> Result<serde_json::Value, DbErr> {
     let count = |severity| match severity {
         Severity::Ok => u64::from(ok),
-        _ => findings.iter().filter(|finding| finding.severity == severity).count() as u64,
+        _ => {
+            let listed = findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+            listed + unlisted.get(&severity).copied().map_or(0, u64::from)
+        }
     };
     let counts = Severity::ALL.iter().map(|severity| (severity.as_str().to_owned(), json!(count(*severity)))).collect();
     let rows = findings.into_iter().map(|finding| finding::ActiveModel {
@@ -345,6 +354,7 @@ async fn assemble(db: &impl ConnectionTrait, row: report::Model) -> Result<Repor
         sha256: data_encoding::HEXLOWER.encode(&row.sha256),
         size_bytes: row.size_bytes,
         received_at_ms: UnixMillis(row.received_at),
+        taken_at_ms: row.taken_at.map(UnixMillis),
         withheld: serde_json::from_str(&row.withheld)
             .map_err(|_| StoreError::Unreadable(format!("report {}", row.id)))?,
         findings: findings.into_iter().map(finding_from).collect::<Result<_, _>>()?,

@@ -14,7 +14,7 @@ use super::entity::{consent, device, organization, session, ticket};
 use super::write::Write;
 use super::{
     Actor, Consent, Device, DeviceId, EndReason, EventKind, NewConsent, Redeemed, Session, SessionId, SessionState,
-    SpokenPhrase, Store, StoreError, revocations, tickets,
+    SpokenPhrase, Store, StoreError, revocations, tickets, time_entries,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -270,6 +270,9 @@ async fn leave_row(
     reason: Option<EndReason>,
 ) -> Result<(), StoreError> {
     let id = session.id;
+    if to == SessionState::Ended {
+        time_entries::note_session(write, &session, ticket).await?;
+    }
     let mut row = session.into_active_model();
     row.state = Set(to);
     if to == SessionState::Ended {

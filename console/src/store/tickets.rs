@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::entity::{contact, organization, ticket, ticket_tag, user};
 use super::write::Write;
 use super::{Actor, EventKind, GroupId, Line, NewTicket, Once, OnceError, Store, StoreError, Ticket, TicketChange};
-use super::{groups, life};
+use super::{groups, life, settings};
 use crate::life::Refused;
 use crate::number::TicketNumber;
 use crate::policy::Role;
@@ -136,7 +136,7 @@ impl Store {
             state: Set(TicketState::New),
             impact: Set(new.impact),
             urgency: Set(new.urgency),
-            priority: Set(Priority::of(new.impact, new.urgency)),
+            priority: Set(settings::matrix(&write.tx).await?.of(new.impact, new.urgency)),
             channel: Set(new.channel),
             version: Set(1),
             created_at: Set(write.now.0),
@@ -171,21 +171,33 @@ impl Store {
         if row.version != version {
             return Err(ChangeError::Stale { current: row.version });
         }
-        let changed = self.changed(&mut write, &row, &change).await?;
-        let tags = match &change.tags {
-            Some(tags) => replace_tags(&write, &row, tags).await?,
-            None => None,
-        };
-        if changed == row && tags.is_none() {
+        let Some(changed) = self.take_change(&mut write, &row, change).await? else {
             return Ok(assemble(&write.tx, row).await?);
-        }
-        let mut differences = differences(&row, &changed);
-        differences.extend(tags.map(|tags| ("tags".to_owned(), tags)));
-        differences.extend(change.reason.map(|reason| ("reason".to_owned(), json!(reason.as_str()))));
-        let changed = save(&mut write, changed, differences).await?;
+        };
         let ticket = assemble(&write.tx, changed).await?;
         write.commit().await?;
         Ok(ticket)
+    }
+
+    /// Makes a change within one that does more; nothing where it changes nothing.
+    pub(super) async fn take_change(
+        &self,
+        write: &mut Write,
+        row: &ticket::Model,
+        change: TicketChange,
+    ) -> Result<Option<ticket::Model>, ChangeError> {
+        let changed = self.changed(write, row, &change).await?;
+        let tags = match &change.tags {
+            Some(tags) => replace_tags(write, row, tags).await?,
+            None => None,
+        };
+        if changed == *row && tags.is_none() {
+            return Ok(None);
+        }
+        let mut differences = differences(row, &changed);
+        differences.extend(tags.map(|tags| ("tags".to_owned(), tags)));
+        differences.extend(change.reason.map(|reason| ("reason".to_owned(), json!(reason.as_str()))));
+        Ok(Some(save(write, changed, differences).await?))
     }
 
     /// The row as it will be. What belongs to other tables, as a resolution, is written on the way.
@@ -227,7 +239,12 @@ impl Store {
                 (row.priority, row.priority_reason) = (*priority, Some(reason.as_str().to_owned()));
             }
             None if row.priority_reason.is_some() => {}
-            _ => (row.priority, row.priority_reason) = (Priority::of(row.impact, row.urgency), None),
+            // A matrix that was edited meanwhile reaches a ticket when it is judged again.
+            None if (row.impact, row.urgency) == (old.impact, old.urgency) => {}
+            _ => {
+                row.priority = settings::matrix(&write.tx).await?.of(row.impact, row.urgency);
+                row.priority_reason = None;
+            }
         }
         hand_over(write, &mut row, change).await?;
         Ok(row)
@@ -293,7 +310,12 @@ pub(super) async fn find(db: &impl ConnectionTrait, number: TicketNumber) -> Res
 
 /// How the audit names a ticket.
 pub(super) fn subject(row: &ticket::Model) -> String {
-    format!("ticket:{}", TicketNumber::from_serial(row.serial))
+    subject_of(TicketNumber::from_serial(row.serial))
+}
+
+/// The same by its number.
+pub(super) fn subject_of(number: TicketNumber) -> String {
+    format!("ticket:{number}")
 }
 
 /// Gives the ticket to the group and the owner that the change names. Who has it does not lose it without a reason.

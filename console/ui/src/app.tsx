@@ -23,6 +23,7 @@ import { t, tag } from './text';
 // What few people open every minute is fetched when it is opened.
 const Account = lazy(async () => ({ default: (await import('./pages/account')).Account }));
 const DevicePage = lazy(async () => ({ default: (await import('./pages/device')).DevicePage }));
+const DeskPage = lazy(() => import('./pages/desk'));
 const Users = lazy(async () => ({ default: (await import('./pages/users')).Users }));
 
 export function App() {
@@ -136,6 +137,9 @@ export function App() {
             <Match when={route().page === 'users'}>
               <Users />
             </Match>
+            <Match when={route().page === 'desk'}>
+              <DeskPage />
+            </Match>
             <Match when={true}>
               <NotFound />
             </Match>
@@ -169,6 +173,8 @@ function placeName(at: Route): string {
       return t().account.title;
     case 'users':
       return t().users.title;
+    case 'desk':
+      return t().nav.desk;
     default:
       return t().nav.queue;
   }

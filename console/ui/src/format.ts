@@ -53,6 +53,15 @@ export function remaining(untilMs: number): string {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 }
 
+/** Seconds of work as whole minutes, or hours and minutes. */
+export function minutesText(seconds: number): string {
+  const minutes = Math.max(1, Math.round(seconds / 60));
+  const hours = Math.floor(minutes / 60);
+  const rest = minutes % 60;
+  if (hours === 0) return unitText(minutes, 'minute');
+  return rest === 0 ? unitText(hours, 'hour') : `${unitText(hours, 'hour')} ${unitText(rest, 'minute')}`;
+}
+
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
   const exponent = value < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10));

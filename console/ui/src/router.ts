@@ -11,6 +11,7 @@ export type Route =
   | { page: 'first-admin' }
   | { page: 'account' }
   | { page: 'users' }
+  | { page: 'desk' }
   | { page: 'unknown' };
 
 const [address, setAddress] = createSignal(location.pathname + location.search);
@@ -64,6 +65,7 @@ function parse(path: string): Route {
   if (parts.length === 1 && parts[0] === 'first-admin') return { page: 'first-admin' };
   if (parts.length === 1 && parts[0] === 'account') return { page: 'account' };
   if (parts.length === 1 && parts[0] === 'users') return { page: 'users' };
+  if (parts.length === 1 && parts[0] === 'desk') return { page: 'desk' };
   if (parts.length === 2 && parts[0] === 'tickets') return { page: 'ticket', number: decode(parts[1] ?? '') };
   return { page: 'unknown' };
 }

@@ -56,6 +56,9 @@ export const mayRevoke = (): boolean => {
   return role === 'supervisor' || role === 'admin';
 };
 
+/** Whether the signed-in role may change what the desk decides for itself. The console decides; this only hides buttons. */
+export const mayConfigure = mayRevoke;
+
 /** Whether the signed-in role may manage users. The console decides; this only hides buttons. */
 export const mayManageUsers = (): boolean => me()?.role === 'admin';
 

@@ -39,6 +39,20 @@ impl Scene {
         json!({ "kind": "duplicate_of", "to": self.world.open_ticket(&self.cookie).await["number"] })
     }
 
+    /// The path of something that is made in a list.
+    async fn made(&self, list: &str, body: &Value) -> String {
+        let (status, made) = self.world.ask(post(list, &self.cookie, body)).await;
+        assert_eq!(status, 201, "{made}");
+        format!("{list}/{}", made["id"])
+    }
+
+    /// The path of something to be done on the ticket.
+    async fn item(&self) -> String {
+        let list = format!("/api/v1/tickets/{}/checklist", self.number);
+        let (_, items) = self.world.ask(post(&list, &self.cookie, &json!({ "items": ["look"] }))).await;
+        format!("{list}/{}", items[0]["id"])
+    }
+
     /// A request that succeeds, for each route that changes something. A new one needs its own here.
     async fn example(&self, method: &Method, path: &str) -> Option<Request<Body>> {
         let (number, device, other) = (&self.number, self.device, self.other);
@@ -109,6 +123,55 @@ impl Scene {
                 at(path, &json!({ "text": text, "proof": proof }))
             }
             ("POST", "/api/v1/rules/rerun") => at(path, &json!({})),
+            ("PUT", "/api/v1/priority-matrix") => {
+                let (_, mut matrix) = self.world.ask(get(path, &self.cookie)).await;
+                matrix["low"]["low"] = json!("p1");
+                at(path, &matrix)
+            }
+            ("POST", "/api/v1/checklists") => at(path, &json!({ "name": "Laptop", "items": ["mail"] })),
+            ("PUT", "/api/v1/checklists/{id}") => at(
+                &self.made("/api/v1/checklists", &json!({ "name": "a", "items": ["x"] })).await,
+                &json!({ "name": "b", "items": ["y"] }),
+            ),
+            ("DELETE", "/api/v1/checklists/{id}") => {
+                at(&self.made("/api/v1/checklists", &json!({ "name": "a", "items": ["x"] })).await, &none)
+            }
+            ("POST", "/api/v1/tickets/{number}/checklist") => {
+                at(&format!("/api/v1/tickets/{number}/checklist"), &json!({ "items": ["look"] }))
+            }
+            ("PATCH", "/api/v1/tickets/{number}/checklist/{id}") => at(&self.item().await, &json!({ "done": true })),
+            ("DELETE", "/api/v1/tickets/{number}/checklist/{id}") => at(&self.item().await, &none),
+            ("POST", "/api/v1/macros") => at(path, &json!({ "name": "Take", "steps": { "take": true } })),
+            ("PUT", "/api/v1/macros/{id}") => {
+                let made = self.made("/api/v1/macros", &json!({ "name": "a", "steps": { "take": true } })).await;
+                at(&made, &json!({ "name": "b", "steps": { "impact": "low" } }))
+            }
+            ("DELETE", "/api/v1/macros/{id}") => {
+                at(&self.made("/api/v1/macros", &json!({ "name": "a", "steps": { "take": true } })).await, &none)
+            }
+            ("POST", "/api/v1/tickets/{number}/macros/{id}") => {
+                let made = self.made("/api/v1/macros", &json!({ "name": "a", "steps": { "tags": ["x"] } })).await;
+                let id = made.rsplit('/').next().unwrap().to_owned();
+                let (_, now) = self.world.ask(get(&format!("/api/v1/tickets/{number}"), &self.cookie)).await;
+                let mut request = self.send(method, &format!("/api/v1/tickets/{number}/macros/{id}"), &none);
+                request.headers_mut().insert(header::IF_MATCH, format!("\"{}\"", now["version"]).parse().unwrap());
+                Some(request)
+            }
+            ("POST", "/api/v1/tickets/{number}/time-entries") => {
+                at(&format!("/api/v1/tickets/{number}/time-entries"), &json!({ "minutes": 5 }))
+            }
+            ("PATCH", "/api/v1/tickets/{number}/time-entries/{id}") => {
+                let times = format!("/api/v1/tickets/{number}/time-entries");
+                at(&self.made(&times, &json!({ "minutes": 5 })).await, &json!({ "minutes": 6 }))
+            }
+            ("DELETE", "/api/v1/tickets/{number}/time-entries/{id}") => {
+                let times = format!("/api/v1/tickets/{number}/time-entries");
+                at(&self.made(&times, &json!({ "minutes": 5 })).await, &none)
+            }
+            ("POST", "/api/v1/overviews") => at(path, &json!({ "name": "Mine", "query": "state=open" })),
+            ("DELETE", "/api/v1/overviews/{id}") => {
+                at(&self.made("/api/v1/overviews", &json!({ "name": "Mine", "query": "" })).await, &none)
+            }
             ("POST", "/api/v1/backups") => {
                 let (_, recipient) = crate::backup::new_identity(self.world.clock.now());
                 let mut request = self.send(method, path, &json!({ "recipients": [recipient.to_string()] }));

@@ -83,7 +83,14 @@ async fn a_report_verifies_only_what_it_shows(world: World) {
     let elsewhere = world.ticket().await.number;
     let foreign = import(&world, elsewhere, &key, 6, NewContents::default()).await;
     assert!(matches!(verify(foreign).await, Err(VerifyError::NoReport)));
-    let good = import(&world, number, &key, 7, NewContents::default()).await;
+    // A file that was carried here late tells of the time before the fix.
+    let before = NewContents { taken_at: Some(UnixMillis(world.clock.now().0 - 3_600_000)), ..Default::default() };
+    let carried = import(&world, number, &key, 8, before).await;
+    assert!(matches!(verify(carried).await, Err(VerifyError::TooOld)));
+    // A clock that is ahead makes nothing newer than its filing.
+    let ahead = NewContents { taken_at: Some(UnixMillis(i64::MAX)), ..Default::default() };
+    let good = import(&world, number, &key, 7, ahead).await;
+    assert_eq!(world.store.report(good).await.unwrap().unwrap().taken_at_ms, Some(world.clock.now()));
     let verified = verify(good).await.unwrap().resolution.unwrap().verified.unwrap();
     assert_eq!((verified.by, verified.report), (VerifiedBy::Report, Some(good)));
 }

@@ -57,7 +57,7 @@ async fn file(world: &World, session: SessionId, id: u8, bytes: &'static [u8]) -
             [id; 16],
             Bytes::from_static(bytes),
             sha256(bytes),
-            NewContents { findings, ok: 2, pending: 1, withheld: vec![] },
+            NewContents { findings, ok: 2, pending: 1, ..Default::default() },
         )
         .await
 }
@@ -129,7 +129,14 @@ async fn a_report_filed_again_is_stored_once(mut world: World) {
 
 async fn a_report_that_was_carried_here_is_filed_once_and_not_for_a_revoked_device(mut world: World) {
     let ticket = world.ticket().await;
-    let contents = || NewContents { findings: vec![finding(Severity::Warn)], ok: 3, ..Default::default() };
+    let unlisted = std::collections::BTreeMap::from([(Severity::Warn, 40), (Severity::Crit, 2)]);
+    let contents = || NewContents {
+        findings: vec![finding(Severity::Warn)],
+        ok: 3,
+        unlisted: unlisted.clone(),
+        taken_at: Some(UnixMillis(5)),
+        ..Default::default()
+    };
     let import = async |world: &World, number, bytes: &'static [u8]| {
         world.store.import_report(&Actor::Local, number, &DEVICE, Bytes::from_static(bytes), contents()).await
     };
@@ -140,7 +147,14 @@ async fn a_report_that_was_carried_here_is_filed_once_and_not_for_a_revoked_devi
     let again = import(&world, ticket.number, b"report").await.unwrap();
     assert_eq!((first.new, again.new, again.report), (true, false, first.report));
     let report = world.store.report(first.report).await.unwrap().unwrap();
-    assert_eq!((report.session, report.findings.len()), (None, 1));
+    assert_eq!((report.session, report.findings.len(), report.taken_at_ms), (None, 1, Some(UnixMillis(5))));
+    let events = world.store.list_events(Some(ticket.number), EventId(0), 9).await.unwrap();
+    let filed = &events.iter().find(|event| event.kind == EventKind::ReportFiled).unwrap().payload["findings"];
+    assert_eq!(
+        (&filed["warn"], &filed["crit"], &filed["ok"]),
+        (&json!(41), &json!(2), &json!(3)),
+        "what is not listed counts"
+    );
     assert_eq!(world.store.report_bytes(first.report).await.unwrap().unwrap(), "report");
     // One that came in a session is known by its bytes as well.
     let (_, session) = live_session(&world).await;

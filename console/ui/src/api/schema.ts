@@ -19,6 +19,34 @@ export type AddGroup = {
   name: string;
 };
 
+/** Things to be done on a ticket: those of a checklist, or others. */
+export type AddItems = {
+  checklist?: ChecklistId | null;
+  /** What is to be done, in order. */
+  items?: string[] | null;
+};
+
+/** An overview to be kept. */
+export type AddOverview = {
+  /** Its name. */
+  name: string;
+  /** The query of the queue's address, without a question mark. */
+  query: string;
+  /** Whether everybody at the desk sees it; for who may configure the desk. */
+  shared?: boolean;
+};
+
+/** Time to be written down. */
+export type AddTime = {
+  /** How long it was, in minutes. */
+  minutes: number;
+  /** What it was for. */
+  note?: string;
+  started_at_ms?: UnixMillis | null;
+  /** Whose time, by sign-in name; one's own when not said. */
+  user?: string | null;
+};
+
 /** A user to be created. */
 export type AddUser = {
   /** The sign-in name: 1 to 64 characters without white space. */
@@ -125,6 +153,16 @@ export type AuditVerified = {
   lines: number;
 };
 
+/** The priorities of one impact. */
+export type ByUrgency = {
+  /** Where it hurts now. */
+  high: Priority;
+  /** Where it can wait. */
+  low: Priority;
+  /** Where it hurts today. */
+  medium: Priority;
+};
+
 /** Changes to a group; what is left out stays. */
 export type ChangeGroup = {
   /** Sign-in names of all members, in place of those before. */
@@ -174,6 +212,16 @@ export type ChangeTicket = {
   urgency?: Level | null;
 };
 
+/** Changes to an entry; what is left out stays. */
+export type ChangeTime = {
+  /** How long it was, in minutes. */
+  minutes?: number | null;
+  /** What it was for. */
+  note?: string | null;
+  /** Whose time it was, by sign-in name. */
+  user?: string | null;
+};
+
 /** What to change about a user. */
 export type ChangeUser = {
   /** What they may do from now on. */
@@ -199,6 +247,33 @@ export type Changes = {
 
 /** How a ticket reached the desk. */
 export type Channel = "phone" | "web" | "api" | "agent" | "local";
+
+/** A checklist that the desk keeps. */
+export type Checklist = {
+  /** Its id. */
+  id: ChecklistId;
+  /** What is to be done, in order. */
+  items: string[];
+  /** Its name. */
+  name: string;
+};
+
+/** A checklist that the desk keeps. */
+export type ChecklistId = number;
+
+/** Something to be done on a ticket. */
+export type ChecklistItem = {
+  done_at_ms?: UnixMillis | null;
+  /** Who has done it. */
+  done_by?: string | null;
+  /** Its id. */
+  id: ChecklistItemId;
+  /** What is to be done. */
+  text: string;
+};
+
+/** Something to be done on a ticket. */
+export type ChecklistItemId = number;
 
 /** Why a ticket is closed. */
 export type Closing = "verified" | "silence" | "spam" | "withdrawn";
@@ -297,7 +372,7 @@ export type Event = {
 export type EventId = number;
 
 /** What an event on a ticket says. */
-export type EventKind = "ticket_opened" | "ticket_changed" | "article_added" | "attachment_added" | "ticket_resolved" | "ticket_verified" | "ticket_merged" | "ticket_linked" | "customer_scored" | "reminder_fired" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed";
+export type EventKind = "ticket_opened" | "ticket_changed" | "article_added" | "attachment_added" | "ticket_resolved" | "ticket_verified" | "ticket_merged" | "ticket_linked" | "customer_scored" | "reminder_fired" | "invite_minted" | "invite_refused" | "session_started" | "session_resumed" | "session_interrupted" | "session_ended" | "consent_recorded" | "report_filed" | "checklist_changed" | "time_recorded";
 
 /** A fact that changed. */
 export type FactChange = {
@@ -432,6 +507,27 @@ export type LinkTicket = {
   /** To which ticket. */
   to: string;
 };
+
+/** A macro of the desk. */
+export type Macro = {
+  /** Its id. */
+  id: MacroId;
+  /** Its name. */
+  name: string;
+  /** What it does. */
+  steps: Steps;
+};
+
+/** What a macro says. */
+export type MacroArticle = {
+  /** Plain text. */
+  body: string;
+  /** `public` for the customer, too; `internal` for the desk alone. */
+  visibility: Visibility;
+};
+
+/** A macro. */
+export type MacroId = number;
 
 /** Who is signed in. */
 export type Me = {
@@ -595,6 +691,21 @@ export type OpenTicket = {
   urgency?: Level | null;
 };
 
+/** A filter of the queue that somebody keeps. */
+export type Overview = {
+  /** Its id. */
+  id: OverviewId;
+  /** Whether everybody at the desk sees it. */
+  is_shared: boolean;
+  /** Its name. */
+  name: string;
+  /** The query of the queue's address, as the web console writes it. */
+  query: string;
+};
+
+/** A filter of the queue. */
+export type OverviewId = number;
+
 /** A live sign-in of one's own. */
 export type OwnSignIn = SignInView & {
   /** Whether it is the one that asks. */
@@ -663,6 +774,16 @@ export type PasskeyView = {
 /** How pressing a ticket is, by impact and urgency. */
 export type Priority = "p1" | "p2" | "p3" | "p4";
 
+/** Which priority follows from impact and urgency. */
+export type PriorityMatrix = {
+  /** Where all of the customer is affected. */
+  high: ByUrgency;
+  /** Where little is affected. */
+  low: ByUrgency;
+  /** Where a group is affected. */
+  medium: ByUrgency;
+};
+
 /** The body of every answer that is not a success (`application/problem+json`). */
 export type Problem = {
   /** The states the ticket may move to. */
@@ -693,6 +814,22 @@ export type PublishPack = {
   proof: unknown;
   /** The pack's file. */
   text: string;
+};
+
+/** A checklist to be kept. */
+export type PutChecklist = {
+  /** What is to be done, in order. */
+  items: string[];
+  /** Its name. */
+  name: string;
+};
+
+/** A macro to be kept. */
+export type PutMacro = {
+  /** Its name; also the reason that a hand-over by it gives. */
+  name: string;
+  /** What it does. */
+  steps: Steps;
 };
 
 /** A rule that sends tickets to a group. What is left out does not matter to it. */
@@ -733,6 +870,7 @@ export type Report = {
   sha256: string;
   /** Its size. */
   size_bytes: number;
+  taken_at_ms?: UnixMillis | null;
   /** The ticket it was filed under. */
   ticket?: string | null;
   /** The sections that the customer left out or that could not be redacted. While `findings` is among them, an empty list of findings says nothing. */
@@ -969,8 +1107,32 @@ export type SteppedUp = {
   until_ms: UnixMillis;
 };
 
+/** Steps that are often taken together. What is left out is not touched. */
+export type Steps = {
+  article?: MacroArticle | null;
+  /** Things to be done, put on the ticket. */
+  checklist?: string[];
+  /** The name of the group that it goes to. */
+  group?: string | null;
+  impact?: Level | null;
+  state?: TicketState | null;
+  /** Tags to add. */
+  tags?: string[];
+  /** Whether whoever runs it becomes the owner. */
+  take?: boolean;
+  urgency?: Level | null;
+  /** After how many hours a pending ticket wakes up. */
+  wake_after_hours?: number | null;
+};
+
 /** A report as stored; the sender's own id of it is another. */
 export type StoredReportId = number;
+
+/** Whether something is done. */
+export type TickItem = {
+  /** Whether it is. */
+  done: boolean;
+};
 
 /** One problem of one customer. */
 export type Ticket = {
@@ -1047,6 +1209,24 @@ export type TicketLink = {
 
 /** Where a ticket is in its life. [`TicketState::next`] is the table of moves. */
 export type TicketState = "new" | "open" | "pending_customer" | "pending_vendor" | "pending_reminder" | "resolved" | "closed" | "merged";
+
+/** Time that somebody has spent on a ticket. */
+export type TimeEntry = {
+  /** Its id. */
+  id: TimeEntryId;
+  /** What it was for. */
+  note: string;
+  /** How long it was, in seconds. */
+  seconds: number;
+  session?: SessionId | null;
+  /** When it began. */
+  started_at_ms: UnixMillis;
+  /** The sign-in name of who has spent it; missing where a session ended on a ticket that nobody owned. */
+  user?: string | null;
+};
+
+/** Time spent on a ticket. */
+export type TimeEntryId = number;
 
 /** A finding in a few words. */
 export type Told = {

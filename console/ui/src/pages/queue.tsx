@@ -1,4 +1,4 @@
-import { For, Show, createEffect, createMemo, createSignal, on, onCleanup } from 'solid-js';
+import { For, Show, createEffect, createMemo, createResource, createSignal, on, onCleanup } from 'solid-js';
 import { createStore, reconcile } from 'solid-js/store';
 
 import { ApiError, api } from '../api/client';
@@ -7,10 +7,12 @@ import { age, foreign, titleOf } from '../format';
 import { onKeys } from '../keys';
 import { listen, streamReady } from '../live';
 import { PriorityMark, SessionMark, StateMark } from '../parts/chips';
+import { Field } from '../parts/field';
+import { FormDialog } from '../parts/form-dialog';
 import { Problem } from '../parts/problem';
 import { Foreign } from '../parts/text';
 import { navigate, query } from '../router';
-import { mayWork, me } from '../session';
+import { mayConfigure, mayWork, me } from '../session';
 import { t } from '../text';
 
 type View = 'active' | 'mine' | 'all';
@@ -165,6 +167,7 @@ export function Queue(props: { openTicket: () => void }) {
             )}
           </For>
         </nav>
+        <Overviews query={address(view(), words()).split('?')[1] ?? ''} />
         <label class="filter">
           <span class="unseen">{t().queue.filter}</span>
           <input
@@ -235,6 +238,65 @@ export function Queue(props: { openTicket: () => void }) {
         </Show>
       </Show>
     </section>
+  );
+}
+
+/** Filters that were kept: a link each, and a button that keeps the present one. */
+function Overviews(props: { query: string }) {
+  const [kept, { refetch }] = createResource(() => api.overviews());
+  const [naming, setNaming] = createSignal(false);
+  const [error, setError] = createSignal<unknown>();
+  const shown = () => (kept.error ? [] : (kept.latest ?? []));
+  const current = () => shown().find((overview) => overview.query === props.query);
+  const forget = async (id: number) => {
+    setError(undefined);
+    await api.forgetOverview(id).catch(setError);
+    await refetch();
+  };
+  return (
+    <>
+      <nav class="views" aria-label={t().queue.overviews}>
+        <For each={shown()}>
+          {(overview) => (
+            <a href={overview.query ? `/?${overview.query}` : '/'} aria-current={current()?.id === overview.id ? 'page' : undefined}>
+              <Foreign text={overview.name} />
+            </a>
+          )}
+        </For>
+      </nav>
+      <Show when={mayWork() && props.query && !current()}>
+        <button type="button" class="plain" onClick={() => setNaming(true)}>{t().queue.keep}</button>
+      </Show>
+      <Show when={mayWork() && current() && (!current()?.is_shared || mayConfigure())}>
+        <button type="button" class="plain" onClick={() => void forget(current()?.id ?? 0)}>{t().queue.forget}</button>
+      </Show>
+      <Problem error={error()} />
+      <Show when={naming()}>
+        <FormDialog
+          title={t().queue.keep}
+          submit={t().queue.keepSubmit}
+          names={['name', 'query']}
+          close={() => setNaming(false)}
+          send={async (text) => {
+            await api.addOverview({ name: text('name'), query: props.query, shared: text('shared') === 'yes' });
+            await refetch();
+          }}
+        >
+          {(problem) => (
+            <>
+              <Field label={t().queue.overviewName} problem={problem('name')}>
+                {(given) => <input {...given} name="name" dir="auto" required maxLength={80} autocomplete="off" autofocus />}
+              </Field>
+              <Show when={mayConfigure()}>
+                <label class="check">
+                  <input type="checkbox" name="shared" value="yes" /> {t().queue.shared}
+                </label>
+              </Show>
+            </>
+          )}
+        </FormDialog>
+      </Show>
+    </>
   );
 }
 

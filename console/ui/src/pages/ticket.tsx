@@ -1,4 +1,4 @@
-import { For, Show, createMemo, createSignal, onMount } from 'solid-js';
+import { For, Show, Suspense, createMemo, createSignal, lazy, onMount } from 'solid-js';
 import { createStore, reconcile } from 'solid-js/store';
 
 import { ApiError, api } from '../api/client';
@@ -23,6 +23,9 @@ import { mayWork, me } from '../session';
 import { t } from '../text';
 import { NotFound } from './not-found';
 
+// Fetched beside the ticket itself, which is read first.
+const Work = lazy(() => import('../parts/work'));
+
 type Page = {
   ticket: Ticket | undefined;
   articles: Article[];
@@ -42,6 +45,8 @@ export function TicketPage(props: { number: string }) {
   const [error, setError] = createSignal<unknown>();
   const [changeError, setChangeError] = createSignal<unknown>();
   const number = props.number;
+  /** Grows whenever the list of things to do or the time spent may have changed. */
+  const [turn, setTurn] = createSignal(0);
 
   const read = {
     ticket: async () => setPage('ticket', reconcile(await api.ticket(number))),
@@ -78,6 +83,7 @@ export function TicketPage(props: { number: string }) {
       again(read.ticket);
       if (event.kind.startsWith('session_') || event.kind === 'consent_recorded') again(read.sessions);
       if (event.kind === 'report_filed') again(read.reports);
+      if (['checklist_changed', 'time_recorded', 'ticket_merged', 'session_ended'].includes(event.kind)) setTurn(turn() + 1);
       if (event.kind === 'article_added') again(read.articles);
       if (event.kind === 'attachment_added') again(read.attachments);
       if (event.kind === 'ticket_linked') again(read.links);
@@ -165,6 +171,9 @@ export function TicketPage(props: { number: string }) {
               <Show when={mayWork()}>
                 <StatusLink number={number} />
               </Show>
+              <Suspense>
+                <Work ticket={ticket()} users={page.users} turn={turn()} read={note} />
+              </Suspense>
               <Links number={number} links={page.links} read={read.links} />
               <Sessions sessions={page.sessions} />
             </div>

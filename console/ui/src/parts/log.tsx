@@ -1,7 +1,7 @@
 import { For, Show } from 'solid-js';
 
 import type { Event, User } from '../api/schema';
-import { clockTime, foreign, list, word } from '../format';
+import { clockTime, foreign, list, minutesText, word } from '../format';
 import { t } from '../text';
 import { countsText } from './reports';
 import { Time } from './text';
@@ -86,6 +86,12 @@ export function sentence(event: Event, users: User[]): string {
           ? texts.findingsWithheld
           : countsText((payload['findings'] ?? {}) as Record<string, unknown>),
       );
+    case 'checklist_changed':
+      return payload['done'] === true
+        ? texts.checklist_done(who, foreign(String(payload['text'] ?? '')))
+        : texts.checklist_changed(who);
+    case 'time_recorded':
+      return texts.time_recorded(who, minutesText(Number(payload['seconds'])));
     default:
       return foreign(String(event.kind));
   }

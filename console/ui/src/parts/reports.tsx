@@ -81,13 +81,18 @@ function Origin(props: { report: Report }) {
   return <Show when={props.report.session == null}> {t().reports.fromFile}</Show>;
 }
 
+/** When the device was looked at, as well as that is known. */
+function atOf(props: { report: Report; atMs?: number | undefined }): number {
+  return props.atMs ?? props.report.taken_at_ms ?? props.report.received_at_ms;
+}
+
 /** A report as one line that opens. `atMs` is when the device was looked at, where that is known better than when it came. */
 export function EarlierReport(props: { report: Report; atMs?: number | undefined }) {
   const [open, setOpen] = createSignal(false);
   return (
     <details onToggle={(event) => event.currentTarget.open && setOpen(true)}>
       <summary>
-        <Time atMs={props.atMs ?? props.report.received_at_ms} />
+        <Time atMs={atOf(props)} />
         <Origin report={props.report} />: {summaryOf(props.report)}
       </summary>
       <Show when={open()}>
@@ -123,10 +128,10 @@ function ReportView(props: { report: Report; atMs?: number | undefined }) {
   return (
     <div class="report">
       <p class="quiet">
-        {t().reports.from} <Time atMs={props.atMs ?? props.report.received_at_ms} />
+        {t().reports.from} <Time atMs={atOf(props)} />
         <Origin report={props.report} />
         {/* What was carried here in a file is older than its filing. */}
-        <Show when={props.atMs !== undefined && props.atMs !== props.report.received_at_ms}>
+        <Show when={atOf(props) !== props.report.received_at_ms}>
           , {t().reports.filed} <Time atMs={props.report.received_at_ms} />
         </Show>{' '}
         · {summaryOf(props.report, unlisted())}

@@ -76,7 +76,7 @@ function Text(props: { label: string; text: string }) {
 
 function Verify(props: { ticket: Ticket; reports: Report[]; close: () => void; done: (ticket: Ticket) => void }) {
   const since = props.ticket.resolution?.resolved_at_ms ?? 0;
-  const reports = props.reports.filter((report) => report.received_at_ms > since);
+  const reports = props.reports.filter((report) => (report.taken_at_ms ?? report.received_at_ms) > since);
   const [report, setReport] = createSignal(reports[0] ? String(reports[0].id) : '');
   const options = Object.fromEntries([
     ...reports.map((report) => [String(report.id), t().resolution.reportOf(clockTime(report.received_at_ms))]),

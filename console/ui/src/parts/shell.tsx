@@ -28,6 +28,7 @@ export function Header(props: { openTicket: () => void; takeCall: () => void }) 
         <a href="/" aria-current={current('queue')}>{t().nav.queue}</a>
         <a href="/devices" aria-current={current('devices', 'device')}>{t().nav.devices}</a>
         <a href="/users" aria-current={current('users')}>{t().nav.users}</a>
+        <a href="/desk" aria-current={current('desk')}>{t().nav.desk}</a>
       </nav>
       <span class={`live live-${liveState()}`} role="status" title={t().live.hint}>
         {t().live[liveState()]}
