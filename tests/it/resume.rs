@@ -10,7 +10,8 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use belay_protocol::channel::{ChannelId, Side};
 use belay_protocol::limits::{
-    CHANNELS_MAX, IDLE_TIMEOUT, REPLAY_CHANNEL_MAX_BYTES, REPLAY_POOL_BYTES, REPLAY_RESERVE_BYTES, RESUME_WINDOW,
+    CHANNELS_MAX, HANDSHAKE_DEADLINE, IDLE_TIMEOUT, REPLAY_CHANNEL_MAX_BYTES, REPLAY_POOL_BYTES, REPLAY_RESERVE_BYTES,
+    RESUME_WINDOW,
 };
 use belay_protocol::message::PeerRoute;
 use belay_protocol::resume::{
@@ -290,6 +291,39 @@ async fn a_link_that_is_lost_at_any_moment_of_the_resume_is_replaced_as_well() {
     })
     .await;
 }
+
+/// The dialler gives a try up because it hears nothing, at every moment of it: also just when the other end has taken the
+/// link. What it says then must not be heard as the end of the session.
+#[tokio::test(start_paused = true)]
+async fn a_try_to_resume_that_is_given_up_at_any_moment_ends_no_session() {
+    for heard in 0..TRY_PACKETS {
+        let scene = Scene::start().await;
+        scene.lose_link().await;
+        let is_deaf = Arc::new(AtomicBool::new(true));
+        let (deaf, mut arrived) = (Arc::clone(&is_deaf), 0);
+        scene.net.tamper(move |packet| {
+            if packet.to.ip() != AGENT_IP || !deaf.load(Ordering::Relaxed) {
+                return vec![packet];
+            }
+            arrived += 1;
+            if arrived <= heard { vec![packet] } else { Vec::new() }
+        });
+        sleep(HANDSHAKE_DEADLINE * 2).await;
+        is_deaf.store(false, Ordering::Relaxed);
+        for session in [&scene.ours, &scene.theirs] {
+            let mut phases = session.phases();
+            let live = timeout(NOTICED, phases.wait_for(|phase| *phase == Phase::Live)).await;
+            assert!(matches!(live, Ok(Ok(_))), "after {heard} packets: {:?}", *session.phases().borrow());
+        }
+        let (mut writer, _reader) = scene.ours.open_channel().unwrap();
+        writer.write_chunk(Bytes::from_static(b"on")).await.unwrap();
+        let (_, mut far) = timeout(NOTICED, scene.theirs.accept_channel()).await.unwrap().unwrap();
+        assert_eq!(timeout(NOTICED, far.read_chunk(9)).await.unwrap().unwrap().unwrap(), "on", "after {heard} packets");
+    }
+}
+
+/// More packets than a registration, a handshake and the resuming of a session take.
+const TRY_PACKETS: usize = 30;
 
 // ----- what ends a session, and what it costs
 

@@ -1,5 +1,6 @@
 //! The machine's own network, and the desk's host.
 
+use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -102,7 +103,7 @@ async fn name(patient: &Patient, host: &str) -> Option<Check> {
             return Some(Check::new("name", step, Verdict::Good, said));
         }
         Ok(Ok(_)) => Https::NoName.phrase().text(language).to_owned(),
-        Ok(Err(error)) if error.to_string().contains(NO_NAME_SERVER) => NAME_SERVERS_SILENT.text(language).to_owned(),
+        Ok(Err(error)) if is_silence(&error) => NAME_SERVERS_SILENT.text(language).to_owned(),
         Ok(Err(_)) => Https::NoName.phrase().text(language).to_owned(),
         Err(_) => Https::TimedOut.phrase().text(language).to_owned(),
     };
@@ -112,8 +113,17 @@ async fn name(patient: &Patient, host: &str) -> Option<Check> {
 
 const HTTPS_PORT: u16 = 443;
 
-/// How glibc says that no name server has answered (`EAI_AGAIN`); it has no error kind of its own.
-const NO_NAME_SERVER: &str = "Temporary failure";
+/// Whether a resolver says that no name server has answered. The standard library has no kind for it, so that it is known by
+/// the words of glibc ("Temporary failure in name resolution") and of musl ("Try again") for `EAI_AGAIN`, and by the number of
+/// Windows, `WSATRY_AGAIN`.
+fn is_silence(error: &io::Error) -> bool {
+    const TRY_AGAIN_ON_WINDOWS: i32 = 11_002;
+    if error.raw_os_error() == Some(TRY_AGAIN_ON_WINDOWS) {
+        return true;
+    }
+    let said = error.to_string();
+    said.contains("lookup address") && (said.contains("Temporary failure") || said.ends_with("Try again"))
+}
 
 /// The resolver asks each server for 5 s, and twice (resolv.conf(5)); most people have left by then.
 const NAME_DEADLINE: Duration = Duration::from_secs(10);
@@ -201,6 +211,16 @@ mod tests {
     use belay_relay::net::SystemNet;
 
     use super::*;
+
+    #[test]
+    fn silent_name_servers_are_told_from_a_name_that_is_not_there_on_every_system() {
+        let told =
+            |words: &str| is_silence(&io::Error::other(format!("failed to lookup address information: {words}")));
+        assert!(told("Temporary failure in name resolution") && told("Try again"));
+        assert!(is_silence(&io::Error::from_raw_os_error(11_002)));
+        assert!(!told("Name or service not known") && !told("Name does not resolve"));
+        assert!(!is_silence(&io::Error::from_raw_os_error(11_001)) && !is_silence(&io::Error::other("Try again")));
+    }
 
     #[tokio::test]
     async fn a_proxy_is_good_only_where_somebody_listens() {

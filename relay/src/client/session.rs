@@ -12,7 +12,7 @@
 //!
 //! Only an admitted session is kept: at the console by [`Session::admit`], at the agent by [`Session::outlive_links`].
 //! Before that it dies with its link and keeps no more than a small reserve. A link that the peer closes with a reason
-//! ends the session; that is how peers end it on purpose.
+//! ends the session; that is how peers end it on purpose. One reason does not: a try to resume that took too long.
 //!
 //! What is deliberately absent: there is no way to resume without the secret of the last link, whoever's key it is, and
 //! none to resume a session over a link to another key. Whether the *ticket* still allows the session is for the console
@@ -513,8 +513,12 @@ async fn resume(inner: &Inner) -> Result<Carrier, NotResumed> {
     } else {
         Err(NotResumed::OtherKey)
     };
-    if resumed.is_err() {
-        link.close(Close::Done);
+    match &resumed {
+        Ok(_) => {}
+        Err(NotResumed::Violation(_)) => link.close(Close::Violation),
+        Err(NotResumed::Refused) => link.close(Close::Done),
+        // The other end may have taken the link this very moment: it must not hear that all is said.
+        Err(_) => link.close(Close::TooSlow),
     }
     resumed
 }

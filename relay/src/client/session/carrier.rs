@@ -39,7 +39,11 @@ impl Carrier {
         let Self { link, sender, receiver } = self;
         let violation = tokio::select! {
             error = link.broken() => return match error {
-                ConnectionError::ApplicationClosed(closed) => Broken::Closed(Close::from_code(closed.error_code)),
+                ConnectionError::ApplicationClosed(closed) => match Close::from_code(closed.error_code) {
+                    // The other end has given up a try to resume that had succeeded here, and tries again.
+                    Some(Close::TooSlow) => Broken::Lost,
+                    why => Broken::Closed(why),
+                },
                 error => {
                     tracing::debug!(%error, "a link broke");
                     Broken::Lost
