@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::message::{FromRelay, ToRelay};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::dial::Plan;
 use super::registration::UDP_AHEAD;
@@ -89,9 +89,16 @@ impl Client {
         }
         let path = found.connection.stats().path;
         Close::Done.close(&found.connection);
+        // A tunnel is taken down with `found`: before the farewell has gone through it, the relay would keep this end until it
+        // is missed.
+        sleep(FAREWELL).await;
+        drop(found);
         Ok(Measured { sent_packets: path.sent_packets, lost_packets: path.lost_packets, ..measured })
     }
 }
+
+/// Time for a last packet to leave this machine.
+const FAREWELL: Duration = Duration::from_millis(50);
 
 /// Enough for a mean of differences, in half a second and the time of a round trip.
 const QUESTIONS: usize = 12;

@@ -4,6 +4,7 @@
 //! nothing for hours.
 
 mod end;
+mod under_way;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use self::end::{Confirmation, End, KEY_FIELD, Member, Phase};
+use self::under_way::UnderWay;
 use super::Admission;
 use super::dataplane::{DataPlane, LocalDatagram};
 use super::deny::{DENIED_MAX, DenyFile};
@@ -63,8 +65,7 @@ struct Ends {
     lines: Lines<End>,
     registered: HashMap<ConnectionNumber, ConnectionHandle>,
     last_number: u64,
-    /// Handshakes under way.
-    under_way: usize,
+    under_way: UnderWay,
 }
 
 /// What became of handshakes since the start.
@@ -84,9 +85,6 @@ pub struct Handshakes {
 
 /// Handshakes under way at which unverified addresses are asked to prove themselves with a Retry.
 const RETRY_FROM: usize = 64;
-
-/// Handshakes under way at which further ones are refused.
-const HANDSHAKES_MAX: usize = 512;
 
 /// How often ends are told that a budget bites.
 const SLOWED_INTERVAL: Duration = Duration::from_secs(2);
@@ -119,7 +117,12 @@ impl ControlPlane {
             plane,
             deny_file,
             net,
-            ends: Mutex::new(Ends { lines, registered: HashMap::new(), last_number: 0, under_way: 0 }),
+            ends: Mutex::new(Ends {
+                lines,
+                registered: HashMap::new(),
+                last_number: 0,
+                under_way: UnderWay::default(),
+            }),
             said: Notify::new(),
             handshakes: Handshakes::default(),
             draining: CancellationToken::new(),
@@ -246,7 +249,8 @@ impl ControlPlane {
     fn admit(&self, ends: &mut Ends, incoming: Incoming, now: Instant) {
         let send = |packet: &Transmit<'_>| self.plane.send_local(packet);
         let is_validated = incoming.remote_address_validated();
-        if self.draining.is_cancelled() || ends.under_way >= HANDSHAKES_MAX {
+        let source = self.tunnels.origin(incoming.remote_address());
+        if self.draining.is_cancelled() || !ends.under_way.has_room(source) {
             self.handshakes.refused.fetch_add(1, Ordering::Relaxed);
             // Whoever has not proved its address gets no answer that somebody else might have to bear.
             if is_validated {
@@ -256,15 +260,15 @@ impl ControlPlane {
             }
             return;
         }
-        if ends.under_way >= RETRY_FROM && incoming.may_retry() && !is_validated {
+        if ends.under_way.len() >= RETRY_FROM && incoming.may_retry() && !is_validated {
             self.handshakes.retried.fetch_add(1, Ordering::Relaxed);
             ends.lines.retry(incoming, send);
             return;
         }
         ends.last_number += 1;
-        let end = End::arriving(ConnectionNumber(ends.last_number), now + HANDSHAKE_DEADLINE);
+        let end = End::arriving(ConnectionNumber(ends.last_number), source, now + HANDSHAKE_DEADLINE);
         if ends.lines.accept(now, incoming, end, send) {
-            ends.under_way += 1;
+            ends.under_way.enter(source);
         } else {
             self.handshakes.failed.fetch_add(1, Ordering::Relaxed);
         }
@@ -312,12 +316,12 @@ impl ControlPlane {
         let Some(line) = ends.lines.get(handle) else { return };
         line.close(now, close);
         let looked = line.closed_by_peer() == Some(Close::Done);
-        let (number, span) = (line.end.number, line.end.span());
+        let (number, source, span) = (line.end.number, line.end.source, line.end.span());
         let phase = std::mem::replace(&mut line.end.phase, Phase::Gone);
         ends.lines.mark(handle);
         match phase {
             Phase::Arriving { .. } | Phase::Refused { .. } => {
-                ends.under_way -= 1;
+                ends.under_way.leave(source);
                 let counter = if looked { &self.handshakes.looked } else { &self.handshakes.failed };
                 counter.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(parent: &span, why, "an end did not register");
@@ -376,7 +380,7 @@ impl ControlPlane {
                 Span::current().record(KEY_FIELD, DeviceKey(key).short());
                 line.say(&FromRelay::Registered);
                 line.say(&FromRelay::Clock { unix_ms: self.net.unix_ms() });
-                ends.under_way -= 1;
+                ends.under_way.leave(line.end.source);
                 ends.registered.insert(number, handle);
                 self.handshakes.completed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(address = %place.address, "registered from here");

@@ -23,11 +23,11 @@ async fn look(key: RelayKey, address: SocketAddr) -> io::Result<()> {
     let crypto = tls::client(&identity, tls::CONTROL_ALPN, Some(key.0)).map_err(io::Error::other)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(transport::control(DEADLINE, 0.0));
-    let (here, there) = match address {
-        SocketAddr::V4(_) => (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), Ipv4Addr::LOCALHOST.into()),
-        SocketAddr::V6(_) => (SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), Ipv6Addr::LOCALHOST.into()),
+    let there = loopback_of(address);
+    let here = match there {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
-    let there = if address.ip().is_unspecified() { SocketAddr::new(there, address.port()) } else { address };
     let endpoint = Endpoint::client(here)?;
     let connecting = endpoint.connect_with(config, there, tls::SERVER_NAME).map_err(io::Error::other)?;
     // The relay has proved its key when the client's side of the handshake is done.
@@ -37,6 +37,18 @@ async fn look(key: RelayKey, address: SocketAddr) -> io::Result<()> {
         endpoint.wait_idle().await;
     }
     connected.map(drop).map_err(io::Error::other)
+}
+
+/// Where this machine finds what listens on `address`. A socket of all IPv6 addresses takes IPv4 as well, and is reached by it
+/// where IPv6 is switched off, as in many containers.
+pub(crate) fn loopback_of(address: SocketAddr) -> SocketAddr {
+    let has_ipv6 = || std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let ip = match address {
+        _ if !address.ip().is_unspecified() => return address,
+        SocketAddr::V6(_) if has_ipv6() => Ipv6Addr::LOCALHOST.into(),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => Ipv4Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// A relay on the same machine answers in milliseconds, and under load it still does in a second.

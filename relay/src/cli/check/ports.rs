@@ -24,13 +24,32 @@ pub(super) async fn look(options: &RelayOptions) -> Vec<Finding> {
         Err(error) => Port::Failed(error),
     };
     let is_running = matches!(udp, Port::Ours);
-    let mut findings = vec![port("udp", "UDP", listen, udp)];
+    let holds_port = matches!(&udp, Port::Failed(error) if error.kind() == io::ErrorKind::AddrInUse);
     if !is_running && is_in_use(&options.data.data) {
-        findings.push(Finding::bad(
+        let data = options.data.data.display();
+        if holds_port {
+            // Who holds port and directory is hardly anybody else: one finding instead of a wrong guess for each port.
+            return vec![Finding::bad(
+                "udp",
+                format!("A relay uses {data}, and {listen} is taken, but it did not answer within three seconds."),
+                "It is overloaded, hangs or is about to stop: look at its log and at belay_relay_handshakes_total. If it \
+                 listens elsewhere, give it its own --listen here.",
+            )];
+        }
+        return vec![Finding::bad(
             "data",
-            format!("A relay uses {}, but does not answer on {listen}.", options.data.data.display()),
+            format!("A relay uses {data}, but does not listen on {listen}."),
             "It is about to stop, or it listens elsewhere: give it its own --listen here, or another one its own --data.",
+        )];
+    }
+    let mut findings = vec![port("udp", "UDP", listen, udp)];
+    if options.metrics.is_some_and(|metrics| !options.no_tunnels && clash(metrics, listen)) {
+        findings.push(Finding::bad(
+            "metrics",
+            format!("The figures and the tunnels cannot both have TCP port {}.", listen.port()),
+            "Let --metrics be on another port, such as 127.0.0.1:9443.",
         ));
+        return findings;
     }
     if !options.no_tunnels {
         findings.push(port("tcp", "TCP", listen, tcp(listen, is_running)));
@@ -39,6 +58,12 @@ pub(super) async fn look(options: &RelayOptions) -> Vec<Finding> {
         findings.push(port("metrics", "TCP", metrics, tcp(metrics, is_running)));
     }
     findings
+}
+
+/// Whether two TCP listeners would want the same address.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = |address: SocketAddr| address.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || is_any(one) || is_any(other))
 }
 
 /// Whether the relay whose key is in the data directory answers.

@@ -1,6 +1,7 @@
 //! One end at the control plane: how far it has come, and what it is still to be told.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use belay_protocol::codec;
@@ -18,6 +19,8 @@ use crate::close::Close;
 /// One end.
 pub(in crate::server) struct End {
     pub(super) number: ConnectionNumber,
+    /// Where its handshake came from; it may have moved since.
+    pub(super) source: IpAddr,
     pub(super) phase: Phase,
 }
 
@@ -64,8 +67,8 @@ pub(super) struct Confirmation {
 }
 
 impl End {
-    pub(super) fn arriving(number: ConnectionNumber, deadline: Instant) -> Self {
-        Self { number, phase: Phase::Arriving { deadline, has_greeted: false } }
+    pub(super) fn arriving(number: ConnectionNumber, source: IpAddr, deadline: Instant) -> Self {
+        Self { number, source, phase: Phase::Arriving { deadline, has_greeted: false } }
     }
 
     /// The span of everything that is done for it. It stands alone, also where one end's doing is another's end.
@@ -170,6 +173,8 @@ mod tests {
 
     use super::*;
 
+    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     #[test]
     fn an_end_that_reads_nothing_is_dismissed_and_one_at_the_limit_is_not() {
         for (organization, messages_max) in
@@ -180,7 +185,7 @@ mod tests {
             for _ in 0..messages_max {
                 member.put(FromRelay::Registered);
             }
-            let mut end = End { number: ConnectionNumber(1), phase: Phase::Registered(Box::new(member)) };
+            let mut end = End { number: ConnectionNumber(1), source: SOURCE, phase: Phase::Registered(Box::new(member)) };
             let now = Instant::now();
             assert!(end.is_over(false, now).is_none());
             if let Phase::Registered(member) = &mut end.phase {
@@ -193,11 +198,15 @@ mod tests {
     #[test]
     fn an_end_must_register_in_time_and_a_refused_one_hears_why() {
         let now = Instant::now();
-        let end = End::arriving(ConnectionNumber(1), now);
+        let end = End::arriving(ConnectionNumber(1), SOURCE, now);
         assert_eq!(end.is_over(false, now), Some((Close::TooSlow, "too slow to register")));
         let deadline = now + std::time::Duration::from_secs(1);
-        assert!(End::arriving(ConnectionNumber(1), deadline).is_over(false, now).is_none());
-        let refused = End { number: ConnectionNumber(1), phase: Phase::Refused { deadline, close: Close::Version } };
+        assert!(End::arriving(ConnectionNumber(1), SOURCE, deadline).is_over(false, now).is_none());
+        let refused = End {
+            number: ConnectionNumber(1),
+            source: SOURCE,
+            phase: Phase::Refused { deadline, close: Close::Version },
+        };
         assert!(refused.is_over(false, now).is_none());
         assert_eq!(refused.is_over(true, now), Some((Close::Version, "refused")));
         assert_eq!(refused.is_over(false, deadline), Some((Close::Version, "refused")));
