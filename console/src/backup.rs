@@ -185,7 +185,7 @@ pub(crate) fn entries(backup: &[u8], identities: &Identities) -> Vec<(String, Ve
 /// A backup of these entries, as anybody can write it who knows the recipient; `resealed` with a manifest that fits them.
 #[cfg(test)]
 pub(crate) fn forge(entries: &[(String, Vec<u8>)], recipient: &Recipient, resealed: bool) -> Vec<u8> {
-    let mut archive = archive::ArchiveWriter::begin(Vec::new(), &[recipient.clone()], 0).unwrap();
+    let mut archive = archive::ArchiveWriter::begin(Vec::new(), std::slice::from_ref(recipient), 0).unwrap();
     let (manifest, rest): (Vec<_>, Vec<_>) = entries.iter().partition(|(name, _)| name == MANIFEST);
     let mut sums: BTreeMap<String, RowSum> = BTreeMap::new();
     let head: serde_json::Value = serde_json::from_slice(&entries[0].1).unwrap();

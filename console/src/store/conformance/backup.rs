@@ -265,6 +265,9 @@ async fn what_was_cut_changed_or_is_for_somebody_else_is_refused() {
     assert!(Identities::load(Path::new("/nowhere/key")).is_err());
 }
 
+/// Names and contents, as they stand in a backup.
+type Entries = Vec<(String, Vec<u8>)>;
+
 /// Who knows the recipient alone can write what only its holder opens: what is in there is not believed.
 #[tokio::test]
 async fn what_somebody_else_has_written_for_the_recipient_is_refused() {
@@ -272,7 +275,7 @@ async fn what_somebody_else_has_written_for_the_recipient_is_refused() {
     let (backup, _) = desk.back_up().await;
     let entries = crate::backup::entries(&backup, &desk.identities());
     let mut tries = 0;
-    let mut refused = async |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>), resealed: bool| {
+    let mut refused = async |change: &dyn Fn(&mut Entries), resealed: bool| {
         tries += 1;
         let mut entries = entries.clone();
         change(&mut entries);
@@ -314,7 +317,7 @@ async fn what_somebody_else_has_written_for_the_recipient_is_refused() {
         assert!(matches!(error, RestoreError::NotABackup), "{row}: {error:?}");
     }
     let head = |from: &'static str, to: &'static str| {
-        move |entries: &mut Vec<(String, Vec<u8>)>| {
+        move |entries: &mut Entries| {
             let text = String::from_utf8(entries[0].1.clone()).unwrap();
             assert!(text.contains(from), "{text}");
             entries[0].1 = text.replacen(from, to, 1).into_bytes();

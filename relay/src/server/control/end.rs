@@ -185,7 +185,8 @@ mod tests {
             for _ in 0..messages_max {
                 member.put(FromRelay::Registered);
             }
-            let mut end = End { number: ConnectionNumber(1), source: SOURCE, phase: Phase::Registered(Box::new(member)) };
+            let mut end =
+                End { number: ConnectionNumber(1), source: SOURCE, phase: Phase::Registered(Box::new(member)) };
             let now = Instant::now();
             assert!(end.is_over(false, now).is_none());
             if let Phase::Registered(member) = &mut end.phase {
