@@ -12,7 +12,7 @@
 //! | `manifest.json` | [`Manifest`]: size and hash of every entry, rows and hash of every table |
 //!
 //! Rows come from one snapshot of the database, which goes on being written. The manifest is last: a file without it was
-//! cut off. It is made by [`make`], tried and put back by [`restore`], and made again and again by [`keep`].
+//! cut off. It is made by [`make()`], tried and put back by [`restore()`], and made again and again by [`keep()`].
 
 use std::collections::BTreeMap;
 use std::io;

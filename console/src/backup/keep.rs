@@ -26,7 +26,7 @@ pub struct Schedule {
 }
 
 /// Makes backups until `stop`: the first at once when the newest in the folder is older than the schedule wants, also
-/// after a restart. What fails is logged, and tried again after [`RETRY`].
+/// after a restart. What fails is logged, and tried again after ten minutes.
 pub async fn keep(store: Store, data: DataDirectory, schedule: Schedule, stop: CancellationToken) {
     loop {
         let now = store.clock().now();
