@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use self::end::{Confirmation, End, KEY_FIELD, Member, Phase};
-use self::under_way::UnderWay;
+use self::under_way::{UnderWay, network_of};
 use super::Admission;
 use super::dataplane::{DataPlane, LocalDatagram};
 use super::deny::{DENIED_MAX, DenyFile};
@@ -249,8 +249,8 @@ impl ControlPlane {
     fn admit(&self, ends: &mut Ends, incoming: Incoming, now: Instant) {
         let send = |packet: &Transmit<'_>| self.plane.send_local(packet);
         let is_validated = incoming.remote_address_validated();
-        let source = self.tunnels.origin(incoming.remote_address());
-        if self.draining.is_cancelled() || !ends.under_way.has_room(source) {
+        let network = network_of(self.tunnels.origin(incoming.remote_address()), is_validated);
+        if self.draining.is_cancelled() || !ends.under_way.has_room(network) {
             self.handshakes.refused.fetch_add(1, Ordering::Relaxed);
             // Whoever has not proved its address gets no answer that somebody else might have to bear.
             if is_validated {
@@ -266,9 +266,9 @@ impl ControlPlane {
             return;
         }
         ends.last_number += 1;
-        let end = End::arriving(ConnectionNumber(ends.last_number), source, now + HANDSHAKE_DEADLINE);
+        let end = End::arriving(ConnectionNumber(ends.last_number), network, now + HANDSHAKE_DEADLINE);
         if ends.lines.accept(now, incoming, end, send) {
-            ends.under_way.enter(source);
+            ends.under_way.enter(network);
         } else {
             self.handshakes.failed.fetch_add(1, Ordering::Relaxed);
         }
@@ -316,12 +316,12 @@ impl ControlPlane {
         let Some(line) = ends.lines.get(handle) else { return };
         line.close(now, close);
         let looked = line.closed_by_peer() == Some(Close::Done);
-        let (number, source, span) = (line.end.number, line.end.source, line.end.span());
+        let (number, network, span) = (line.end.number, line.end.network, line.end.span());
         let phase = std::mem::replace(&mut line.end.phase, Phase::Gone);
         ends.lines.mark(handle);
         match phase {
             Phase::Arriving { .. } | Phase::Refused { .. } => {
-                ends.under_way.leave(source);
+                ends.under_way.leave(network);
                 let counter = if looked { &self.handshakes.looked } else { &self.handshakes.failed };
                 counter.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(parent: &span, why, "an end did not register");
@@ -380,7 +380,7 @@ impl ControlPlane {
                 Span::current().record(KEY_FIELD, DeviceKey(key).short());
                 line.say(&FromRelay::Registered);
                 line.say(&FromRelay::Clock { unix_ms: self.net.unix_ms() });
-                ends.under_way.leave(line.end.source);
+                ends.under_way.leave(line.end.network);
                 ends.registered.insert(number, handle);
                 self.handshakes.completed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(address = %place.address, "registered from here");

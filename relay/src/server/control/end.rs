@@ -1,7 +1,6 @@
 //! One end at the control plane: how far it has come, and what it is still to be told.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::time::Instant;
 
 use belay_protocol::codec;
@@ -14,13 +13,14 @@ use tracing::{Span, field};
 use super::super::lines::Line;
 use super::super::routes::Place;
 use super::super::table::ConnectionNumber;
+use super::under_way::Network;
 use crate::close::Close;
 
 /// One end.
 pub(in crate::server) struct End {
     pub(super) number: ConnectionNumber,
-    /// Where its handshake came from; it may have moved since.
-    pub(super) source: IpAddr,
+    /// What its handshake is counted for.
+    pub(super) network: Option<Network>,
     pub(super) phase: Phase,
 }
 
@@ -67,8 +67,8 @@ pub(super) struct Confirmation {
 }
 
 impl End {
-    pub(super) fn arriving(number: ConnectionNumber, source: IpAddr, deadline: Instant) -> Self {
-        Self { number, source, phase: Phase::Arriving { deadline, has_greeted: false } }
+    pub(super) fn arriving(number: ConnectionNumber, network: Option<Network>, deadline: Instant) -> Self {
+        Self { number, network, phase: Phase::Arriving { deadline, has_greeted: false } }
     }
 
     /// The span of everything that is done for it. It stands alone, also where one end's doing is another's end.
@@ -173,8 +173,6 @@ mod tests {
 
     use super::*;
 
-    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
     #[test]
     fn an_end_that_reads_nothing_is_dismissed_and_one_at_the_limit_is_not() {
         for (organization, messages_max) in
@@ -186,7 +184,7 @@ mod tests {
                 member.put(FromRelay::Registered);
             }
             let mut end =
-                End { number: ConnectionNumber(1), source: SOURCE, phase: Phase::Registered(Box::new(member)) };
+                End { number: ConnectionNumber(1), network: None, phase: Phase::Registered(Box::new(member)) };
             let now = Instant::now();
             assert!(end.is_over(false, now).is_none());
             if let Phase::Registered(member) = &mut end.phase {
@@ -199,13 +197,13 @@ mod tests {
     #[test]
     fn an_end_must_register_in_time_and_a_refused_one_hears_why() {
         let now = Instant::now();
-        let end = End::arriving(ConnectionNumber(1), SOURCE, now);
+        let end = End::arriving(ConnectionNumber(1), None, now);
         assert_eq!(end.is_over(false, now), Some((Close::TooSlow, "too slow to register")));
         let deadline = now + std::time::Duration::from_secs(1);
-        assert!(End::arriving(ConnectionNumber(1), SOURCE, deadline).is_over(false, now).is_none());
+        assert!(End::arriving(ConnectionNumber(1), None, deadline).is_over(false, now).is_none());
         let refused = End {
             number: ConnectionNumber(1),
-            source: SOURCE,
+            network: None,
             phase: Phase::Refused { deadline, close: Close::Version },
         };
         assert!(refused.is_over(false, now).is_none());
