@@ -185,7 +185,11 @@ fn a_customer_who_says_no_or_nothing_sends_nothing() {
         let shown = site.show(&ticket.number).unwrap();
         assert_eq!(shown["reports"], serde_json::json!([]), "{typed:?}");
         let expected = ["ticket_opened", "invite_minted", "session_started", "consent_recorded", "session_ended"];
-        assert_eq!(kinds(&shown), expected, "{typed:?}");
+        let seen: Vec<&str> = kinds(&shown).into_iter().filter(|kind| *kind != "time_recorded").collect();
+        assert_eq!(
+            seen, expected,
+            "{typed:?}; a session of a second or more leaves its time, so that line may be there"
+        );
         assert_eq!(shown["sessions"][0]["consents"][0]["granted"], serde_json::json!([]), "{typed:?}");
     }
     assert_eq!(std::fs::read_dir(site.desk().join("blobs")).unwrap().count(), 0, "a report's bytes are on the disk");
