@@ -101,13 +101,18 @@ impl From<ureq::Error> for WellKnownError {
 /// Asks `host` (`HOST` or `HOST:PORT`) for its document, by HTTPS, or by plain HTTP on loopback when `insecure_http` says
 /// so. HTTPS goes through `proxy` unless the host is exempt. Blocks for at most [`DEADLINE`].
 pub fn fetch(host: &str, insecure_http: bool, proxy: Option<&Proxy>) -> Result<WellKnown, WellKnownError> {
-    let scheme = match insecure_http {
-        true if is_loopback(host) => "http",
-        true => return Err(WellKnownError::InsecureHost),
-        false => "https",
-    };
-    let request = client(host, insecure_http, proxy)?.get(format!("{scheme}://{host}{PATH}"));
+    let origin = origin(host, insecure_http)?;
+    let request = client(host, insecure_http, proxy)?.get(format!("{origin}{PATH}"));
     document(request.call().map_err(|error| failed(error, proxy))?)
+}
+
+/// Where `host` is asked: by plain HTTP on this very machine alone.
+fn origin(host: &str, insecure_http: bool) -> Result<String, WellKnownError> {
+    match insecure_http {
+        true if is_loopback(host) => Ok(format!("http://{host}")),
+        true => Err(WellKnownError::InsecureHost),
+        false => Ok(format!("https://{host}")),
+    }
 }
 
 /// The error of asking `host`, some of which only make sense with the `proxy` that was asked through.
@@ -185,22 +190,18 @@ pub fn ask_for_help(
     proxy: Option<&Proxy>,
     request: &HelpRequest,
 ) -> Result<Helped, AskError> {
-    let scheme = match insecure_http {
-        true if is_loopback(host) => "http",
-        true => return Err(WellKnownError::InsecureHost.into()),
-        false => "https",
-    };
+    let origin = origin(host, insecure_http)?;
     let client = client(host, insecure_http, proxy).map_err(WellKnownError::from)?;
     let body = serde_json::to_string(request).unwrap_or_default();
     let key = format!("{:032x}", rand::random::<u128>());
     let send = || {
         client
-            .post(format!("{scheme}://{host}{REQUESTS}"))
+            .post(format!("{origin}{REQUESTS}"))
             .config()
             .http_status_as_error(false)
             .build()
             // A desk takes changes from its own pages and from who says that they are not of another's.
-            .header("origin", format!("{scheme}://{host}"))
+            .header("origin", &origin)
             .header("idempotency-key", &key)
             .content_type("application/json")
             .send(body.as_str())

@@ -23,7 +23,7 @@ use crate::desk::{Desk, DeskSettings};
 use crate::http::{self, AssetSource, Profile};
 use crate::listen::{Certificate, CertificateError, Listener};
 use crate::secret::Token;
-use crate::store::{DatabaseLocation, Store, StoreError, StoreSettings};
+use crate::store::{Store, StoreError, StoreSettings};
 
 /// How to run a console.
 #[derive(Clone, Debug)]
@@ -270,10 +270,7 @@ impl Offline {
 }
 
 async fn open_store(held: &Held, database: Option<String>, clock: Clock) -> Result<Store, StoreError> {
-    let database = match database {
-        Some(url) => DatabaseLocation::Postgres(url),
-        None => DatabaseLocation::Sqlite(held.directory.database()),
-    };
+    let database = held.directory.location(database.as_deref());
     let settings = StoreSettings { database, blobs: held.directory.blobs(), key: held.server_key.clone(), clock };
     Store::open(settings).await
 }

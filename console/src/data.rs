@@ -18,6 +18,7 @@ use belay_relay::identity::{Identity, IdentityError};
 use crate::clock::UnixMillis;
 use crate::rules::Signer;
 use crate::secret::{ServerKey, ServerKeyError, write_private};
+use crate::store::DatabaseLocation;
 
 /// Where everything of a desk is kept.
 #[derive(Clone, Debug)]
@@ -95,6 +96,14 @@ impl DataDirectory {
     /// The default database.
     pub fn database(&self) -> PathBuf {
         self.0.join("belay.sqlite")
+    }
+
+    /// Where the rows are: at a PostgreSQL URL, or in the directory.
+    pub(crate) fn location(&self, url: Option<&str>) -> DatabaseLocation {
+        match url {
+            Some(url) => DatabaseLocation::Postgres(url.to_owned()),
+            None => DatabaseLocation::Sqlite(self.database()),
+        }
     }
 
     /// The folder of the blobs.

@@ -96,19 +96,27 @@ impl fmt::Debug for ServerKey {
 
 /// Writes a file that only its owner may read, all of it or nothing, and flushes file and directory to the disk.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
     let partial = path.with_extension("partial");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&partial)?;
+    let mut file = create_private(&partial)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs_err::rename(&partial, path)?;
-    if let Some(directory) = path.parent() {
-        fs_err::File::open(directory)?.sync_all()?;
+    flush_folder_of(path)
+}
+
+/// Makes a file that only its owner may read, empty whatever it held before.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Flushes the name of a file to the disk.
+pub(crate) fn flush_folder_of(path: &Path) -> std::io::Result<()> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => fs_err::File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A bearer token of 256 random bits: shown once, stored only as a hash.

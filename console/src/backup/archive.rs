@@ -6,9 +6,9 @@ use std::io::{self, BufReader, Read, Write};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use sha2::{Digest as _, Sha256};
 
 use super::{EntrySum, Recipient};
+use crate::secret::sha256;
 
 /// Writes entries one after the other.
 pub(super) struct ArchiveWriter<W: Write> {
@@ -65,7 +65,7 @@ impl<W: Write> ArchiveWriter<W> {
 
 /// Size and hash of an entry's content.
 pub(super) fn sum(content: &[u8]) -> EntrySum {
-    let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(content));
+    let sha256 = data_encoding::HEXLOWER.encode(&sha256(content));
     EntrySum { bytes: content.len() as u64, sha256 }
 }
 

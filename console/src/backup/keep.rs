@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{BackupError, Recipient, make, task_failed};
 use crate::clock::UnixMillis;
 use crate::data::DataDirectory;
+use crate::secret::{create_private, flush_folder_of};
 use crate::store::{Actor, Store};
 
 /// When backups are made and how long they are kept.
@@ -57,8 +58,8 @@ pub async fn keep(store: Store, data: DataDirectory, schedule: Schedule, stop: C
 }
 
 /// When the newest backup of a folder was made.
-pub(crate) fn newest(folder: &Path) -> Option<UnixMillis> {
-    backups(folder).ok()?.into_iter().map(|(at, _)| at).max()
+pub(crate) fn newest(folder: &Path) -> io::Result<Option<UnixMillis>> {
+    Ok(backups(folder)?.into_iter().map(|(at, _)| at).max())
 }
 
 /// The time until a backup is due.
@@ -67,9 +68,8 @@ fn until_next(schedule: &Schedule, now: UnixMillis) -> io::Result<Duration> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let newest = backups(&schedule.folder)?.into_iter().map(|(at, _)| at).max();
     // One that seems to come from the future was made by a clock that has been set back.
-    let newest = newest.filter(|newest| *newest <= now);
+    let newest = newest(&schedule.folder)?.filter(|newest| *newest <= now);
     Ok(newest.map_or(Duration::ZERO, |newest| newest.plus(schedule.every).since(now)))
 }
 
@@ -85,45 +85,27 @@ async fn back_up(
     for left in leftovers(&schedule.folder).map_err(BackupError::Sink)? {
         let _ = std::fs::remove_file(left);
     }
-    let opened = open_private(&partial).map_err(BackupError::Sink)?;
-    let made = make(store, data, schedule.recipients.clone(), &Actor::System, BufWriter::new(opened)).await;
-    let (target, from) = (file.clone(), partial.clone());
-    let kept = match made {
-        Ok((sink, manifest)) => {
-            for blob in &manifest.damaged_blobs {
-                tracing::error!(blob, "a stored file is lost or damaged: it is not in the backup");
-            }
-            tokio::task::spawn_blocking(move || finish(sink, &from, &target)).await.map_err(task_failed)?
-        }
-        Err(error) => {
-            let _ = std::fs::remove_file(&partial);
-            return Err(error);
-        }
+    let opened = create_private(&partial).map_err(BackupError::Sink)?;
+    let made = async {
+        let sink = BufWriter::new(opened);
+        let (sink, _) = make(store, data, schedule.recipients.clone(), &Actor::System, sink).await?;
+        let (from, to) = (partial.clone(), file.clone());
+        let named = tokio::task::spawn_blocking(move || name_whole(sink, &from, &to)).await.map_err(task_failed)?;
+        named.map_err(BackupError::Sink)
     };
-    match kept {
-        Ok(()) => Ok(file),
-        Err(error) => {
-            let _ = std::fs::remove_file(&partial);
-            Err(BackupError::Sink(error))
-        }
+    let made = made.await;
+    if made.is_err() {
+        let _ = std::fs::remove_file(&partial);
     }
-}
-
-fn open_private(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    made.map(|()| file)
 }
 
 /// Gives a whole file its name.
-fn finish(mut sink: BufWriter<File>, partial: &Path, target: &Path) -> io::Result<()> {
+fn name_whole(mut sink: BufWriter<File>, partial: &Path, target: &Path) -> io::Result<()> {
     sink.flush()?;
     sink.get_ref().sync_all()?;
     fs_err::rename(partial, target)?;
-    match target.parent() {
-        Some(folder) => fs_err::File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    flush_folder_of(target)
 }
 
 /// Takes away what is older than the schedule keeps, except the newest.

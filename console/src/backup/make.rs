@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::archive::ArchiveWriter;
 use super::{FORMAT, HEAD, Head, MANIFEST, Manifest, Recipient, RowSum, TableSum, line_of, task_failed};
 use crate::data::{DataDirectory, DataError};
-use crate::store::{Actor, Cell, Column, Snapshot, Store, StoreError, Table, known_steps, tables};
+use crate::store::{Actor, Column, Snapshot, Store, StoreError, Table, known_steps, tables};
 
 /// Where a backup is written to, on a thread that may block.
 pub trait Sink: Write + Send + 'static {}
@@ -67,7 +67,12 @@ pub async fn make<W: Sink>(
         // an end of its own.
         (Ok(()) | Err(BackupError::Sink(_)), Err(error)) => Err(BackupError::Sink(error)),
         (Err(error), _) => Err(error),
-        (Ok(()), Ok(done)) => Ok(done),
+        (Ok(()), Ok((sink, manifest))) => {
+            for blob in &manifest.damaged_blobs {
+                tracing::error!(blob, "a stored file is lost or damaged: it is not in the backup");
+            }
+            Ok((sink, manifest))
+        }
     }
 }
 
@@ -180,7 +185,6 @@ pub(super) async fn sum_of(snapshot: &Snapshot, table: &Table, columns: &[Column
     let mut sum = RowSum::default();
     let mut rows = snapshot.rows(table, columns).await?;
     while let Some(cells) = rows.try_next().await? {
-        let cells: Vec<Cell> = cells;
         sum.add(&line_of(&cells));
     }
     Ok(sum.end())

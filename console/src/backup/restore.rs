@@ -208,12 +208,8 @@ pub async fn restore(
     // A reader that still waits for us ends now.
     drop(entries);
     let read = reader.await.map_err(task_failed)?;
-    let checked = match (read, filled) {
-        (Err(error), _) => Err(error.into()),
-        (Ok(()), Err(error)) => Err(error),
-        (Ok(()), Ok(())) => Ok(()),
-    };
-    let filling = match (checked, filling) {
+    // What is wrong with the file says more than what came of it.
+    let filling = match (read.map_err(RestoreError::from).and(filled), filling) {
         (Ok(()), Some(filling)) => filling,
         (Ok(()), None) => return Err(RestoreError::NotABackup),
         (Err(error), filling) => {
@@ -435,10 +431,7 @@ fn first_difference<T: PartialEq>(found: &BTreeMap<String, T>, wanted: &BTreeMap
 
 impl Place {
     fn location(&self) -> DatabaseLocation {
-        match &self.database {
-            Some(url) => DatabaseLocation::Postgres(url.clone()),
-            None => DatabaseLocation::Sqlite(self.data.database()),
-        }
+        self.data.location(self.database.as_deref())
     }
 }
 

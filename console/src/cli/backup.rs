@@ -16,6 +16,7 @@ use crate::backup::{self, Identities, Recipient, Schedule};
 use crate::clock::Clock;
 use crate::data::DataDirectory;
 use crate::local::LocalRequest;
+use crate::secret::{create_private, flush_folder_of};
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -99,7 +100,8 @@ impl Backup {
         let local = self.place.reach().await?;
         let partial = partial_of(&self.file);
         anyhow::ensure!(!self.file.exists(), text::exists(&self.file, language));
-        let mut sink = Counted::new(open_private(&partial)?, None, language);
+        let mut sink =
+            Counted::new(create_private(&partial).with_context(|| partial.display().to_string())?, None, language);
         let recipients: Vec<String> = self.recipient.iter().map(ToString::to_string).collect();
         let body = json!({ "recipients": recipients });
         let request = LocalRequest::new(Method::POST, "/api/v1/backups", Some(body));
@@ -109,10 +111,7 @@ impl Backup {
             sink.end().sync_all()?;
             // Only a whole backup gets the name; and never in another's place.
             std::fs::hard_link(&partial, &self.file)?;
-            if let Some(folder) = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                fs_err::File::open(folder)?.sync_all()?;
-            }
-            Ok(())
+            Ok(flush_folder_of(&self.file)?)
         });
         let _ = std::fs::remove_file(&partial);
         kept?;
@@ -125,13 +124,6 @@ fn partial_of(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".partial");
     name.into()
-}
-
-fn open_private(path: &Path) -> anyhow::Result<std::fs::File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    opened.with_context(|| path.display().to_string())
 }
 
 impl BackupKey {

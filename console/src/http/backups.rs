@@ -55,18 +55,10 @@ pub(crate) async fn make(
     let broken = parts.clone();
     let (store, actor) = (api.store.clone(), caller.actor);
     tokio::spawn(async move {
-        let made = backup::make(&store, &data, recipients, &actor, BodyWriter(parts)).await;
-        match made {
-            Ok((_, manifest)) => {
-                for blob in &manifest.damaged_blobs {
-                    tracing::error!(blob, "a stored file is lost or damaged: it is not in the backup");
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "no backup could be made");
-                // The answer is broken off: half a backup must not look like one.
-                let _ = broken.send(Err(io::Error::other("the backup could not be made"))).await;
-            }
+        if let Err(error) = backup::make(&store, &data, recipients, &actor, BodyWriter(parts)).await {
+            tracing::error!(%error, "no backup could be made");
+            // The answer is broken off: half a backup must not look like one.
+            let _ = broken.send(Err(io::Error::other("the backup could not be made"))).await;
         }
     });
     let headers = [(header::CONTENT_TYPE, "application/octet-stream")];

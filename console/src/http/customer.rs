@@ -215,7 +215,7 @@ fn said(form: Result<Form<Words>, FormRejection>) -> Result<Text<WORDS_MAX_BYTES
 async fn answer(api: &Api, linked: &Linked, speech: Speech, done: Result<Done, Wrong>) -> Result<Response, Problem> {
     match done {
         Ok(done) => {
-            Ok(Redirect::to(&format!("{}?done={}{}", linked.path(), done.word(), speech.further())).into_response())
+            Ok(Redirect::to(&format!("{}?done={}{}", linked.path(), done.word(), speech.query('&'))).into_response())
         }
         Err(Wrong::Said(status, phrase)) => {
             let notice = Notice { class: "wrong", text: phrase.text(speech.language) };
@@ -238,14 +238,9 @@ impl Speech {
         Self { language: chosen.unwrap_or_else(|| preferred(headers)), chosen }
     }
 
-    /// What keeps a chosen language across a form or a link.
-    fn query(self) -> String {
-        self.chosen.map(|language| format!("?lang={}", language.tag())).unwrap_or_default()
-    }
-
-    /// The same behind another parameter.
-    fn further(self) -> String {
-        self.chosen.map(|language| format!("&lang={}", language.tag())).unwrap_or_default()
+    /// What keeps a chosen language across a form or a link, behind `mark`: `?`, or `&` where another parameter is first.
+    fn query(self, mark: char) -> String {
+        self.chosen.map(|language| format!("{mark}lang={}", language.tag())).unwrap_or_default()
     }
 }
 
@@ -334,7 +329,7 @@ async fn page(
         other: other(language),
         desk: api.profile.name.clone(),
         path: linked.path(),
-        query: speech.query(),
+        query: speech.query('?'),
         number: linked.number,
         notice,
         steps: steps(ticket.state, language),

@@ -102,7 +102,9 @@ pub(super) async fn count(
 pub(crate) async fn show(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     let counts = api.store.counts().await?;
     let newest = match api.profile.backup_folder.clone() {
-        Some(folder) => tokio::task::spawn_blocking(move || backup::newest(&folder)).await.ok().flatten(),
+        Some(folder) => {
+            tokio::task::spawn_blocking(move || backup::newest(&folder).ok().flatten()).await.ok().flatten()
+        }
         None => None,
     };
     let now = api.store.clock().now();

@@ -90,6 +90,11 @@ impl Problem {
         Self { code, ..Self::field(field, detail) }
     }
 
+    /// Something else has the name already.
+    fn name_taken(detail: String) -> Self {
+        Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
+    }
+
     /// The thing is not there, or the caller may not know that it is.
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
@@ -241,9 +246,7 @@ impl From<GroupError> for Problem {
         let detail = sentence(&error);
         match error {
             GroupError::NoGroup => Self::field("group", detail),
-            GroupError::NameTaken => {
-                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
-            }
+            GroupError::NameTaken => Self::name_taken(detail),
             GroupError::NoMember(_) => Self::field("members", detail),
             GroupError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
             GroupError::Store(error) => error.into(),
@@ -257,9 +260,7 @@ impl From<ChecklistError> for Problem {
         match error {
             ChecklistError::NoTicket | ChecklistError::NotThere => Self::not_found(),
             ChecklistError::Merged => Self::new(StatusCode::CONFLICT, "ticket_merged", detail),
-            ChecklistError::NameTaken => {
-                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
-            }
+            ChecklistError::NameTaken => Self::name_taken(detail),
             ChecklistError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
             ChecklistError::Store(error) => error.into(),
         }
@@ -271,9 +272,7 @@ impl From<MacroError> for Problem {
         let detail = sentence(&error);
         match error {
             MacroError::NotThere => Self::not_found(),
-            MacroError::NameTaken => {
-                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
-            }
+            MacroError::NameTaken => Self::name_taken(detail),
             MacroError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
             MacroError::BadStep(step) => Self::field("steps", step),
             MacroError::Change(error) => error.into(),
@@ -345,9 +344,7 @@ impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         let detail = sentence(&error);
         match error {
-            AccountError::NameTaken => {
-                Self { field: Some("name".into()), ..Self::new(StatusCode::CONFLICT, "name_taken", detail) }
-            }
+            AccountError::NameTaken => Self::name_taken(detail),
             AccountError::BadName => Self { code: "bad_name", ..Self::field("name", detail) },
             AccountError::NoUser | AccountError::NoSignIn => Self::not_found(),
             AccountError::LastAdmin => Self::new(StatusCode::CONFLICT, "last_admin", detail),

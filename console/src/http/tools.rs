@@ -16,7 +16,6 @@ use crate::number::TicketNumber;
 use crate::policy::{Action, allows};
 use crate::store::{
     Checklist, ChecklistId, ChecklistItem, ChecklistItemId, Line, Macro, MacroId, Overview, OverviewId, Steps, Ticket,
-    UserId,
 };
 use crate::ticket::PriorityMatrix;
 
@@ -268,7 +267,7 @@ pub(crate) async fn run_macro(
 /// Lists the overviews of the queue: those that everybody sees, then one's own.
 #[utoipa::path(get, path = "/api/v1/overviews", tag = "overviews", responses((status = 200, body = Vec<Overview>)))]
 pub(crate) async fn overviews(State(api): State<Api>, caller: Caller) -> Result<Answer<Vec<Overview>>, Problem> {
-    Ok(Answer(api.store.list_overviews(user_of(&caller)).await?))
+    Ok(Answer(api.store.list_overviews(caller.actor.user()).await?))
 }
 
 /// Keeps an overview of the queue.
@@ -285,7 +284,7 @@ pub(crate) async fn add_overview(
         let detail = format!("query is one line of at most {QUERY_MAX_BYTES} bytes.");
         return Err(Problem::field("query", detail));
     }
-    let own = user_of(&caller);
+    let own = caller.actor.user();
     let user = match (value.shared, own) {
         (true, _) if !may_share(&caller) => {
             let detail = format!("The role {} does not make overviews for everybody.", caller.role);
@@ -307,16 +306,9 @@ pub(crate) async fn forget_overview(
     Named(id): Named<i64>,
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
-    let (user, may_share) = (user_of(&caller), may_share(&caller));
+    let (user, may_share) = (caller.actor.user(), may_share(&caller));
     api.store.forget_overview(&caller.actor, user, may_share, OverviewId(id)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn user_of(caller: &Caller) -> Option<UserId> {
-    match caller.actor {
-        crate::store::Actor::User(id) | crate::store::Actor::Program(_, id) => Some(id),
-        _ => None,
-    }
 }
 
 fn may_share(caller: &Caller) -> bool {

@@ -1,13 +1,11 @@
 //! Reading and checking the audit.
 
 use futures_util::{Stream, TryStreamExt as _, stream};
-use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use super::entity::{audit_end, audit_line};
 use super::write::AUDIT_END;
-use super::{Store, StoreError};
+use super::{Store, StoreError, copy};
 use crate::audit::{Broken, End, Verifier, genesis};
 
 /// The audit could not be vouched for.
@@ -24,13 +22,8 @@ pub enum AuditError {
 impl Store {
     /// Walks the whole audit and says how many lines it has.
     pub async fn verify_audit(&self) -> Result<i64, AuditError> {
-        let repeatable = sea_orm::IsolationLevel::RepeatableRead;
-        // One snapshot, so that lines written meanwhile are not taken for forged ones. SQLite's snapshots need no level.
-        let isolation = match self.reader().get_database_backend() {
-            sea_orm::DbBackend::Postgres => Some(repeatable),
-            _ => None,
-        };
-        let snapshot = self.reader().begin_with_config(isolation, None).await.map_err(StoreError::from)?;
+        // One snapshot, so that lines written meanwhile are not taken for forged ones.
+        let snapshot = copy::begin(self.reader()).await.map_err(StoreError::from)?;
         let mut verifier = Verifier::default();
         let mut lines = audit_line::Entity::find()
             .order_by_asc(audit_line::Column::Seq)

@@ -2,14 +2,14 @@
 //!
 //! The index of words is not among them: it is made again from the rows.
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use data_encoding::BASE64;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sea_orm::sea_query::{ColumnType, Nullable};
 use sea_orm::{
-    AccessMode, ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend,
+    AccessMode, ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait, IdenStatic as _, IsolationLevel, Iterable as _, PrimaryKeyToColumn as _, QueryResult, Statement,
     StreamTrait as _, TransactionTrait as _, TryGetable, Value,
 };
@@ -167,15 +167,19 @@ pub(crate) struct Snapshot {
     backend: DbBackend,
 }
 
+/// Begins to look at a database as it is now, whatever is written meanwhile.
+pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    // SQLite's snapshots need no level: the first look fixes them.
+    let (isolation, access) = match db.get_database_backend() {
+        DbBackend::Postgres => (Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)),
+        _ => (None, None),
+    };
+    db.begin_with_config(isolation, access).await
+}
+
 impl Snapshot {
     async fn of(db: &DatabaseConnection) -> Result<Self, StoreError> {
-        // SQLite's snapshots need no level: the first look fixes them.
-        let (isolation, access) = match db.get_database_backend() {
-            DbBackend::Postgres => (Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)),
-            _ => (None, None),
-        };
-        let tx = db.begin_with_config(isolation, access).await?;
-        Ok(Self { tx, backend: db.get_database_backend() })
+        Ok(Self { tx: begin(db).await?, backend: db.get_database_backend() })
     }
 
     /// The steps that have made the schema, oldest first.
@@ -202,13 +206,11 @@ impl Snapshot {
         columns: &'a [Column],
     ) -> Result<BoxStream<'a, Result<Vec<Cell>, StoreError>>, StoreError> {
         // By the bytes of a text key: the same order on every database.
-        let order = if table.columns.iter().any(|column| column.name == table.key && column.kind == Kind::Text) {
-            Cow::Borrowed(match self.backend {
-                DbBackend::Postgres => " COLLATE \"C\"",
-                _ => " COLLATE BINARY",
-            })
-        } else {
-            Cow::Borrowed("")
+        let has_text_key = table.columns.iter().any(|column| column.name == table.key && column.kind == Kind::Text);
+        let order = match self.backend {
+            _ if !has_text_key => "",
+            DbBackend::Postgres => " COLLATE \"C\"",
+            _ => " COLLATE BINARY",
         };
         let sql = format!("SELECT {} FROM \"{}\" ORDER BY \"{}\"{order}", names(columns), table.name, table.key);
         let statement = Statement::from_string(self.backend, sql);
@@ -252,27 +254,15 @@ impl Blank {
     pub(crate) async fn make(location: &DatabaseLocation, steps: usize) -> Result<Option<Self>, StoreError> {
         let (reader, db) = connect(location).await?;
         drop(reader);
-        let sql = match db.get_database_backend() {
-            DbBackend::Postgres => {
-                "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema()"
-            }
-            _ => "SELECT COUNT(*) FROM sqlite_master",
-        };
-        let found = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
-        if found.map(|row| get::<i64>(&row, 0)).transpose()? != Some(0) {
+        if !table_names(&db).await?.is_empty() {
             db.close().await?;
             return Ok(None);
         }
         Migrator::up(&db, Some(u32::try_from(steps).unwrap_or(u32::MAX))).await?;
         // Some steps write rows of their own.
-        for table in tables().iter().rev() {
-            let mut there = false;
-            if let Some(row) = db.query_one_raw(exists(db.get_database_backend(), table.name)).await? {
-                there = get::<i64>(&row, 0)? > 0;
-            }
-            if there {
-                db.execute_unprepared(&format!("DELETE FROM \"{}\"", table.name)).await?;
-            }
+        let there = table_names(&db).await?;
+        for table in tables().iter().rev().filter(|table| there.contains(table.name)) {
+            db.execute_unprepared(&format!("DELETE FROM \"{}\"", table.name)).await?;
         }
         Ok(Some(Self { db }))
     }
@@ -309,16 +299,13 @@ impl Blank {
         if self.db.get_database_backend() != DbBackend::Postgres {
             return Ok(());
         }
-        for table in tables() {
+        let there = table_names(&self.db).await?;
+        for table in tables().iter().filter(|table| there.contains(table.name)) {
             let key = table.columns.iter().find(|column| column.name == table.key);
             if key.is_none_or(|key| key.kind != Kind::Integer) {
                 continue;
             }
             let (name, key) = (table.name, table.key);
-            let there = self.db.query_one_raw(exists(DbBackend::Postgres, name)).await?;
-            if there.map(|row| get::<i64>(&row, 0)).transpose()?.unwrap_or(0) == 0 {
-                continue;
-            }
             // A key without a sequence has no place to set: the function answers nothing and nothing happens.
             self.db
                 .execute_unprepared(&format!(
@@ -365,14 +352,16 @@ impl Column {
     }
 }
 
-fn exists(backend: DbBackend, table: &str) -> Statement {
-    let sql = match backend {
+/// Everything in a database that has a name there: tables, and on SQLite what belongs to them.
+async fn table_names(db: &DatabaseConnection) -> Result<BTreeSet<String>, StoreError> {
+    let sql = match db.get_database_backend() {
         DbBackend::Postgres => {
-            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1"
+            "SELECT table_name::TEXT FROM information_schema.tables WHERE table_schema = current_schema()"
         }
-        _ => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?",
+        _ => "SELECT name FROM sqlite_master",
     };
-    Statement::from_sql_and_values(backend, sql, [table.into()])
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    rows.iter().map(|row| get(row, 0)).collect()
 }
 
 /// Values of one statement: SQLite takes 32,766, PostgreSQL twice as many.

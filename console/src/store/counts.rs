@@ -5,10 +5,9 @@ use sea_orm::{
 };
 
 use super::accounts::ACCOUNT_BUCKETS;
-use super::entity::{audit_end, device, report, session, throttle, ticket};
-use super::throttle::LOCK_FAILURES;
+use super::entity::{audit_end, device, report, session, ticket};
 use super::write::AUDIT_END;
-use super::{SessionState, Store, StoreError};
+use super::{SessionState, Store, StoreError, throttle};
 use crate::ticket::TicketState;
 
 /// How much of everything there is.
@@ -43,9 +42,7 @@ impl Store {
         let found = by_state.into_model::<InState>().all(db).await?;
         let of = |state: TicketState| found.iter().find(|row| row.state == state).map_or(0, |row| row.count);
         let live = session::Entity::find().filter(session::Column::State.eq(SessionState::Live));
-        let locked = throttle::Entity::find().filter(throttle::Column::Bucket.starts_with(ACCOUNT_BUCKETS));
-        let locked = locked.filter(throttle::Column::Failures.gte(LOCK_FAILURES));
-        let locked = locked.filter(throttle::Column::BlockedUntil.gt(self.inner.clock.now().0));
+        let locked = throttle::count_locked(db, ACCOUNT_BUCKETS, self.inner.clock.now()).await?;
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         Ok(Counts {
             tickets: TicketState::ALL.iter().map(|state| (*state, of(*state))).collect(),
@@ -53,7 +50,7 @@ impl Store {
             devices: number(device::Entity::find().count(db).await?),
             reports: number(report::Entity::find().count(db).await?),
             audit_lines: audit_end::Entity::find_by_id(AUDIT_END).one(db).await?.map_or(0, |end| end.lines),
-            locked: number(locked.count(db).await?),
+            locked: number(locked),
         })
     }
 }

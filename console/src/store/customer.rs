@@ -114,12 +114,7 @@ impl Store {
             );
         }
         let row = self.insert_ticket(&mut write, new).await?;
-        let opened = super::tickets::assemble(&write.tx, row).await?;
-        if let Some(once) = once {
-            self.remember(&write, once, &opened).await?;
-        }
-        write.commit().await?;
-        Ok(opened)
+        Ok(self.opened(write, row, once).await?)
     }
 
     /// The part of a status page's link that only this console can make.

@@ -226,9 +226,9 @@ impl Store {
             let to = steps.state.unwrap_or(TicketState::Open);
             return Err(ChangeError::Refused(Refused::NoSuchMove { from: row.state, to }).into());
         }
-        let me = match actor {
-            Actor::User(id) | Actor::Program(_, id) => user::Entity::find_by_id(id.0).one(&write.tx).await?,
-            _ => None,
+        let me = match actor.user() {
+            Some(id) => user::Entity::find_by_id(id.0).one(&write.tx).await?,
+            None => None,
         };
         if let Some(article) = &steps.article {
             let body = filled(&write, &article.body, &row, me.as_ref()).await?;

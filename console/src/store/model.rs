@@ -125,6 +125,16 @@ pub enum Actor {
     System,
 }
 
+impl Actor {
+    /// The user who acts, also through a program.
+    pub const fn user(&self) -> Option<UserId> {
+        match self {
+            Self::User(id) | Self::Program(_, id) => Some(*id),
+            Self::Device(_) | Self::Customer | Self::Local | Self::System => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

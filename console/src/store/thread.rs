@@ -13,7 +13,7 @@ use super::tickets::{differences, find, save, subject};
 use super::write::Write;
 use super::{
     Actor, Article, ArticleId, EventKind, LinkId, LinkKind, NewArticle, NewTicket, Once, OnceError, Store, StoreError,
-    Ticket, TicketLink, Visibility, life, tickets,
+    Ticket, TicketLink, Visibility, life,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -185,12 +185,7 @@ impl Store {
         let earlier = find(&write.tx, number).await?.ok_or(ThreadError::NoTicket)?;
         let row = self.insert_ticket(&mut write, new).await?;
         insert_link(&mut write, &row, LinkKind::FollowUpOf, &earlier).await?;
-        let opened = tickets::assemble(&write.tx, row).await?;
-        if let Some(once) = once {
-            self.remember(&write, once, &opened).await?;
-        }
-        write.commit().await?;
-        Ok(opened)
+        Ok(self.opened(write, row, once).await?)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _,
+    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, Select,
 };
 
 use super::entity::throttle;
@@ -56,10 +56,18 @@ pub(super) async fn locked(
     buckets: impl IntoIterator<Item = String>,
     now: UnixMillis,
 ) -> Result<BTreeMap<String, UnixMillis>, DbErr> {
-    let found = throttle::Entity::find().filter(throttle::Column::Bucket.is_in(buckets));
-    let found = found.filter(throttle::Column::Failures.gte(LOCK_FAILURES));
-    let found = found.filter(throttle::Column::BlockedUntil.gt(now.0)).all(db).await?;
+    let found = all_locked(now).filter(throttle::Column::Bucket.is_in(buckets)).all(db).await?;
     Ok(found.into_iter().map(|row| (row.bucket, UnixMillis(row.blocked_until))).collect())
+}
+
+/// How many buckets are locked whose names begin like this.
+pub(super) async fn count_locked(db: &impl ConnectionTrait, start: &str, now: UnixMillis) -> Result<u64, DbErr> {
+    all_locked(now).filter(throttle::Column::Bucket.starts_with(start)).count(db).await
+}
+
+fn all_locked(now: UnixMillis) -> Select<throttle::Entity> {
+    let locked = throttle::Entity::find().filter(throttle::Column::Failures.gte(LOCK_FAILURES));
+    locked.filter(throttle::Column::BlockedUntil.gt(now.0))
 }
 
 /// The failures of `bucket` that still count.

@@ -109,12 +109,22 @@ impl Store {
             return Ok(answered);
         }
         let row = self.insert_ticket(&mut write, new).await?;
+        Ok(Ok(self.opened(write, row, once).await?))
+    }
+
+    /// Ends a change that has opened a ticket, and remembers its answer.
+    pub(super) async fn opened(
+        &self,
+        write: Write,
+        row: ticket::Model,
+        once: Option<&Once>,
+    ) -> Result<Ticket, StoreError> {
         let opened = assemble(&write.tx, row).await?;
         if let Some(once) = once {
             self.remember(&write, once, &opened).await?;
         }
         write.commit().await?;
-        Ok(Ok(opened))
+        Ok(opened)
     }
 
     pub(super) async fn insert_ticket(&self, write: &mut Write, new: NewTicket) -> Result<ticket::Model, StoreError> {

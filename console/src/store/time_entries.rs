@@ -1,5 +1,7 @@
 //! Time that was spent on tickets. A session makes an entry of its own when it ends.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
     IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
@@ -84,11 +86,11 @@ impl Store {
         let Some(ticket) = find(self.reader(), number).await? else { return Ok(Vec::new()) };
         let rows = time_entry::Entity::find().filter(time_entry::Column::TicketId.eq(ticket.id));
         let rows = rows.order_by_asc(time_entry::Column::StartedAt).order_by_asc(time_entry::Column::Id);
-        let mut entries = Vec::new();
-        for row in rows.all(self.reader()).await? {
-            entries.push(assemble(self.reader(), row).await?);
-        }
-        Ok(entries)
+        let users = user::Entity::find().all(self.reader()).await?;
+        let names: BTreeMap<i64, String> = users.into_iter().map(|user| (user.id, user.name)).collect();
+        let name_of = |id: Option<i64>| id.and_then(|id| names.get(&id).cloned());
+        let rows = rows.all(self.reader()).await?;
+        Ok(rows.into_iter().map(|row| with_user(name_of(row.user_id), row)).collect())
     }
 
     /// Writes down time on a ticket, whatever its state: also what is done after its end was work.
@@ -106,10 +108,7 @@ impl Store {
         }
         let user_id = match &new.user {
             Some(name) => Some(named(&write, name).await?),
-            None => match actor {
-                Actor::User(id) | Actor::Program(_, id) => Some(id.0),
-                _ => None,
-            },
+            None => actor.user().map(|id| id.0),
         };
         check_length(new.seconds)?;
         let started_at = new.started_at.map_or(write.now.0 - new.seconds * 1_000, |at| at.0);
@@ -245,14 +244,18 @@ async fn assemble(db: &impl ConnectionTrait, row: time_entry::Model) -> Result<T
         Some(id) => user::Entity::find_by_id(id).one(db).await?,
         None => None,
     };
-    Ok(TimeEntry {
+    Ok(with_user(user.map(|user| user.name), row))
+}
+
+fn with_user(user: Option<String>, row: time_entry::Model) -> TimeEntry {
+    TimeEntry {
         id: TimeEntryId(row.id),
-        user: user.map(|user| user.name),
+        user,
         session: row.session_id.map(SessionId),
         started_at_ms: UnixMillis(row.started_at),
         seconds: row.seconds,
         note: row.note,
-    })
+    }
 }
 
 async fn named(write: &Write, name: &str) -> Result<i64, TimeError> {

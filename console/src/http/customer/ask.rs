@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::{Form, Json as Answer};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -23,7 +23,7 @@ use super::super::problem::Problem;
 use super::super::request::{Json, Params, once};
 use super::words::ask::*;
 use super::words::{OTHER_LANGUAGE, SEND, TOO_MUCH};
-use super::{HEADERS, Notice, Shown, Speech, other};
+use super::{Done, HEADERS, Linked, Notice, Shown, Speech, answer, other};
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
 use crate::store::{About, Actor, CustomerError, Line, MintError, NewTicket, Once, WORDS_MAX_BYTES};
@@ -198,8 +198,8 @@ pub(in crate::http) async fn request(
         },
         false => None,
     };
-    let key = api.store.status_key(ticket.number);
-    let status_url = format!("{}{}", api.profile.base_url, super::path(ticket.number, &key));
+    let opened = Linked { number: ticket.number, key: api.store.status_key(ticket.number) };
+    let status_url = format!("{}{}", api.profile.base_url, opened.path());
     Ok((StatusCode::CREATED, Answer(Requested { number: ticket.number, status_url, code })))
 }
 
@@ -338,8 +338,8 @@ pub(in crate::http) async fn send(
     let once = Once::new(&Actor::Customer, &key, b"form");
     match api.store.customer_asks(&origin.visitor.source, new, Some(&once)).await {
         Ok(ticket) => {
-            let path = super::path(ticket.number, &api.store.status_key(ticket.number));
-            Ok(Redirect::to(&format!("{path}?done=asked{}", speech.further())).into_response())
+            let opened = Linked { number: ticket.number, key: api.store.status_key(ticket.number) };
+            answer(&api, &opened, speech, Ok(Done::Asked)).await
         }
         Err(CustomerError::TooMany) => again(("", TOO_MUCH), StatusCode::TOO_MANY_REQUESTS),
         Err(error) => Err(error.into()),
@@ -385,7 +385,7 @@ fn page(
         language,
         other: other(language),
         desk: api.profile.name.clone(),
-        query: speech.query(),
+        query: speech.query('?'),
         notice: wrong.map(|(_, phrase)| Notice { class: "wrong", text: phrase.text(language) }),
         wrong: wrong.map_or("", |(field, _)| field),
         typed,

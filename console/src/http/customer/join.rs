@@ -165,7 +165,7 @@ async fn page(
         other: other(language),
         desk: api.profile.name.clone(),
         host: api.profile.help_host.clone(),
-        query: speech.query(),
+        query: speech.query('?'),
         notice,
         code,
         offered: offered.into_iter().map(Offer::of).collect(),

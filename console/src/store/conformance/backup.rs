@@ -143,12 +143,8 @@ async fn comes_back(desk: &Desk, backup: Vec<u8>, place: Place) {
     assert_eq!(restored.organization, desk.data.organization().unwrap().to_string());
     let held = place.data.open(desk.store.clock().now()).unwrap();
     assert_eq!(held.identity.public_key(), desk.data.open_identity().public_key());
-    let database = match &place.database {
-        Some(url) => DatabaseLocation::Postgres(url.clone()),
-        None => DatabaseLocation::Sqlite(place.data.database()),
-    };
     let settings = StoreSettings {
-        database,
+        database: place.data.location(place.database.as_deref()),
         blobs: place.data.blobs(),
         key: held.server_key.clone(),
         clock: desk.store.clock().clone(),
