@@ -8,6 +8,7 @@ mod capture;
 mod carried;
 mod commands;
 mod consent;
+mod crowded;
 mod doctor;
 mod faults;
 mod figures;

@@ -83,7 +83,7 @@ async fn look(options: &RelayOptions) -> Vec<Finding> {
 }
 
 fn configuration(options: &RelayOptions) -> Vec<Finding> {
-    let mut findings = vec![match options.check_pairs() {
+    let mut findings = vec![match options.check_pairs().and_then(|()| options.check_elsewhere()) {
         Ok(()) => Finding::good("configuration", "Every option is known and has a value that fits."),
         Err(error) => {
             Finding::bad("configuration", sentence(&error.to_string()), "Look at the file and the variables.")

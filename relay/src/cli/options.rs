@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use belay_protocol::OrganizationKey;
 use belay_protocol::invite::RelayAddress;
+use belay_protocol::message::MAX_ELSEWHERE;
 use clap::Args;
 
 use crate::net::{Net, PlainNet, SystemNet};
@@ -112,6 +113,9 @@ pub(super) enum OptionsError {
     /// The figures would be public.
     #[error("--metrics {0} can be reached by others: use a loopback address, or say --metrics-anywhere")]
     PublicMetrics(SocketAddr),
+    /// Ends cannot be told of so many.
+    #[error("--elsewhere is given {0} times: ends can be told of at most {MAX_ELSEWHERE} other relays")]
+    TooManyElsewhere(usize),
 }
 
 impl RelayOptions {
@@ -119,6 +123,7 @@ impl RelayOptions {
     pub(super) fn config(&self) -> Result<Config, OptionsError> {
         self.check_pairs()?;
         self.check_metrics()?;
+        self.check_elsewhere()?;
         Ok(Config {
             listen: self.listen,
             data: self.data.data.clone(),
@@ -163,6 +168,14 @@ impl RelayOptions {
             Some(metrics) if !metrics.ip().is_loopback() && !self.metrics_anywhere => {
                 Err(OptionsError::PublicMetrics(metrics))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses more relays than ends are told of.
+    pub(super) fn check_elsewhere(&self) -> Result<(), OptionsError> {
+        match self.elsewhere.len() {
+            count if count > MAX_ELSEWHERE => Err(OptionsError::TooManyElsewhere(count)),
             _ => Ok(()),
         }
     }

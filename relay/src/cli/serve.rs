@@ -13,6 +13,7 @@ use super::options::RelayOptions;
 use super::signals::{Asked, Signals};
 use super::supervisor::Supervisor;
 use super::{Cli, Command, refuse};
+use crate::clock::unix_ms;
 use crate::logging::{LogFilter, LogOptions, told};
 use crate::server::{Config, Metrics, Relay, RelayHandle};
 
@@ -125,10 +126,20 @@ impl Running<'_> {
                 } else {
                     tracing::info!(changed = changed.join(", "), "the configuration was read again");
                 }
+                self.tell_certificate();
             }
             Err(error) => tracing::error!(error, "the new configuration cannot be used; everything stays as it was"),
         }
         Supervisor.ready();
+    }
+
+    /// Says which certificate tunnels get from now on, so that whoever renewed it sees that the new one is in use.
+    fn tell_certificate(&self) {
+        let Some(files) = self.options.certificate() else { return };
+        if let Ok(validity) = files.validity() {
+            let days_left = (validity.not_after_unix_s - unix_ms() / 1_000).div_euclid(DAY_S);
+            tracing::info!(certificate = %files.chain.display(), days_left, "new tunnels get the certificate as it is now");
+        }
     }
 
     /// Takes the new configuration over.
@@ -187,3 +198,5 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The heartbeat of a process to which no service manager listens.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+const DAY_S: i64 = 24 * 60 * 60;

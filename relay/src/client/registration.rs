@@ -152,6 +152,9 @@ const QUEUE: usize = 64;
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(8);
 
+/// Longest wait that a relay can ask for: it could otherwise keep a machine away for weeks.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// Time between two attempts, at least.
 const ATTEMPT_EVERY: Duration = Duration::from_secs(1);
 
@@ -318,7 +321,7 @@ impl Keeper {
         let since = self.last_attempt.map_or(ATTEMPT_EVERY, |last| last.elapsed());
         let least = ATTEMPT_EVERY.saturating_sub(since);
         if let RelayError::Refused(RelayRefusal::Full { retry_after_ms }) = down {
-            return Duration::from_millis(u64::from(*retry_after_ms)).max(least);
+            return asked_for(*retry_after_ms).max(least);
         }
         if self.is_urgent() {
             return least;
@@ -569,7 +572,7 @@ impl Keeper {
             FromRelay::Slowed { peer } => Notice::Slowed(peer),
             FromRelay::Refused(refusal) => {
                 let wait = match refusal {
-                    RelayRefusal::Full { retry_after_ms } => Duration::from_millis(u64::from(retry_after_ms)),
+                    RelayRefusal::Full { retry_after_ms } => asked_for(retry_after_ms),
                     _ => WISH_AGAIN,
                 };
                 self.wish_due = self.wish.map(|_| Instant::now() + wait);
@@ -671,6 +674,11 @@ impl Client {
         Close::Done.close(&greeted.connection);
         Err(error)
     }
+}
+
+/// The time that a full relay asks us to wait, but no longer than anybody who means it asks for.
+fn asked_for(retry_after_ms: u32) -> Duration {
+    Duration::from_millis(u64::from(retry_after_ms)).min(RETRY_AFTER_MAX)
 }
 
 async fn send_denied(current: &mut Current, denied: &BTreeSet<DeviceKey>) -> Result<(), StreamError> {

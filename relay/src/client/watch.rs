@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a way is looked at while a session is open.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often a way is looked at while a session is open: how soon a change of the local address is noticed.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Session packets that go unanswered for this long ask for a probe. Longer than most round trips, shorter than a person
 /// notices.

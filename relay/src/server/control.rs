@@ -33,7 +33,7 @@ use self::end::{Confirmation, End, KEY_FIELD, Member, Phase};
 use self::under_way::{UnderWay, network_of};
 use super::Admission;
 use super::dataplane::{DataPlane, LocalDatagram};
-use super::deny::{DENIED_MAX, DenyFile};
+use super::deny::{DENIED_MAX, Denied, DenyFile};
 use super::keys::RelayKeys;
 use super::lines::{Line, LineError, Lines};
 use super::table::{ConnectionNumber, Newcomer, OpenedPair, Table, TableError, Told};
@@ -452,7 +452,8 @@ impl ControlPlane {
             }
             (ToRelay::Deny { device }, Some(organization)) => self.deny(ends, organization, device),
             (ToRelay::DenyList { devices, more }, Some(organization)) => {
-                if member.denying.len() + devices.len() > DENIED_MAX {
+                let room = self.room_for_denials(self.table().denied(), &organization);
+                if member.denying.len() + devices.len() > room {
                     Some(FromRelay::Refused(full()))
                 } else {
                     member.denying.extend(devices.into_vec());
@@ -517,13 +518,21 @@ impl ControlPlane {
         self.tell_opened(ends, opened);
     }
 
+    /// How many devices an organization may deny. Where everybody is served, one can have any number of organizations, so
+    /// that there is one limit for all of them.
+    fn room_for_denials(&self, denied: &Denied, organization: &OrganizationKey) -> usize {
+        let is_any = matches!(*self.admission.read().unwrap_or_else(PoisonError::into_inner), Admission::Any);
+        let others = denied.iter().filter(|(other, _)| is_any && *other != organization);
+        DENIED_MAX.saturating_sub(others.map(|(_, devices)| devices.len()).sum())
+    }
+
     fn deny(&self, ends: &mut Ends, organization: OrganizationKey, device: DeviceKey) -> Option<FromRelay> {
         let mut table = self.table();
         let known = table.denied().get(&organization);
-        if known.is_some_and(|known| known.len() >= DENIED_MAX) {
+        let is_new = !known.is_some_and(|known| known.contains(&device));
+        if is_new && known.map_or(0, BTreeSet::len) >= self.room_for_denials(table.denied(), &organization) {
             return Some(FromRelay::Refused(full()));
         }
-        let is_new = !known.is_some_and(|known| known.contains(&device));
         let told = table.deny(organization, device);
         if is_new {
             self.deny_file.add(&organization, &device, table.denied(), now());

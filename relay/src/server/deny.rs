@@ -18,7 +18,8 @@ use belay_protocol::{DeviceKey, OrganizationKey};
 use crate::logging::told;
 use crate::private_file;
 
-/// Devices that one organization may deny; further ones are refused, and the console is told.
+/// Devices that one organization may deny, or all together where everybody is served; further ones are refused, and the
+/// console is told.
 pub(super) const DENIED_MAX: usize = 100_000;
 
 /// The denials of every organization.

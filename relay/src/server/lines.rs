@@ -30,12 +30,16 @@ pub(super) struct Lines<E> {
     timers: BTreeSet<(Instant, ConnectionHandle)>,
     due: VecDeque<ConnectionHandle>,
     packet: Vec<u8>,
+    /// Bytes of the last datagram that came.
+    heard: usize,
 }
 
 /// One control connection.
 pub(super) struct Line<E> {
     connection: Connection,
     is_connected: bool,
+    /// Until the peer has proved its address.
+    allowance: Option<Allowance>,
     stream: Option<StreamId>,
     arriving: Splitter,
     /// What the stream had no room for.
@@ -72,6 +76,7 @@ impl<E> Lines<E> {
             timers: BTreeSet::new(),
             due: VecDeque::new(),
             packet: Vec::new(),
+            heard: 0,
         }
     }
 
@@ -84,10 +89,14 @@ impl<E> Lines<E> {
         send: impl FnMut(&Transmit<'_>),
     ) -> Option<Incoming> {
         self.packet.clear();
+        self.heard = datagram.len();
         let bytes = BytesMut::from(datagram);
         match self.endpoint.handle(now, meta.addr, meta.dst_ip, meta.ecn.map(from_udp), bytes, &mut self.packet)? {
             DatagramEvent::ConnectionEvent(handle, event) => {
                 if let Some(line) = self.lines.get_mut(&handle) {
+                    if let Some(allowance) = &mut line.allowance {
+                        allowance.heard += datagram.len();
+                    }
                     line.connection.handle_event(event);
                     self.mark(handle);
                 }
@@ -101,12 +110,13 @@ impl<E> Lines<E> {
         }
     }
 
-    /// Starts a handshake. `false` when it failed at its first packet.
+    /// Starts a handshake with whom [`Lines::take`] has just returned. `false` when it failed at its first packet.
     pub(super) fn accept(&mut self, now: Instant, incoming: Incoming, end: E, send: impl FnMut(&Transmit<'_>)) -> bool {
         self.packet.clear();
+        let allowance = (!incoming.remote_address_validated()).then_some(Allowance { heard: self.heard, said: 0 });
         match self.endpoint.accept(incoming, now, &mut self.packet, None) {
             Ok((handle, connection)) => {
-                self.lines.insert(handle, Box::new(Line::new(connection, end)));
+                self.lines.insert(handle, Box::new(Line::new(connection, allowance, end)));
                 self.mark(handle);
                 true
             }
@@ -210,7 +220,9 @@ impl<E> Lines<E> {
         loop {
             self.packet.clear();
             let Some(transmit) = line.connection.poll_transmit(now, 1, &mut self.packet) else { break };
-            send(&to_udp(&transmit, &self.packet));
+            if line.allowance.as_mut().is_none_or(|allowance| allowance.takes(transmit.size)) {
+                send(&to_udp(&transmit, &self.packet));
+            }
         }
         let mut has_news = false;
         while let Some(event) = line.connection.poll_endpoint_events() {
@@ -241,10 +253,11 @@ impl<E> Lines<E> {
 }
 
 impl<E> Line<E> {
-    fn new(connection: Connection, end: E) -> Self {
+    fn new(connection: Connection, allowance: Option<Allowance>, end: E) -> Self {
         Self {
             connection,
             is_connected: false,
+            allowance,
             stream: None,
             arriving: Splitter::new(HELLO_MAX_BYTES),
             leaving: Bytes::new(),
@@ -360,7 +373,10 @@ impl<E> Line<E> {
         while let Some(event) = self.connection.poll() {
             match event {
                 Event::ConnectionLost { reason } => self.lost = Some(reason),
-                Event::Connected => self.is_connected = true,
+                Event::Connected => {
+                    self.is_connected = true;
+                    self.allowance = None;
+                }
                 Event::Stream(StreamEvent::Finished { .. } | StreamEvent::Stopped { .. }) => self.is_finished = true,
                 _ => {}
             }
@@ -372,6 +388,27 @@ impl<E> Line<E> {
         self.write();
     }
 }
+
+/// Bytes that came from an address that is not proved, and bytes that went there.
+struct Allowance {
+    heard: usize,
+    said: usize,
+}
+
+impl Allowance {
+    /// Says whether so many bytes more may go there. quinn-proto keeps to the limit as well, but lets the packet that
+    /// reaches it go over by its whole length.
+    fn takes(&mut self, bytes: usize) -> bool {
+        let fits = self.said + bytes <= AMPLIFICATION_MAX * self.heard;
+        if fits {
+            self.said += bytes;
+        }
+        fits
+    }
+}
+
+/// Bytes to an unproved address for each that came from there (RFC 9000, section 8.1).
+const AMPLIFICATION_MAX: usize = 3;
 
 /// Bytes read from a stream at once.
 const CHUNK_MAX_BYTES: usize = FRAME_MAX_BYTES;
