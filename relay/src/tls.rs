@@ -70,7 +70,8 @@ fn ed25519_key(spki: &[u8]) -> Option<[u8; 32]> {
     spki.strip_prefix(&ED25519_SPKI_PREFIX)?.try_into().ok()
 }
 
-fn certified(identity: &Identity) -> Result<Arc<CertifiedKey>, Error> {
+/// What an end proves its key with.
+pub fn certified(identity: &Identity) -> Result<Arc<CertifiedKey>, Error> {
     let key = rustls::crypto::aws_lc_rs::sign::any_eddsa_type(&match identity.tls_key() {
         rustls::pki_types::PrivateKeyDer::Pkcs8(key) => key,
         _ => return Err(Error::General("identities are PKCS#8".to_owned())),

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use belay_tests::bench::{ended, load, say};
+use belay_tests::bench::{Shortfalls, ended, load, say};
 use belay_tests::programs::Program;
 use clap::Parser;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -69,7 +69,7 @@ const DEADLINE: Duration = Duration::from_secs(900);
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Some((program, words)) = options.measure.split_first() {
-        return ended("sos", measure(program, words));
+        return ended("sos", measure(program, words).map(|()| Shortfalls::default()));
     }
     ended("sos", compare(&options))
 }
@@ -98,7 +98,7 @@ fn measure(program: &Path, words: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn compare(options: &Options) -> anyhow::Result<()> {
+fn compare(options: &Options) -> anyhow::Result<Shortfalls> {
     ensure!(options.rounds > 0, "--rounds is at least 1");
     let sos = which("sos").context("sos is missing: apt-get install sosreport")?;
     say("building the agent by itself");
@@ -141,14 +141,16 @@ fn largest_file(directory: &Path) -> anyhow::Result<u64> {
     sizes.into_iter().max().context("sos has written nothing")
 }
 
-fn print(options: &Options, before: &str, ours: &[Run], theirs: &[Run]) -> anyhow::Result<()> {
+fn print(options: &Options, before: &str, ours: &[Run], theirs: &[Run]) -> anyhow::Result<Shortfalls> {
     let mut out = io::stdout().lock();
     let (bytes, sos_bytes) = (largest(ours, |run| run.bytes), largest(theirs, |run| run.bytes));
     let peak_mib = largest(ours, |run| run.peak_kib.unsigned_abs()) as f64 / 1024.0;
+    let ratios = MEASURES.map(|Measure { of, least_ratio, .. }| median(theirs, of) / median(ours, of) >= least_ratio);
+    let shortfalls = Shortfalls::of(ratios.into_iter().chain([bytes <= BYTES_MAX, peak_mib <= PEAK_MAX_MIB]));
     if options.json {
         let all = json!({ "load": before, "belay": ours, "sos": theirs });
         writeln!(out, "{all}")?;
-        return Ok(());
+        return Ok(shortfalls);
     }
     writeln!(out, "{:<22} {:>10} {:>10} {:>8}   (load before: {before})", "median", "belay", "sos", "ratio")?;
     for Measure { name, of, least_ratio } in MEASURES {
@@ -165,7 +167,7 @@ fn print(options: &Options, before: &str, ours: &[Run], theirs: &[Run]) -> anyho
         kib(BYTES_MAX)
     )?;
     writeln!(out, "{:<22} {peak_mib:>10.1} {:>10}            (at most {PEAK_MAX_MIB})", "highest memory (MiB)", "")?;
-    Ok(())
+    Ok(shortfalls)
 }
 
 fn largest(runs: &[Run], of: impl Fn(&Run) -> u64) -> u64 {

@@ -120,6 +120,15 @@ impl Namespace {
         ports.last().with_context(|| format!("no socket in {table}"))
     }
 
+    /// Datagrams so far for which a socket had no room.
+    pub fn unread(&self) -> anyhow::Result<u64> {
+        let snmp = self.run("cat", &["/proc/net/snmp"])?;
+        let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Udp: "));
+        let (names, values) = lines.next().zip(lines.next()).context("no UDP in /proc/net/snmp")?;
+        let found = names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "RcvbufErrors");
+        Ok(found.context("no RcvbufErrors")?.1.parse()?)
+    }
+
     /// Sets a variable of the kernel's, for the namespace alone.
     pub fn set(&self, variable: &str, value: u64) -> anyhow::Result<()> {
         self.run("sysctl", &["-q", "-w", &format!("{variable}={value}")]).map(drop)
@@ -218,6 +227,12 @@ impl Topology {
              chain arriving { type filter hook prerouting priority 0;\n\
              meta l4proto udp ip daddr != 10.0.0.0/8 counter name answered\n}\n}",
         )
+    }
+
+    /// Names and namespaces of all hosts, and of the router.
+    pub fn all(&self) -> impl Iterator<Item = (String, &Namespace)> {
+        let hosts = self.hosts.iter().map(|(number, host)| (format!("host {number}"), host));
+        std::iter::once(("router".to_owned(), &self.router)).chain(hosts)
     }
 
     /// The namespace of a host.

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use belay_tests::bench::{ended, say};
+use belay_tests::bench::{Shortfalls, ended, say};
 use clap::Parser;
 
 use contender::Contender;
@@ -114,14 +114,14 @@ fn present(programs: &Programs, chosen: Vec<Contender>) -> anyhow::Result<Vec<Co
     Ok(present)
 }
 
-fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
+fn print(report: &Report, as_json: bool) -> anyhow::Result<Shortfalls> {
     if as_json {
         writeln!(io::stdout(), "{}", report.json())?;
         write!(io::stderr(), "{report}")?;
     } else {
         write!(io::stdout(), "{report}")?;
     }
-    Ok(())
+    Ok(report.shortfalls())
 }
 
 /// One round of one contender takes a fraction of this even where it crawls.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use belay_tests::bench::Shortfalls;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -181,6 +182,18 @@ impl Report {
 
     fn median(&self, contender: Contender, metric: Metric) -> Option<f64> {
         median(self.values(contender, metric))
+    }
+
+    /// The ratios that are not as they should be.
+    pub(crate) fn shortfalls(&self) -> Shortfalls {
+        let mut shortfalls = Shortfalls::default();
+        for Ratio { bound, measured, .. } in self.ratios() {
+            match measured {
+                Some((ratio, ..)) => shortfalls.missed += usize::from(!bound.is_met(ratio)),
+                None => shortfalls.not_measured += 1,
+            }
+        }
+        shortfalls
     }
 
     fn ratios(&self) -> impl Iterator<Item = Ratio> {

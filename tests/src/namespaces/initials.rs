@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use anyhow::Context;
 use belay_protocol::RouteId;
+use belay_relay::identity::Identity;
 use belay_relay::packet::SESSION_CID_BYTES;
 use belay_relay::tls;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, Endpoint, EndpointConfig};
 use rand::Rng;
+use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -53,15 +55,17 @@ pub fn session_packet(route: &RouteId, bytes: usize) -> Vec<u8> {
 pub const SESSION_NOISE: std::ops::Range<usize> = 1 + RouteId::LEN..1 + SESSION_CID_BYTES + 20;
 
 /// `count` whole and valid first packets of clients of a relay, each with an id of its own. The key exchange is the
-/// classic one, so that the hello fits in one packet and the relay has to do all of its part of the handshake.
+/// classic one, so that the hello fits in one packet, and a key is offered as agents do, so that the relay has to do all of
+/// its part of the handshake.
 pub fn client_hellos(count: usize, relay: SocketAddr) -> anyhow::Result<Vec<Vec<u8>>> {
+    let key = tls::certified(&Identity::generate()?)?;
     let mut provider = default_provider();
     provider.kx_groups = vec![kx_group::X25519];
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)));
     config.alpn_protocols = vec![tls::CONTROL_ALPN.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(config)?));
