@@ -5,15 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use belay_protocol::DeviceKey;
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::limits::HANDSHAKE_DEADLINE;
 use belay_protocol::message::RelayRefusal;
 use belay_relay::client::{Client, Notice, RelayError, Role};
 use belay_relay::identity::Identity;
 use belay_relay::net::Net;
-use belay_relay::server::{Caps, Config};
+use belay_relay::server::{Admission, Caps, Config, denied_devices};
 use belay_relay::tls;
-use belay_tests::links::{Agent, RunningRelay, client_options};
+use belay_tests::links::{Agent, Desk, RunningRelay, client_options};
 use belay_tests::net::{MemoryNet, Packet, Weather};
 use quinn::{ClientConfig, ConnectionError, Endpoint, EndpointConfig, TokioRuntime};
 use tokio::task::JoinHandle;
@@ -175,4 +176,39 @@ async fn who_is_refused_by_a_full_relay_comes_back_when_it_was_told_to() {
         waited >= asked && waited < asked + Duration::from_secs(1),
         "{asked:?} were asked for, and {waited:?} passed"
     );
+}
+
+/// Has a desk deny 60,000 devices, more than half of what a relay keeps of one organization; whether it takes them.
+async fn denies_many(desk: &mut Desk, first: u32) -> bool {
+    desk.registration.deny_only((first..first + 60_000).map(device).collect()).await;
+    let refused =
+        async { matches!(desk.registration.notice().await, Some(Notice::Refused(RelayRefusal::Full { .. }))) };
+    !tokio::time::timeout(Duration::from_secs(5), refused).await.unwrap_or(false)
+}
+
+fn device(number: u32) -> DeviceKey {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&number.to_be_bytes());
+    DeviceKey(key)
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_everybody_is_served_deny_lists_share_one_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let net = MemoryNet::new(1, Weather::CALM);
+    let relay = RunningRelay::start(&config(&net, dir.path())).unwrap();
+    let mut one = Desk::start(net.host(HONEST), &relay.address).await.unwrap();
+    let mut other = Desk::start(net.host(NEIGHBOUR), &relay.address).await.unwrap();
+    assert!(denies_many(&mut one, 0).await);
+    assert!(!denies_many(&mut other, 100_000).await, "one can have any number of organizations here");
+    // As many as there was room for are denied all the same.
+    assert_eq!(denied_devices(dir.path()).unwrap().count, 100_000);
+    assert!(denies_many(&mut one, 50_000).await, "a new list takes the place of the former");
+
+    // Organizations that were listed have the whole room each.
+    let listed = [&one, &other].map(|desk| desk.organization.organization_key());
+    let admission = Admission::Listed(listed.into_iter().collect());
+    relay.handle.reload(&Config { admission, ..config(&net, dir.path()) }).unwrap();
+    assert!(denies_many(&mut other, 100_000).await);
+    assert_eq!(denied_devices(dir.path()).unwrap().count, 120_000);
 }

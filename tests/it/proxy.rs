@@ -6,6 +6,7 @@ use std::process::Command;
 
 use belay_tests::programs::{DEADLINE, Ended, Program, Running, Site, free_port, run};
 use belay_tests::proxy::ConnectProxy;
+use rustix::process::Signal;
 
 /// `user:p@ss`, as RFC 7617 has it.
 pub(super) const AUTHORIZATION: &str = "Basic dXNlcjpwQHNz";
@@ -83,6 +84,26 @@ fn an_agent_without_udp_joins_through_a_proxy_that_asks_for_a_password() {
     let mut exempt = join(&site, "exempt", &format!("http://user:p%40ss@{address}"));
     let ended = finish(exempt.env("no_proxy", "127.0.0.2"));
     assert_eq!((ended.code, proxy.targets().len()), (Some(1), targets.len()), "{ended}");
+}
+
+#[test]
+fn a_desk_without_udp_serves_through_a_proxy_that_asks_for_a_password() {
+    let mut site = Site::open().unwrap();
+    site.stop_console().unwrap();
+    let proxy = ConnectProxy::start(AUTHORIZATION, to_loopback).unwrap();
+    let relay = site.relay().out().line_with("#").unwrap().replace("127.0.0.1:", ELSEWHERE);
+    let mut serving = Program::Console.command(site.path()).unwrap();
+    serving.args(["serve", "--data", "desk", "--http", "127.0.0.1:0", "--relay", relay.trim()]);
+    serving.env("HTTPS_PROXY", format!("http://user:p%40ss@{}", proxy.address()));
+    let console = Running::start(&mut serving).unwrap();
+    console.err().line_with("registered with the relay").unwrap();
+
+    let link = to_loopback(&site.open_ticket().unwrap().link);
+    let ended = finish(&mut site.join("device", &["--yes", "--insecure-http", &link]).unwrap());
+    assert_eq!(ended.code, Some(0), "{ended}");
+    let targets = proxy.targets();
+    assert!(!targets.is_empty() && targets.iter().all(|target| target.starts_with(ELSEWHERE)), "{targets:?}");
+    assert_eq!(console.stop(Signal::TERM).unwrap().code, Some(0));
 }
 
 #[test]

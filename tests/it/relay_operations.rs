@@ -1,6 +1,7 @@
 //! Running a relay: what an operator asks of the real process, and what it answers.
 
 mod check;
+mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
@@ -374,6 +375,10 @@ fn what_only_an_operator_can_mend_has_a_code_of_its_own() {
     ] {
         check(&words, said);
     }
+    let elsewhere = Identity::generate().unwrap().relay_key();
+    let elsewhere = (1..=5).flat_map(|host| ["--elsewhere".to_owned(), format!("127.0.0.{host}:443#{elsewhere}")]);
+    let elsewhere: Vec<String> = elsewhere.collect();
+    check(&elsewhere.iter().map(String::as_str).collect::<Vec<_>>(), "at most 4 other relays");
     check(&["--cert", "cert.pem", "--key", "key.pem"], "key.pem is not a readable key");
     write_certificate(home.path());
     let pipe = home.path().join("pipe");
@@ -431,6 +436,8 @@ fn new_tunnels_present_the_certificate_of_the_last_reload() {
 
     std::fs::write(relay.home.path().join("cert.pem"), whole).unwrap();
     assert!(relay.reload(toml).contains("INFO"));
+    let told = relay.running.err().line_with("new tunnels get the certificate").unwrap();
+    assert!(told.contains("cert.pem") && told.contains("days_left="), "{told}");
     assert!(presents(relay.socket(), &second) && !presents(relay.socket(), &first));
 }
 

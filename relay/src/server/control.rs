@@ -453,15 +453,17 @@ impl ControlPlane {
             (ToRelay::Deny { device }, Some(organization)) => self.deny(ends, organization, device),
             (ToRelay::DenyList { devices, more }, Some(organization)) => {
                 let room = self.room_for_denials(self.table().denied(), &organization);
-                if member.denying.len() + devices.len() > room {
-                    Some(FromRelay::Refused(full()))
-                } else {
-                    member.denying.extend(devices.into_vec());
-                    if !more {
-                        let denied = std::mem::take(&mut member.denying);
-                        self.replace_denied(ends, organization, denied);
-                    }
+                let space = room.saturating_sub(member.denying.len());
+                member.is_denying_cut |= devices.len() > space;
+                member.denying.extend(devices.into_vec().into_iter().take(space));
+                if more {
                     None
+                } else {
+                    // As many as there is room for are better than none.
+                    let denied = std::mem::take(&mut member.denying);
+                    let is_cut = std::mem::take(&mut member.is_denying_cut);
+                    self.replace_denied(ends, organization, denied);
+                    is_cut.then(|| FromRelay::Refused(full()))
                 }
             }
             _ => return Err(violation(&"a message out of its turn")),

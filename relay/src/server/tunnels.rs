@@ -88,9 +88,9 @@ impl Default for TunnelCaps {
 const UNREGISTERED_QUEUE_BYTES: usize = 16 * 1024;
 const QUEUE_BYTES: usize = 256 * 1024;
 
-/// Bytes that may wait in all tunnels together, beyond the first few kilobytes of each: thirty whose readers are behind,
+/// Bytes that may wait in all tunnels together, beyond the first few kilobytes of each: sixteen whose readers are behind,
 /// and no more than this for a thousand that are never read.
-const QUEUED_BYTES: usize = 8 * 1024 * 1024;
+const QUEUED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Time in which somebody must register through a tunnel.
 const REGISTER_DEADLINE: Duration = Duration::from_secs(20);

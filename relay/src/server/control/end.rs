@@ -57,6 +57,8 @@ pub(super) struct Member {
     pub(super) asked: Option<Confirmation>,
     /// A deny list of which more parts are to come.
     pub(super) denying: BTreeSet<DeviceKey>,
+    /// Whether there was no room for all of it.
+    pub(super) is_denying_cut: bool,
 }
 
 /// An address that an end has been asked to confirm.
@@ -113,7 +115,7 @@ impl End {
 impl Member {
     pub(super) fn new(peer: PeerRoute, organization: Option<OrganizationKey>) -> Self {
         let (waiting, denying) = (VecDeque::new(), BTreeSet::new());
-        Self { peer, organization, waiting, is_too_slow: false, asked: None, denying }
+        Self { peer, organization, waiting, is_too_slow: false, asked: None, denying, is_denying_cut: false }
     }
 
     /// Has it told `message` when its turn comes. One that leaves too much unread is dismissed rather than buffered for.
