@@ -48,8 +48,8 @@ struct Options {
     /// Packets a second that are sent
     #[arg(long, default_value_t = 60_000)]
     rate: u64,
-    /// Peers of each kind that never read
-    #[arg(long, default_value_t = 1_000)]
+    /// Peers of each kind, tunnels and UDP, that never read
+    #[arg(long, default_value_t = 500)]
     peers: usize,
     /// Write all figures as one JSON document to standard output, and the table to standard error
     #[arg(long)]

@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::dial::{Greeted, Plan};
 use super::link::is_access_denied;
 use super::proxy::ProxyError;
-use super::watch::{LOOK_EVERY, Look, Watch};
+use super::watch::{LOOK_EVERY, Look, QUIET_LOOK_EVERY, Quiet, Watch};
 use super::{Client, jitter};
 use crate::close::Close;
 use crate::stream::StreamError;
@@ -375,6 +375,8 @@ impl Keeper {
         let mut homeward_due = Instant::now() + homeward;
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut quiet_looks = tokio::time::interval(QUIET_LOOK_EVERY);
+        quiet_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut broken = self.settle(&mut current).await.is_err();
         loop {
             if std::mem::take(&mut broken) {
@@ -411,6 +413,12 @@ impl Keeper {
                 _ = looks.tick(), if !self.open.is_empty() || leaving.is_some() => {
                     leaving = leaving.filter(|(_, until)| Instant::now() < *until && !self.all_paths_by(&current));
                     broken = self.look(&mut current, &mut rival).await.is_err();
+                }
+                _ = quiet_looks.tick(), if self.open.is_empty() && rival.is_none() => {
+                    if current.is_silent() {
+                        tracing::debug!("the relay does not answer: looking for a way beside this one");
+                        rival = Some(self.attempt(self.plan(HANDSHAKE_DEADLINE)));
+                    }
                 }
                 () = sleep_until(homeward_due), if is_away => {
                     homeward = (homeward * 2).min(HOMEWARD_MAX);
@@ -611,13 +619,20 @@ impl Keeper {
 struct Current {
     link: Greeted,
     watch: Watch,
+    quiet: Quiet,
 }
 
 impl Current {
     fn new(link: Greeted, client: &Client) -> Self {
         let source = client.ends.options.net.source_towards(link.connection.remote_address());
         let source = source.filter(|_| link.tunnel.is_none());
-        Self { link, watch: Watch::new(Instant::now(), source) }
+        Self { link, watch: Watch::new(Instant::now(), source), quiet: Quiet::default() }
+    }
+
+    /// Whether the relay has not answered a keep-alive for some seconds.
+    fn is_silent(&mut self) -> bool {
+        let counts = self.link.connection.stats();
+        self.quiet.is_suspect(Instant::now(), counts.udp_rx.datagrams, counts.frame_tx.ping)
     }
 
     fn address(&self) -> std::net::SocketAddr {

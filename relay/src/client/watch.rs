@@ -19,6 +19,13 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 const PROBE_EVERY_LEAST: Duration = Duration::from_secs(1);
 
+/// How often an idle way is looked at, without a packet.
+pub(super) const QUIET_LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What an idle way was asked by a keep-alive, and did not answer for this long, it will hardly answer: QUIC itself asks
+/// again at doubling intervals only, and gives up after minutes.
+const QUIET_STALL: Duration = Duration::from_secs(4);
+
 /// What a look at a way came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
@@ -97,6 +104,26 @@ impl Watch {
     }
 }
 
+/// Whether an idle way still answers, by the counts of its connection.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    received: u64,
+    asked: u64,
+    unanswered_since: Option<Instant>,
+}
+
+impl Quiet {
+    /// Looks at the packets received and the signs of life asked for so far; whether it is time to look for another way.
+    pub(super) fn is_suspect(&mut self, now: Instant, received: u64, asked: u64) -> bool {
+        if received != self.received || asked == self.asked {
+            *self = Self { received, asked, unanswered_since: None };
+            return false;
+        }
+        let since = *self.unanswered_since.get_or_insert(now);
+        now.saturating_duration_since(since) >= QUIET_STALL
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,5 +178,20 @@ mod tests {
         watch.address_changed();
         watch.answered(now, number);
         assert_eq!(watch.every, PROBE_EVERY, "our own move says nothing about a NAT");
+    }
+
+    #[test]
+    fn an_idle_way_is_suspect_once_it_was_asked_and_stays_silent() {
+        let start = Instant::now();
+        let mut quiet = Quiet::default();
+        let mut look = |ms, received, asked| quiet.is_suspect(at(start, ms), received, asked);
+        assert!(!look(0, 10, 12));
+        assert!(!look(60_000, 10, 12), "nobody asked");
+        assert!(!look(65_000, 10, 13));
+        assert!(look(70_000, 10, 15));
+        assert!(!look(75_000, 11, 16), "it has answered");
+        assert!(!look(80_000, 11, 17));
+        assert!(!look(83_999, 11, 17));
+        assert!(look(84_000, 11, 17));
     }
 }
