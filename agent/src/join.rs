@@ -127,7 +127,15 @@ pub async fn join(options: JoinOptions, mut person: Person, cut: CancellationTok
     tell(&mut person, &CONNECTING.fill(language, &[("host", &host)]));
     let verifying = verify_in_background(&invitation, &options);
     let client = start_client(&options)?;
-    let mut way = Way::open(client, &invitation).await?;
+    let full = |wait: Duration| {
+        let seconds = wait.as_secs().max(1).to_string();
+        tell(&mut person, &FULL.fill(language, &[("seconds", &seconds)]));
+    };
+    let opening = Way::open(client, &invitation, Instant::now() + options.patience, full);
+    let mut way = tokio::select! {
+        way = opening => way?,
+        () = cut.cancelled() => return Err(JoinError::Cut),
+    };
     let measuring = measure_in_background(&way, &options);
     let mut visit = Visit { options: &options, invitation: &invitation, way: &mut way };
     let joined = tokio::select! {
@@ -651,6 +659,10 @@ const CONTROL_KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 const CONNECTING: Phrase =
     Phrase { en: "Connecting to the support desk at {host} ...", zh: "正在连接支持台 {host} ……" };
+const FULL: Phrase = Phrase {
+    en: "The relay is full at the moment; trying again in {seconds} seconds ...",
+    zh: "中继服务器当前已满，{seconds} 秒后重试……",
+};
 const SENDING: Phrase = Phrase { en: "Sending ...", zh: "正在发送……" };
 const WAITING: Phrase = Phrase {
     en: "The connection was lost; waiting for the support desk to come back ...",

@@ -43,6 +43,7 @@ mod history;
 mod live;
 mod metrics;
 mod passkeys;
+mod people;
 mod problem;
 mod request;
 mod rules;
@@ -139,6 +140,19 @@ pub(crate) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::POST, "/api/v1/tickets/{number}/time-entries", Action::WorkOnTickets),
     (Method::PATCH, "/api/v1/tickets/{number}/time-entries/{id}", Action::WorkOnTickets),
     (Method::DELETE, "/api/v1/tickets/{number}/time-entries/{id}", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/organizations", Action::ReadDesk),
+    (Method::POST, "/api/v1/organizations", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/organizations/{id}", Action::ReadDesk),
+    (Method::PATCH, "/api/v1/organizations/{id}", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/organizations/{id}/contacts", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/organizations/{id}/products", Action::WorkOnTickets),
+    (Method::PUT, "/api/v1/organizations/{id}/products/{product}", Action::WorkOnTickets),
+    (Method::DELETE, "/api/v1/organizations/{id}/products/{product}", Action::WorkOnTickets),
+    (Method::GET, "/api/v1/contacts", Action::ReadDesk),
+    (Method::GET, "/api/v1/contacts/{id}", Action::ReadDesk),
+    (Method::PATCH, "/api/v1/contacts/{id}", Action::WorkOnTickets),
+    (Method::POST, "/api/v1/contacts/{id}/merge", Action::WorkOnTickets),
+    (Method::DELETE, "/api/v1/contacts/{id}/merge", Action::WorkOnTickets),
     (Method::GET, "/api/v1/overviews", Action::ReadDesk),
     (Method::POST, "/api/v1/overviews", Action::WorkOnTickets),
     (Method::DELETE, "/api/v1/overviews/{id}", Action::WorkOnTickets),
@@ -384,6 +398,14 @@ fn described_routes() -> OpenApiRouter<Api> {
         .routes(routes!(tools::run_macro))
         .routes(routes!(time_entries::list, time_entries::add))
         .routes(routes!(time_entries::change, time_entries::remove))
+        .routes(routes!(people::organizations, people::add_organization))
+        .routes(routes!(people::organization, people::change_organization))
+        .routes(routes!(people::add_contact))
+        .routes(routes!(people::add_product))
+        .routes(routes!(people::put_product, people::forget_product))
+        .routes(routes!(people::contacts))
+        .routes(routes!(people::contact, people::change_contact))
+        .routes(routes!(people::merge_contact, people::undo_merge))
         .routes(routes!(tools::overviews, tools::add_overview))
         .routes(routes!(tools::forget_overview))
         .routes(routes!(tickets::mint_invite))

@@ -100,7 +100,15 @@ fn is_configuration(error: &anyhow::Error) -> bool {
         // A port or a directory may be left by whoever holds it.
         StartError::InUse(_) | StartError::Listen { .. } => false,
     };
-    error.downcast_ref().is_some_and(is_lasting)
+    error.downcast_ref().is_some_and(is_lasting) && !error.chain().any(is_full_disk)
+}
+
+/// A disk that is full may have room later.
+fn is_full_disk(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(kind, Some(StorageFull | QuotaExceeded))
 }
 
 /// The code of wrong usage or configuration, with which systemd does not start the relay again.

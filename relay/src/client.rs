@@ -11,16 +11,18 @@ mod socket;
 mod tunnel;
 mod watch;
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use belay_protocol::invite::RelayAddress;
 use belay_protocol::limits;
 use belay_protocol::message::PeerRoute;
-use belay_protocol::{RouteId, RouteSalt};
+use belay_protocol::{RelayKey, RouteId, RouteSalt};
 use quinn::{ClientConfig, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use rand::Rng;
+use tokio::time::Instant;
 
 use crate::close::Close;
 use crate::identity::Identity;
@@ -110,6 +112,8 @@ struct Ends {
     control: Endpoint,
     session: Endpoint,
     options: ClientOptions,
+    /// Relays that have asked to be left alone, and until when.
+    held_off: Mutex<HashMap<RelayKey, Instant>>,
 }
 
 /// Why a client could not start.
@@ -144,7 +148,9 @@ impl Client {
             socket.face(Plane::Session),
             Arc::new(TokioRuntime),
         )?;
-        Ok(Self { ends: Arc::new(Ends { identity, salt, socket, control, session, options }) })
+        Ok(Self {
+            ends: Arc::new(Ends { identity, salt, socket, control, session, options, held_off: Mutex::default() }),
+        })
     }
 
     /// Registers with a relay and stays registered, through restarts and outages, until the registration is dropped.

@@ -146,7 +146,8 @@ impl Options {
             returned.push(back);
             let highest = relay.memory()?.peak;
             tokio::time::sleep(Duration::from_secs(30)).await;
-            peak = peak.max(highest as f64 / relay.memory()?.resident as f64);
+            // What a heap has once held it may keep: idle is what so many silent agents cost in a relay that had no more.
+            peak = peak.max(highest as f64 / (empty.resident as f64 + per_agent * returning as f64));
             attempts = attempts.and(crowd.attempts.summary());
         }
         relay.stop()?;
@@ -286,7 +287,8 @@ impl Drop for Crowd {
     }
 }
 
-/// When each agent began a handshake, as its packets show.
+/// When each agent began a handshake by UDP, as its packets show, and a connection by TCP: an attempt may do both, and
+/// neither may follow its like within a second.
 #[derive(Debug, Default)]
 struct Attempts {
     begun: Mutex<HashMap<usize, Begun>>,
@@ -297,6 +299,7 @@ struct Begun {
     /// The destination connection id of the last attempt's Initials.
     id: Vec<u8>,
     times: Vec<Instant>,
+    connects: Vec<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -340,9 +343,16 @@ impl Attempts {
         }
     }
 
+    /// Notes a connection by TCP that an agent begins.
+    fn note_connect(&self, agent: usize) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.entry(agent).or_default().connects.push(Instant::now());
+    }
+
     fn summary(&self) -> AttemptSummary {
         let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let gaps = begun.values().flat_map(|begun| begun.times.windows(2).map(|two| two[1] - two[0]));
+        let lists = begun.values().flat_map(|begun| [&begun.times, &begun.connects]);
+        let gaps = lists.flat_map(|times| times.windows(2).map(|two| two[1] - two[0]));
         AttemptSummary { count: begun.values().map(|begun| begun.times.len()).sum(), shortest: gaps.min() }
     }
 }
@@ -381,6 +391,7 @@ impl Net for CrowdNet {
     }
 
     fn connect(&self, address: SocketAddr) -> Later<'_, Box<dyn ByteStream>> {
+        self.attempts.note_connect(self.number);
         SystemNet.connect(address)
     }
 

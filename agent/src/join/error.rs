@@ -157,6 +157,7 @@ impl JoinError {
             Self::Impostor(host) => fill(&IMPOSTOR, &[("host", host)]),
             Self::Relay { relay, source: RelayError::WrongKey } => fill(&RELAY_KEY, &[("relay", relay)]),
             Self::Relay { relay, source: RelayError::Resolve(_) } => fill(&RELAY_NAME, &[("relay", relay)]),
+            Self::Relay { source: RelayError::Refused(RelayRefusal::Full { .. }), .. } => fill(&RELAY_FULL, &[]),
             Self::Relay { relay, source: RelayError::Refused(_) } => fill(&RELAY_REFUSED, &[("relay", relay)]),
             Self::Relay { relay, source: RelayError::Protocol(StreamError::Version(_)) } => {
                 fill(&VERSION, &[("who", relay)])

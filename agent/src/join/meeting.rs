@@ -54,15 +54,32 @@ pub(super) struct Way {
 
 impl Way {
     /// Registers with the nearest relay of the invitation and asks for the desk. That no relay can be used at first is an
-    /// error; later failures are waited out.
-    pub(super) async fn open(client: Client, invitation: &Invitation) -> Result<Self, JoinError> {
+    /// error; later failures are waited out, and so is a relay that is full, until `deadline`: `full` is called with the
+    /// time that it asks for.
+    pub(super) async fn open(
+        client: Client,
+        invitation: &Invitation,
+        deadline: Instant,
+        mut full: impl FnMut(Duration),
+    ) -> Result<Self, JoinError> {
         let relays: Vec<String> = invitation.relays.iter().map(RelayAddress::host_port).collect();
         let relays = relays.join(", ");
         let mut registration = client.register_nearest(invitation.relays.clone(), Role::Agent);
-        match registration.notice().await {
-            Some(Notice::Up) => {}
-            Some(Notice::Down(source)) => return Err(JoinError::Relay { relay: relays, source }),
-            _ => return Err(JoinError::Lost("the registration ended".to_owned())),
+        loop {
+            match registration.notice().await {
+                Some(Notice::Up) => break,
+                Some(Notice::Down(source)) => {
+                    if let RelayError::Refused(RelayRefusal::Full { retry_after_ms }) = source {
+                        let wait = Duration::from_millis(retry_after_ms.into());
+                        if Instant::now() + wait < deadline {
+                            full(wait);
+                            continue;
+                        }
+                    }
+                    return Err(JoinError::Relay { relay: relays, source });
+                }
+                _ => return Err(JoinError::Lost("the registration ended".to_owned())),
+            }
         }
         registration.reach(invitation.organization).await;
         Ok(Self { client, registration, relays, desk: None, at_desk: watch::Sender::new(false) })

@@ -4,14 +4,14 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::guard::Caller;
 use super::problem::Problem;
 use super::request::{Json, Named, Paging, Params, once};
 use super::tickets::not_blank;
 use super::{Api, Page};
-use crate::store::{Device, DeviceId, Line};
+use crate::store::{Device, DeviceId, Line, OrganizationId};
 
 /// Why a device is to be shut out.
 #[derive(Deserialize, ToSchema)]
@@ -22,15 +22,24 @@ pub(crate) struct RevokeDevice {
     reason: Line,
 }
 
+/// Which devices.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filter {
+    /// The id of the company.
+    organization: Option<OrganizationId>,
+}
+
 /// Lists the known devices, newest first.
-#[utoipa::path(get, path = "/api/v1/devices", operation_id = "devices", tag = "devices", params(Paging),
+#[utoipa::path(get, path = "/api/v1/devices", operation_id = "devices", tag = "devices", params(Filter, Paging),
     responses((status = 200, body = Page<Device>)))]
 pub(crate) async fn list(
     State(api): State<Api>,
+    Params(filter): Params<Filter>,
     Params(paging): Params<Paging>,
 ) -> Result<Answer<Page<Device>>, Problem> {
     let (limit, before) = (paging.limit()?, paging.id()?.map(DeviceId));
-    let devices = api.store.list_devices(before, limit as u64 + 1).await?;
+    let devices = api.store.list_devices(filter.organization, before, limit as u64 + 1).await?;
     Ok(Answer(Page::cut(devices, limit, |device| device.id.0)))
 }
 

@@ -12,8 +12,9 @@ use crate::passkey::NoName;
 use crate::password::PasswordFault;
 use crate::store::{
     AccountError, ApiTokenError, AttachError, AuditError, ChangeError, ChangePasswordError, ChecklistError,
-    FactorError, GroupError, ImportError, MacroError, MergeError, MintError, OnceError, OverviewError, PasskeyError,
-    RevokeError, SignInError, StoreError, ThreadError, TimeError, VerifyError,
+    ContactError, FactorError, GroupError, ImportError, MacroError, MergeError, MintError, OnceError,
+    OrganizationError, OverviewError, PasskeyError, RevokeError, SignInError, StoreError, ThreadError, TimeError,
+    VerifyError,
 };
 use crate::ticket::TicketState;
 
@@ -263,6 +264,35 @@ impl From<ChecklistError> for Problem {
             ChecklistError::NameTaken => Self::name_taken(detail),
             ChecklistError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
             ChecklistError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OrganizationError> for Problem {
+    fn from(error: OrganizationError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            OrganizationError::NotThere => Self::not_found(),
+            OrganizationError::NoParent | OrganizationError::Circle | OrganizationError::TooDeep => {
+                Self::field("parent", detail)
+            }
+            OrganizationError::NameTaken => Self::name_taken(detail),
+            OrganizationError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", detail),
+            OrganizationError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ContactError> for Problem {
+    fn from(error: ContactError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            ContactError::NotThere => Self::not_found(),
+            ContactError::NameTaken => Self::name_taken(detail),
+            ContactError::Same | ContactError::AnotherCompany => Self::field("into", detail),
+            ContactError::Merged => Self::new(StatusCode::CONFLICT, "contact_merged", detail),
+            ContactError::NotMerged => Self::new(StatusCode::CONFLICT, "contact_not_merged", detail),
+            ContactError::Store(error) => error.into(),
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::clock::UnixMillis;
 use crate::life::Closing;
 use crate::number::TicketNumber;
 use crate::store::{
-    About, Actor, DESCRIPTION_MAX_BYTES, Event, EventId, Line, NewResolution, NewTicket, Ticket, TicketChange,
-    TicketFilter, TicketOrder, WORDS_MAX_BYTES,
+    About, Actor, ContactId, DESCRIPTION_MAX_BYTES, Event, EventId, Line, NewResolution, NewTicket, Ticket,
+    TicketChange, TicketFilter, TicketOrder, WORDS_MAX_BYTES,
 };
 use crate::ticket::{Channel, Level, Priority, Spoken, TicketState};
 
@@ -275,7 +275,7 @@ impl ResolveTicket {
 }
 
 /// Tells a `null` from a field that is not there.
-fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: Deserialize<'de>,
@@ -293,6 +293,8 @@ pub(crate) struct Filter {
     owner: Option<String>,
     /// The customer company.
     customer: Option<String>,
+    /// The id of the person who asked.
+    contact: Option<ContactId>,
     /// The name of the group.
     group: Option<String>,
     /// A tag.
@@ -362,6 +364,7 @@ pub(crate) async fn list(
         states,
         owner: filter.owner,
         customer: filter.customer,
+        contact: filter.contact,
         group: filter.group,
         tag: filter.tag,
         order,

@@ -26,6 +26,7 @@ mod invites;
 mod life;
 mod migrations;
 mod passkeys;
+mod people;
 mod revocations;
 mod rule_packs;
 mod search;

@@ -88,6 +88,7 @@ pub(crate) fn tables() -> Vec<Table> {
     vec![
         of::<organization::Entity>(),
         of::<contact::Entity>(),
+        of::<product::Entity>(),
         of::<user::Entity>(),
         of::<device::Entity>(),
         of::<group::Entity>(),

@@ -13,6 +13,7 @@ pub(crate) mod organization {
         pub id: i64,
         pub name: String,
         pub created_at: i64,
+        pub parent_id: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -21,9 +22,35 @@ pub(crate) mod organization {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// People of an organization.
+/// Products of an organization.
+pub(crate) mod product {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "products")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub organization_id: i64,
+        pub name: String,
+        pub version: Option<String>,
+        pub note: Option<String>,
+        pub licence_until: Option<i64>,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// People of an organization. `merged_into_id` is whose second name this is; `merge` is then what a merge has changed, as
+/// JSON.
 pub(crate) mod contact {
     use sea_orm::entity::prelude::*;
+
+    use crate::ticket::Spoken;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "contacts")]
@@ -33,6 +60,10 @@ pub(crate) mod contact {
         pub organization_id: i64,
         pub name: String,
         pub created_at: i64,
+        pub reach: Option<String>,
+        pub language: Option<Spoken>,
+        pub merged_into_id: Option<i64>,
+        pub merge: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

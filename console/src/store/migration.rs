@@ -9,6 +9,7 @@ use sea_orm_migration::schema::{
 
 mod accounts;
 mod attachments;
+mod people;
 mod requests;
 mod search;
 mod taken;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(requests::Requests),
             Box::new(tools::Tools),
             Box::new(taken::Taken),
+            Box::new(people::People),
         ]
     }
 }

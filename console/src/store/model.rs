@@ -88,6 +88,18 @@ row_id!(
     LinkId
 );
 row_id!(
+    /// A customer company.
+    OrganizationId
+);
+row_id!(
+    /// Somebody of a customer company.
+    ContactId
+);
+row_id!(
+    /// A product of a customer company.
+    ProductId
+);
+row_id!(
     /// A checklist that the desk keeps.
     ChecklistId
 );
@@ -450,8 +462,12 @@ pub struct Ticket {
     pub description: String,
     /// The customer company; empty while that is not known.
     pub customer: String,
+    /// The customer company's id.
+    pub customer_id: OrganizationId,
     /// The person who asked.
     pub contact: Option<String>,
+    /// That person's id.
+    pub contact_id: Option<ContactId>,
     /// Where it is in its life.
     pub state: TicketState,
     /// The states it may move to from here.

@@ -13,8 +13,8 @@ use belay_protocol::{DeviceKey, Language};
 use super::entity::{consent, device, organization, session, ticket};
 use super::write::Write;
 use super::{
-    Actor, Consent, Device, DeviceId, EndReason, EventKind, NewConsent, Redeemed, Session, SessionId, SessionState,
-    SpokenPhrase, Store, StoreError, revocations, tickets, time_entries,
+    Actor, Consent, Device, DeviceId, EndReason, EventKind, NewConsent, OrganizationId, Redeemed, Session, SessionId,
+    SessionState, SpokenPhrase, Store, StoreError, revocations, tickets, time_entries,
 };
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
@@ -147,8 +147,16 @@ impl Store {
     }
 
     /// At most `limit` devices older than `before`, newest first.
-    pub async fn list_devices(&self, before: Option<DeviceId>, limit: u64) -> Result<Vec<Device>, StoreError> {
+    pub async fn list_devices(
+        &self,
+        of: Option<OrganizationId>,
+        before: Option<DeviceId>,
+        limit: u64,
+    ) -> Result<Vec<Device>, StoreError> {
         let mut query = device::Entity::find();
+        if let Some(organization) = of {
+            query = query.filter(device::Column::OrganizationId.eq(organization.0));
+        }
         if let Some(before) = before {
             query = query.filter(device::Column::Id.lt(before.0));
         }

@@ -8,10 +8,12 @@ use sea_orm::{
 };
 use serde_json::{Map, Value, json};
 
-use super::entity::{contact, organization, ticket, ticket_tag, user};
+use super::entity::{organization, ticket, ticket_tag, user};
 use super::write::Write;
-use super::{Actor, EventKind, GroupId, Line, NewTicket, Once, OnceError, Store, StoreError, Ticket, TicketChange};
-use super::{groups, life, settings};
+use super::{
+    Actor, ContactId, EventKind, GroupId, Line, NewTicket, Once, OnceError, Store, StoreError, Ticket, TicketChange,
+};
+use super::{contacts, groups, life, settings};
 use crate::life::Refused;
 use crate::number::TicketNumber;
 use crate::policy::Role;
@@ -71,6 +73,8 @@ pub struct TicketFilter {
     pub owner: Option<String>,
     /// Only this customer company.
     pub customer: Option<String>,
+    /// Only this person, whose tickets they are whatever the name was then.
+    pub contact: Option<ContactId>,
     /// Only this group.
     pub group: Option<String>,
     /// Only with this tag.
@@ -130,7 +134,7 @@ impl Store {
     pub(super) async fn insert_ticket(&self, write: &mut Write, new: NewTicket) -> Result<ticket::Model, StoreError> {
         let organization = find_or_create_organization(write, &new.customer).await?;
         let contact = match &new.contact {
-            Some(name) => Some(find_or_create_contact(write, organization, name).await?),
+            Some(name) => Some(contacts::find_or_create(write, organization, name).await?),
             None => None,
         };
         let group = groups::for_new(write, &new).await?;
@@ -238,7 +242,7 @@ impl Store {
         }
         if let Some(contact) = &change.contact {
             row.contact_id = match contact {
-                Some(name) => Some(find_or_create_contact(write, row.organization_id, name).await?),
+                Some(name) => Some(contacts::find_or_create(write, row.organization_id, name).await?),
                 None => None,
             };
         }
@@ -282,6 +286,9 @@ impl Store {
             let named = organization::Entity::find().filter(organization::Column::Name.eq(name));
             let organization = named.one(self.reader()).await?;
             query = query.filter(ticket::Column::OrganizationId.eq(organization.map_or(NOBODY, |found| found.id)));
+        }
+        if let Some(contact) = filter.contact {
+            query = query.filter(ticket::Column::ContactId.eq(contact.0));
         }
         if let Some(name) = &filter.group {
             let group = groups::named(self.reader(), name).await?;
@@ -409,20 +416,6 @@ async fn find_or_create_organization(write: &Write, name: &str) -> Result<i64, D
     }
     let row =
         organization::ActiveModel { name: Set(name.to_owned()), created_at: Set(write.now.0), ..Default::default() };
-    Ok(row.insert(&write.tx).await?.id)
-}
-
-async fn find_or_create_contact(write: &Write, organization_id: i64, name: &str) -> Result<i64, DbErr> {
-    let of_organization = contact::Entity::find().filter(contact::Column::OrganizationId.eq(organization_id));
-    if let Some(found) = of_organization.filter(contact::Column::Name.eq(name)).one(&write.tx).await? {
-        return Ok(found.id);
-    }
-    let row = contact::ActiveModel {
-        organization_id: Set(organization_id),
-        name: Set(name.to_owned()),
-        created_at: Set(write.now.0),
-        ..Default::default()
-    };
     Ok(row.insert(&write.tx).await?.id)
 }
 

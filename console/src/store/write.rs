@@ -81,6 +81,11 @@ impl Write {
         Ok(())
     }
 
+    /// Has the words of these tickets written anew.
+    pub(super) fn reword(&mut self, tickets: impl IntoIterator<Item = i64>) {
+        self.reworded.extend(tickets);
+    }
+
     /// Who makes the change.
     pub(super) fn actor(&self) -> &Actor {
         &self.actor

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use belay_protocol::bounded::BoundedVec;
@@ -323,7 +324,8 @@ impl Keeper {
         if let RelayError::Refused(RelayRefusal::Full { retry_after_ms }) = down {
             return asked_for(*retry_after_ms).max(least);
         }
-        if self.is_urgent() {
+        // A relay that says no says it the next time as well.
+        if self.is_urgent() && !matches!(down, RelayError::Refused(_)) {
             return least;
         }
         if was_up {
@@ -340,12 +342,13 @@ impl Keeper {
         !self.open.is_empty() || matches!(self.role, Role::Desk(_))
     }
 
-    /// All relays, the last good one ahead, UDP ahead of tunnels unless it was of no use the last time.
+    /// All relays that have not asked to be left alone for now, the last good one ahead, UDP ahead of tunnels unless it was
+    /// of no use the last time.
     fn plan(&self, deadline: Duration) -> Plan {
         let further = self.further.borrow();
         let mut all: Vec<&RelayAddress> = Vec::new();
         for relay in self.relays.iter().chain(&self.elsewhere).chain(further.iter()) {
-            if !all.contains(&relay) {
+            if !all.contains(&relay) && !self.client.is_held_off(relay) {
                 all.push(relay);
             }
         }
@@ -415,9 +418,10 @@ impl Keeper {
                     broken = self.look(&mut current, &mut rival).await.is_err();
                 }
                 _ = quiet_looks.tick(), if self.open.is_empty() && rival.is_none() => {
-                    if current.is_silent() {
+                    let plan = self.plan(HANDSHAKE_DEADLINE);
+                    if current.is_silent() && !plan.relays.is_empty() {
                         tracing::debug!("the relay does not answer: looking for a way beside this one");
-                        rival = Some(self.attempt(self.plan(HANDSHAKE_DEADLINE)));
+                        rival = Some(self.attempt(plan));
                     }
                 }
                 () = sleep_until(homeward_due), if is_away => {
@@ -540,8 +544,8 @@ impl Keeper {
             Look::Probe(number) => current.link.sender.send(&ToRelay::Probe { number }).await,
             Look::Suspect => {
                 let is_time = self.last_attempt.is_none_or(|last| last.elapsed() >= ATTEMPT_EVERY);
-                if rival.is_none() && is_time {
-                    let mut plan = self.plan(DEADLINE_IN_SESSION);
+                let mut plan = self.plan(DEADLINE_IN_SESSION);
+                if rival.is_none() && is_time && !plan.relays.is_empty() {
                     plan.tunnels_after = self.tunnels_after(UDP_AHEAD_SUSPECT);
                     *rival = Some(self.attempt(plan));
                 }
@@ -656,7 +660,10 @@ impl Client {
             match self.register_on(&mut greeted, role).await {
                 Ok(()) => return Ok(greeted),
                 // A relay that is full is no reason not to try the next.
-                Err(error @ RelayError::Refused(_)) => {
+                Err(error @ RelayError::Refused(refusal)) => {
+                    if let RelayRefusal::Full { retry_after_ms } = refusal {
+                        self.hold_off(&greeted.relay, asked_for(retry_after_ms));
+                    }
                     plan.relays.retain(|(relay, _)| *relay != greeted.relay);
                     if plan.relays.is_empty() {
                         return Err(error);
@@ -665,6 +672,18 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Leaves a relay alone for as long as it has asked for.
+    fn hold_off(&self, relay: &RelayAddress, time: Duration) {
+        let mut held_off = self.ends.held_off.lock().unwrap_or_else(PoisonError::into_inner);
+        held_off.retain(|_, until| Instant::now() < *until);
+        held_off.insert(relay.key, Instant::now() + time);
+    }
+
+    fn is_held_off(&self, relay: &RelayAddress) -> bool {
+        let held_off = self.ends.held_off.lock().unwrap_or_else(PoisonError::into_inner);
+        held_off.get(&relay.key).is_some_and(|until| Instant::now() < *until)
     }
 
     async fn register_on(&self, greeted: &mut Greeted, role: Role) -> Result<(), RelayError> {

@@ -96,7 +96,8 @@ impl DenyFile {
         let (file, denied, ending) = Self::read(data)?;
         if ending == Ending::CutOff {
             tracing::warn!("the last line of the deny list was cut off and is dropped; consoles send it again");
-            file.replace(&denied).map_err(|source| DenyError::File { path: file.path.clone(), source })?;
+            // What was read is right: a full disk is no reason not to serve with it.
+            file.conclude(&mut file.state(), file.replace(&denied), Instant::now());
         }
         Ok((file, denied))
     }
@@ -104,6 +105,11 @@ impl DenyFile {
     /// Reads the list without mending it.
     fn read(data: &Path) -> Result<(Self, Denied, Ending), DenyError> {
         let path = data.join("denied");
+        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            // A pipe might be read for ever.
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
+            return Err(DenyError::File { path, source });
+        }
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

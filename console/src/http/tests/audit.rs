@@ -25,7 +25,7 @@ impl Scene {
         let cookie = format!("belay={}", token.reveal());
         let number = world.open_ticket(&cookie).await["number"].as_str().unwrap().to_owned();
         import(&world, number.parse().unwrap(), 1, &report(BEFORE_MS, 0.5, vec![])).await;
-        let device = world.store.list_devices(None, 1).await.unwrap().remove(0).id;
+        let device = world.store.list_devices(None, None, 1).await.unwrap().remove(0).id;
         Self { world, cookie, number, device, other }
     }
 
@@ -44,6 +44,24 @@ impl Scene {
         let (status, made) = self.world.ask(post(list, &self.cookie, body)).await;
         assert_eq!(status, 201, "{made}");
         format!("{list}/{}", made["id"])
+    }
+
+    /// The path of a company.
+    async fn company(&self) -> String {
+        self.made("/api/v1/organizations", &json!({ "name": "Westwind" })).await
+    }
+
+    /// The path of a product of it.
+    async fn product(&self) -> String {
+        self.made(&format!("{}/products", self.company().await), &json!({ "name": "Drucker" })).await
+    }
+
+    /// Two people of it.
+    async fn people(&self) -> [Value; 2] {
+        let list = format!("{}/contacts", self.company().await);
+        let (_, one) = self.world.ask(post(&list, &self.cookie, &json!({ "name": "Ada" }))).await;
+        let (_, other) = self.world.ask(post(&list, &self.cookie, &json!({ "name": "Bo" }))).await;
+        [one["id"].clone(), other["id"].clone()]
     }
 
     /// The path of something to be done on the ticket.
@@ -127,6 +145,31 @@ impl Scene {
                 let (_, mut matrix) = self.world.ask(get(path, &self.cookie)).await;
                 matrix["low"]["low"] = json!("p1");
                 at(path, &matrix)
+            }
+            ("POST", "/api/v1/organizations") => at(path, &json!({ "name": "Südwind" })),
+            ("PATCH", "/api/v1/organizations/{id}") => at(&self.company().await, &json!({ "name": "Ostwind" })),
+            ("POST", "/api/v1/organizations/{id}/contacts") => {
+                at(&format!("{}/contacts", self.company().await), &json!({ "name": "Bo" }))
+            }
+            ("POST", "/api/v1/organizations/{id}/products") => {
+                at(&format!("{}/products", self.company().await), &json!({ "name": "Drucker" }))
+            }
+            ("PUT", "/api/v1/organizations/{id}/products/{product}") => {
+                at(&self.product().await, &json!({ "name": "Plotter" }))
+            }
+            ("DELETE", "/api/v1/organizations/{id}/products/{product}") => at(&self.product().await, &none),
+            ("PATCH", "/api/v1/contacts/{id}") => {
+                at(&format!("/api/v1/contacts/{}", self.people().await[0]), &json!({ "name": "Cy" }))
+            }
+            ("POST", "/api/v1/contacts/{id}/merge") => {
+                let [from, into] = self.people().await;
+                at(&format!("/api/v1/contacts/{from}/merge"), &json!({ "into": into }))
+            }
+            ("DELETE", "/api/v1/contacts/{id}/merge") => {
+                let [from, into] = self.people().await;
+                let merge = format!("/api/v1/contacts/{from}/merge");
+                assert_eq!(self.world.ask(post(&merge, &self.cookie, &json!({ "into": into }))).await.0, 200);
+                at(&merge, &none)
             }
             ("POST", "/api/v1/checklists") => at(path, &json!({ "name": "Laptop", "items": ["mail"] })),
             ("PUT", "/api/v1/checklists/{id}") => at(

@@ -45,7 +45,7 @@ async fn a_code_starts_one_session_on_its_ticket(world: World) {
     let session = world.store.session(redeemed.session).await.unwrap().unwrap();
     assert_eq!((session.ticket, session.state), (ticket.number, SessionState::Live));
     assert_eq!(session.requested, ["survey"]);
-    assert_eq!(world.store.list_devices(None, 9).await.unwrap()[0].key, DEVICE.to_string());
+    assert_eq!(world.store.list_devices(None, None, 9).await.unwrap()[0].key, DEVICE.to_string());
 }
 
 async fn wrong_used_expired_replaced_and_closed_look_the_same(world: World) {

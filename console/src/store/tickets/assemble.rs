@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
 use super::super::entity::{contact, group, organization, resolution, ticket, ticket_tag, user};
-use super::super::{Resolution, StoreError, StoredReportId, Ticket, Verified};
+use super::super::{ContactId, OrganizationId, Resolution, StoreError, StoredReportId, Ticket, Verified};
 use crate::clock::UnixMillis;
 use crate::number::TicketNumber;
 
@@ -79,6 +79,8 @@ impl Named {
             title: row.title,
             description: row.description,
             customer: self.organizations.get(&row.organization_id).cloned().ok_or_else(unreadable)?,
+            customer_id: OrganizationId(row.organization_id),
+            contact_id: row.contact_id.map(ContactId),
             contact: row.contact_id.and_then(|id| self.contacts.get(&id).cloned()),
             state: row.state,
             next_states: row.state.next().to_vec(),

@@ -58,6 +58,10 @@ fn directory(data: &Path, metadata: &Metadata) -> Finding {
             format!("Run `chmod 700 {shown}`."),
         );
     }
+    if fs::metadata(data.join("lock")).is_ok_and(|lock| !lock.is_file()) {
+        let said = format!("{shown}/lock is not a file, and the relay locks one of that name.");
+        return Finding::bad("data", said, format!("Move {shown}/lock away."));
+    }
     if let Err(error) = write_something(data) {
         return Finding::bad(
             "data",
