@@ -41,7 +41,7 @@ use crate::probe::desk_path::Desk;
 use crate::probe::relay_path::{self, Both, Relays};
 use crate::redact::{Redacted, redact, redact_keeping};
 use crate::rulebook::Rulebook;
-use crate::survey::{self, Look, NoSuchTree, Survey};
+use crate::survey::{self, Look, NoSuchTree, Smart, Survey};
 use crate::terminal::{Colour, plain};
 
 pub use error::JoinError;
@@ -77,6 +77,10 @@ pub struct JoinOptions {
     pub show: bool,
     /// Sections that are not sent unless they are put back.
     pub without: Vec<SectionName>,
+    /// Whether smartmontools are asked for the health of disks: that starts a program.
+    pub smart: Smart,
+    /// Certificates whose end is looked at as well.
+    pub certificates: Vec<String>,
     /// How long an approved report is tried to be delivered: time for a desk or a relay to be restarted.
     pub patience: Duration,
 }
@@ -119,7 +123,15 @@ pub async fn join(options: JoinOptions, mut person: Person, cut: CancellationTok
     // Looking takes about as long as connecting. Nothing leaves the machine before the question is answered.
     let data_dir = Some(options.data.clone());
     let desk = desk_to_look_for(&options);
-    let look = Look { root: options.root.clone(), language, desk, data_dir, ..Look::default() };
+    let look = Look {
+        root: options.root.clone(),
+        language,
+        desk,
+        data_dir,
+        smart: options.smart,
+        certificates: options.certificates.clone(),
+        ..Look::default()
+    };
     let looking = tokio::spawn(async move { survey::look(&look, |_| {}).await });
 
     let invitation = invitation(&options).await?;

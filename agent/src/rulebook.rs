@@ -23,6 +23,8 @@ pub struct Rulebook {
     standing: Standing,
     /// Where how findings stand is kept; nowhere for a captured tree.
     file: Option<PathBuf>,
+    /// Whether a desk's pack is kept that cannot be used.
+    has_unusable: bool,
 }
 
 impl Rulebook {
@@ -41,7 +43,7 @@ impl Rulebook {
                 Standing::new()
             }
         };
-        Self { newer: None, standing, file: Some(file) }
+        Self { standing, file: Some(file), ..Self::default() }
     }
 
     /// The same with the pack that a desk's organization gave earlier, if it is newer than the base pack.
@@ -68,9 +70,14 @@ impl Rulebook {
             Ok(_) => self,
             Err(error) => {
                 tracing::warn!(%error, "the rules of the desk that are kept cannot be used");
-                self
+                Self { has_unusable: true, ..self }
             }
         }
+    }
+
+    /// Whether a desk's pack is kept that is damaged, or not the one that was offered, so that the base pack judges.
+    pub fn has_unusable(&self) -> bool {
+        self.has_unusable
     }
 
     /// Whether an offered pack may be asked for.
@@ -229,6 +236,8 @@ mod tests {
         let kept = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, kept.replacen("used_percent > 95", "used_percent > 5", 1)).unwrap();
         assert_eq!(of(organization), 1);
+        assert!(Rulebook::default().of_only_desk(dir.path()).has_unusable(), "nobody is told that other rules judge");
+        assert!(!rulebook.has_unusable());
     }
 
     #[test]

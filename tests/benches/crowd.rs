@@ -3,7 +3,7 @@
 //! The relay is a process of its own, started and killed as an operator's would be; the agents are real clients in this
 //! process, each with a socket of its own on an address of 127.0.0.0/8. Nothing else is simulated.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IoSliceMut, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -296,8 +296,8 @@ struct Attempts {
 
 #[derive(Debug, Default)]
 struct Begun {
-    /// The destination connection id of the last attempt's Initials.
-    id: Vec<u8>,
+    /// The destination connection ids of the attempts' Initials: one that was given up says so behind the next one's.
+    ids: HashSet<Vec<u8>>,
     times: Vec<Instant>,
     connects: Vec<Instant>,
 }
@@ -337,8 +337,7 @@ impl Attempts {
         let Some(id) = packet.get(6..6 + usize::from(RANDOM_ID_BYTES)) else { return };
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = begun.entry(agent).or_default();
-        if begun.id != id {
-            begun.id = id.to_vec();
+        if begun.ids.insert(id.to_vec()) {
             begun.times.push(Instant::now());
         }
     }

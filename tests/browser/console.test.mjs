@@ -439,6 +439,65 @@ test('a ticket is worked on with a list, a macro and time', async () => {
   await shoot(page, 'worked');
 });
 
+test('a company has people, a history one key away, a merge that is undone and a licence that ends', async () => {
+  const form = () => page.getByRole('dialog');
+  await page.goto(`${url}/customers`);
+  await page.getByRole('button', { name: 'Add a company' }).click();
+  await form().getByLabel('Name').fill('西风 Tills');
+  await form().getByLabel('Belongs to').fill('Nobody Ltd');
+  await form().getByRole('button', { name: 'Save' }).click();
+  await form().getByText('The desk knows no company of this name.').waitFor();
+  await form().getByLabel('Belongs to').fill('');
+  await form().getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('heading', { name: '西风 Tills' }).waitFor();
+  for (const [name, reach] of [['Zhang Wei', '030 4711'], ['张伟', '']]) {
+    await page.getByRole('button', { name: 'Add a person' }).click();
+    await form().getByLabel('Name').fill(name);
+    await form().getByLabel('Telephone or mail').fill(reach);
+    await form().getByLabel('Language').selectOption('zh');
+    await form().getByRole('button', { name: 'Save' }).click();
+    await page.locator('.item', { hasText: name }).waitFor();
+  }
+
+  // A ticket of one of them leads to the history with one key.
+  const opened = await page.evaluate(async () => {
+    const body = JSON.stringify({ title: 'Till is slow', customer: '西风 Tills', contact: 'Zhang Wei', channel: 'phone' });
+    const answer = await fetch('/api/v1/tickets', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    return answer.json();
+  });
+  await page.goto(`${url}/tickets/${opened.number}`);
+  await page.getByRole('heading', { name: 'Till is slow' }).waitFor();
+  await page.keyboard.press('h');
+  await page.getByRole('heading', { name: 'Tickets of Zhang Wei' }).waitFor();
+  await page.getByRole('link', { name: opened.number }).waitFor();
+
+  await page.locator('.item', { hasText: 'Zhang Wei' }).getByRole('button', { name: 'Merge …' }).click();
+  await form().getByLabel('Who it is').selectOption('张伟');
+  await form().getByRole('button', { name: 'Merge', exact: true }).click();
+  const merged = page.locator('.item', { hasText: 'Zhang Wei is 张伟.' });
+  await merged.waitFor();
+  await page.locator('.item', { hasText: '张伟 · 030 4711' }).first().waitFor();
+  await merged.getByRole('button', { name: 'Undo' }).click();
+  await merged.waitFor({ state: 'detached' });
+
+  await page.getByRole('button', { name: 'Add a product' }).click();
+  await form().getByLabel('Name').fill('Till 3');
+  await form().getByLabel('Licence ends on').fill('2020-01-31');
+  await form().getByRole('button', { name: 'Save' }).click();
+  await page.getByText('licence ended on 31 Jan 2020').waitFor();
+  await page.getByRole('button', { name: 'Remove: Till 3' }).click();
+  await page.getByText('Till 3 was removed.').waitFor();
+  await page.getByRole('button', { name: 'Undo' }).click();
+  await page.getByText('licence ended on 31 Jan 2020').waitFor();
+  await shoot(page, 'customer');
+
+  await page.getByRole('link', { name: 'Customers', exact: true }).click();
+  await page.getByLabel('Find a company or a person').fill('张');
+  await page.locator('.item', { hasText: '张伟' }).waitFor();
+  await page.getByText('Nothing has these words in its name.').waitFor();
+  await shoot(page, 'customers');
+});
+
 test('a view of the queue is kept and found again', async () => {
   await page.goto(`${url}/?view=all&q=till`);
   await page.getByRole('button', { name: 'Keep this view' }).click();
@@ -639,6 +698,8 @@ function PLACES() {
   return [
     ['/', '.queue li'],
     ['/?q=matches-nothing-at-all', '.empty'],
+    ['/customers', '.item a'],
+    ['/customers/1', '.item a'],
     ['/devices', '.devices li'],
     ['/account', '.account .rows li'],
     ['/users', '.devices li'],

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use belay_tests::programs::{DEADLINE, Ended, Program, Running, Site, captured_tree, kinds, run};
+use belay_tests::requirement;
 use clap::CommandFactory;
 use rustix::process::Signal;
 
@@ -276,4 +277,47 @@ fn an_account_is_unlocked_and_given_another_password_on_the_host() {
         users.as_array().unwrap().iter().any(|user| user["name"] == "eva" && user["is_set_up"] == false),
         "{users}"
     );
+}
+
+/// What `strace` sees of programs that `words` of the agent start, the agent itself included.
+fn started(home: &std::path::Path, words: &[&str]) -> Vec<String> {
+    let agent = Program::Agent.command(home).unwrap();
+    let calls = home.join("calls");
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-qq", "--trace=execve,execveat", "-o"]).arg(&calls).arg(agent.get_program()).args(words);
+    traced.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home).current_dir(home);
+    let ended = run(&mut traced).unwrap();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    let calls = std::fs::read_to_string(calls).unwrap();
+    calls.lines().filter(|line| line.contains("exec")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_survey_starts_no_other_program_unless_it_was_asked_to() {
+    let missing = Command::new("strace").arg("-V").output().err().map(|error| error.to_string());
+    if !requirement::is_met("strace", missing) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    for words in [&["survey", "--json"][..], &["survey"], &["survey", "--save", "report.belay"]] {
+        let started = started(home.path(), words);
+        assert_eq!(started.len(), 1, "{words:?}: {started:?}");
+    }
+}
+
+#[test]
+fn disks_are_asked_by_smartmontools_when_a_customer_allows_that_in_a_visit() {
+    let site = Site::open().unwrap();
+    let tree = site.path().join("tree");
+    captured_tree(&tree, "module", 1).unwrap();
+    std::fs::create_dir_all(tree.join("sys/block/sda")).unwrap();
+    std::fs::write(tree.join("sys/block/sda/size"), "1000\n").unwrap();
+    for (name, more, is_asked) in [("plain", &[][..], false), ("smart", &["--smart"], true)] {
+        let link = site.open_ticket().unwrap().link;
+        let words = [&["--yes", "--insecure-http", "--root", "tree", &link], more].concat();
+        let ended = run(&mut site.join(name, &words).unwrap()).unwrap();
+        assert_eq!(ended.code, Some(0), "{ended}");
+        assert!(ended.out.contains("sda"), "{ended}");
+        assert_eq!(!ended.out.contains("not_asked"), is_asked, "{name}: {ended}");
+    }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use belay_agent::join::{JoinOptions, Joined, join};
+use belay_agent::survey::Smart;
 use belay_agent::terminal::Colour;
 use belay_console::store::{EventKind, SessionState};
 use belay_protocol::bounded::{BoundedVec, Name, Text};
@@ -301,6 +302,8 @@ async fn pause(cut: IpAddr, relays: impl FnOnce(&RelayAddress) -> Vec<WellKnownR
         colour: Colour::None,
         show: false,
         without: Vec::new(),
+        smart: Smart::NotAsked,
+        certificates: Vec::new(),
         patience: 4 * IDLE_TIMEOUT,
     };
     let page = Page::default();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use belay_agent::join::{JoinError, JoinOptions, Joined, PATIENCE, Person, join};
+use belay_agent::survey::Smart;
 use belay_agent::terminal::Colour;
 use belay_console::clock::Clock;
 use belay_console::console::{Config as ConsoleConfig, Console, OpenError};
@@ -153,6 +154,8 @@ impl Demo {
             colour: Colour::of(&io::stdout()),
             show: false,
             without: Vec::new(),
+            smart: Smart::NotAsked,
+            certificates: Vec::new(),
             patience: PATIENCE,
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use belay_agent::join::{JoinError, JoinOptions, Joined, Person, join};
+use belay_agent::survey::Smart;
 use belay_agent::terminal::Colour;
 use belay_console::clock::Clock;
 use belay_console::console::{Config as ConsoleConfig, Console};
@@ -245,6 +246,8 @@ impl World {
             colour: Colour::None,
             show: false,
             without: Vec::new(),
+            smart: Smart::NotAsked,
+            certificates: Vec::new(),
             patience: Duration::from_secs(20),
         }
     }

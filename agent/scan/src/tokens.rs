@@ -76,6 +76,12 @@ pub(super) const TOKENS: &[(&str, Token)] = &[
     ("hf_", Token::Prefix("hf_", 30)),
     ("dop_v1_", Token::Prefix("dop_v1_", 30)),
     ("hvs.", Token::Prefix("hvs.", 20)),
+    ("dckr_pat_", Token::Prefix("dckr_pat_", 20)),
+    ("whsec_", Token::Prefix("whsec_", 20)),
+    ("ATATT3x", Token::Prefix("ATATT3x", 30)),
+    ("dapi", Token::Prefix("dapi", 32)),
+    ("shpat_", Token::Prefix("shpat_", 30)),
+    ("glsa_", Token::Prefix("glsa_", 30)),
     ("AGE-SECRET-KEY-1", Token::Prefix("AGE-SECRET-KEY-1", 20)),
     ("eyJ", Token::Jwt),
     ("-----begin ", Token::Pem),
@@ -97,7 +103,8 @@ pub(super) const TOKENS: &[(&str, Token)] = &[
     (" -u ", Token::Option(Login::Pair)),
     (" -pw ", Token::Option(Login::Password)),
     (" -p", Token::Option(Login::PasswordOf(&["mysql", "mariadb"]))),
-    (" -p", Token::Option(Login::SpacedPasswordOf(&["sshpass"]))),
+    (" -p", Token::Option(Login::SpacedPasswordOf(&["sshpass", "docker login", "podman login"]))),
+    (" -w ", Token::Option(Login::SpacedPasswordOf(&["ldapsearch", "ldapadd", "ldapmodify", "ldapwhoami"]))),
     (" -a", Token::Option(Login::SpacedPasswordOf(&["redis-cli"]))),
     (" /p:", Token::Option(Login::PasswordOf(&["freerdp", "mstsc"]))),
     ("net use ", Token::Option(Login::NetUse)),
@@ -114,9 +121,11 @@ impl Token {
             Self::Prefix(exact, least) => {
                 let length = length_of(rest, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
                 let fits = length >= least && text.get(range.clone()) == Some(exact);
-                // `sk-` begins ordinary words; a key has digits.
-                let mixed = rest.get(..length)?.bytes().any(|byte| byte.is_ascii_digit());
-                (fits && mixed).then_some(range.start..range.end + length)
+                // `sk-` begins ordinary words; a key has digits, or letters of both cases in no order.
+                let key = rest.get(..length)?.as_bytes();
+                let has_digit = key.iter().any(u8::is_ascii_digit);
+                let turns = key.windows(2).filter(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
+                (fits && (has_digit || turns.count() >= CASE_TURNS)).then_some(range.start..range.end + length)
             }
             Self::Jwt => {
                 let length = length_of(rest, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '='));
@@ -359,6 +368,10 @@ fn key(text: &str, start: usize, whole: &str) -> Option<Found> {
     Some(Found { range: start..start + word.len(), what })
 }
 
+/// Places where a small letter stands before a large one in sixteen letters drawn at random: four. Words written together
+/// have fewer.
+const CASE_TURNS: usize = 3;
+
 /// A key of AWS has 40 characters; fingerprints have 43 and say so.
 const SHORTEST_KEY: usize = 40;
 
@@ -379,6 +392,24 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let masked = Aliases::of(&Identity::default()).mask(text).unwrap();
         assert_eq!(masked, expected, "{text}");
+    }
+
+    #[test]
+    fn keys_without_a_digit_are_known_by_their_letters() {
+        check("x 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 y", "x <removed> y");
+        check("glpat-QwErTyUiOpAsDfGhJkLz", "<removed>");
+        check("dckr_pat_QwErTyUiOpAsDfGhJkLzXcV", "<removed>");
+        check("shpat_0123456789abcdef0123456789abcdef", "<removed>");
+        check("hf_transformers_are_loaded_from_the_cache", "hf_transformers_are_loaded_from_the_cache");
+        check("sk-ip-this-word-because-it-is-none", "sk-ip-this-word-because-it-is-none");
+    }
+
+    #[test]
+    fn passwords_of_more_programs_are_removed() {
+        check("docker login -u hans -p geheim77", "docker login -u hans -p <removed>");
+        check("ldapsearch -x -w geheim77", "ldapsearch -x -w <removed>");
+        check("docker run -p 80:80 nginx", "docker run -p 80:80 nginx");
+        check("iptables -w 5", "iptables -w 5");
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub struct AskArgs {
     /// Only ask; do not offer to look at this machine
     #[arg(long)]
     pub only_ask: bool,
+    /// Also ask smartmontools for the health of disks: starts a program, wakes no disk, needs root
+    #[arg(long)]
+    pub smart: bool,
     /// Print the ticket's number and page as JSON, and do not offer to look at this machine
     #[arg(long)]
     pub json: bool,
@@ -122,6 +125,8 @@ pub async fn run(args: AskArgs, language: Language) -> anyhow::Result<Exit> {
         yes: false,
         show: false,
         without: Vec::new(),
+        smart: args.smart,
+        certificate: Vec::new(),
         json: false,
         data: args.data,
         insecure_http: args.insecure_http,

@@ -72,6 +72,7 @@ const WORDS: &[(&str, &str)] = &[
     ),
     ("Also look when this certificate ends", "另检查该证书何时到期"),
     ("Ask a desk on this very machine by plain HTTP", "用明文 HTTP 访问本机上的支持台"),
+    ("Directory of the desk's rules [default: of the system]", "支持台规则所在的目录 [默认：系统目录]"),
     (
         "Directory of the device's key, earlier samples and the desk's rules [default: of the system]",
         "存放设备密钥、以往采样和支持台规则的目录 [默认：由系统决定]",

@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Exit, err, out};
 use crate::join::{JoinError, JoinOptions, Joined, PATIENCE, Person, join};
 use crate::paths::default_data_dir;
+use crate::survey::Smart;
 use crate::terminal::{Colour, json};
 
 /// The help text's example.
@@ -42,6 +43,12 @@ pub struct JoinArgs {
     /// Leave sections out: system, disk, memory, drivers, network, findings
     #[arg(long, value_name = "SECTION", value_delimiter = ',', value_parser = super::section)]
     pub without: Vec<SectionName>,
+    /// Also ask smartmontools for the health of disks: starts a program, wakes no disk, needs root
+    #[arg(long)]
+    pub smart: bool,
+    /// Also look when this certificate ends
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Vec<String>,
     /// Print what was sent as JSON on standard output; everything else goes to standard error
     #[arg(long)]
     pub json: bool,
@@ -85,6 +92,8 @@ pub async fn run(args: JoinArgs, language: Language) -> anyhow::Result<Exit> {
         colour,
         show: args.show,
         without: args.without,
+        smart: if args.smart { Smart::Asked } else { Smart::NotAsked },
+        certificates: args.certificate,
         patience: PATIENCE,
     };
     let person = Person { answers: Box::new(BufReader::new(io::stdin())), page };

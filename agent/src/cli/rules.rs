@@ -30,6 +30,9 @@ pub enum RulesCommand {
         /// A rule pack instead of the one in use
         #[arg(long, value_name = "FILE")]
         pack: Option<PathBuf>,
+        /// Directory of the desk's rules [default: of the system]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -43,6 +46,9 @@ pub enum RulesCommand {
         /// A rule pack instead of the one in use
         #[arg(long, value_name = "FILE")]
         pack: Option<PathBuf>,
+        /// Directory of the desk's rules [default: of the system]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -97,8 +103,8 @@ impl Unusable {
 /// Runs `rules`.
 pub fn run(command: RulesCommand, language: Language) -> anyhow::Result<Exit> {
     let done = match command {
-        RulesCommand::List { pack, json } => with_pack(pack.as_deref(), |pack| list(pack, json, language)),
-        RulesCommand::Show { id, pack, json } => with_pack(pack.as_deref(), |pack| match pack.rule(&id) {
+        RulesCommand::List { pack, data, json } => with_pack(pack.as_deref(), data, |pack| list(pack, json, language)),
+        RulesCommand::Show { id, pack, data, json } => with_pack(pack.as_deref(), data, |pack| match pack.rule(&id) {
             Some(rule) => show(pack, rule, json, language),
             None => Err(Unusable::NoRule(plain(&id)).into()),
         }),
@@ -106,7 +112,7 @@ pub fn run(command: RulesCommand, language: Language) -> anyhow::Result<Exit> {
             out().write_all(Pack::base_text().as_bytes())?;
             Ok(Exit::Done)
         }
-        RulesCommand::Test { file, json } => with_pack(Some(&file), |pack| test(pack, json, language)),
+        RulesCommand::Test { file, json } => with_pack(Some(&file), None, |pack| test(pack, json, language)),
     };
     match done {
         Err(error) => match error.downcast::<Unusable>() {
@@ -120,13 +126,15 @@ pub fn run(command: RulesCommand, language: Language) -> anyhow::Result<Exit> {
     }
 }
 
-fn with_pack(file: Option<&Path>, then: impl FnOnce(&Pack) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
-    match file {
-        Some(path) => then(&read(path)?),
-        None => match default_data_dir() {
-            Ok(dir) => then(Rulebook::default().of_only_desk(&dir).pack()),
-            Err(_) => then(Pack::base()),
-        },
+fn with_pack(
+    file: Option<&Path>,
+    data: Option<PathBuf>,
+    then: impl FnOnce(&Pack) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    match (file, data.or_else(|| default_data_dir().ok())) {
+        (Some(path), _) => then(&read(path)?),
+        (None, Some(dir)) => then(Rulebook::default().of_only_desk(&dir).pack()),
+        (None, None) => then(Pack::base()),
     }
 }
 
@@ -311,13 +319,16 @@ mod tests {
     #[test]
     fn every_rule_of_the_base_pack_can_be_shown() {
         for json in [false, true] {
-            assert_eq!(exit(RulesCommand::List { pack: None, json }), Exit::Done);
+            assert_eq!(exit(RulesCommand::List { pack: None, data: None, json }), Exit::Done);
             for rule in Pack::base().rules() {
                 let id = rule.id().to_owned();
-                assert_eq!(exit(RulesCommand::Show { id, pack: None, json }), Exit::Done);
+                assert_eq!(exit(RulesCommand::Show { id, pack: None, data: None, json }), Exit::Done);
             }
         }
-        assert_eq!(exit(RulesCommand::Show { id: "none".to_owned(), pack: None, json: false }), Exit::Usage);
+        assert_eq!(
+            exit(RulesCommand::Show { id: "none".to_owned(), pack: None, data: None, json: false }),
+            Exit::Usage
+        );
     }
 
     #[test]

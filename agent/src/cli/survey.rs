@@ -102,6 +102,9 @@ pub(super) async fn run(options: SurveyArgs, language: Language) -> anyhow::Resu
     }
     let rulebook =
         Arc::new(data_dir.as_deref().map(|dir| Rulebook::in_data_dir(dir).of_only_desk(dir)).unwrap_or_default());
+    if rulebook.has_unusable() {
+        writeln!(err(), "{}", UNUSABLE_RULES.text(language))?;
+    }
     let watch = Look {
         root: options.root,
         language,
@@ -224,6 +227,10 @@ fn desk(host: &str) -> Result<Desk, JoinError> {
 
 const NO_CERTIFICATE: Phrase =
     Phrase { en: "The certificate {file} cannot be read: {why}.", zh: "无法读取证书 {file}：{why}。" };
+const UNUSABLE_RULES: Phrase = Phrase {
+    en: "The rules that your support desk gave are damaged; the ones that come with this program judge. The next visit brings them again.",
+    zh: "支持台提供的规则已损坏，现使用本程序自带的规则进行判断。下次连接时会重新获取。",
+};
 const SILENT_DATA: Phrase = Phrase {
     en: "{dir} does not answer: the survey goes on without what is kept there. --data names another directory.",
     zh: "{dir} 没有响应：检查将在不使用其中数据的情况下继续。可用 --data 指定其他目录。",

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use belay_agent_scan::Field;
 use belay_protocol::BoundedVec;
+use belay_protocol::bounded::Name;
 use belay_protocol::report::{
-    BlockDevice, Bus, BusyProcess, Certificate, Device, Disk, DnsServer, Drivers, Fact, Hardware, Interface,
-    InterfaceAddress, Listener, Masked, Memory, MemoryGroup, Mount, Network, Pnp, PnpDevice, Process, ProcessStates,
-    ProxySetting, Raw, Route, RouteConflict, RouteEntry, RouteTable, Shared, SlowUsb, System, Temperature, Unit,
-    Upkeep, UsbPorts, Volume, WayOut,
+    Array, Battery, BlockDevice, Bus, BusyProcess, Certificate, Device, Disk, DkmsModule, DnsServer, Drivers, Fact,
+    Hardware, Interface, InterfaceAddress, Kernel, Listener, Masked, Memory, MemoryGroup, Module, Mount, Network, Os,
+    Platform, Pnp, PnpDevice, Process, ProcessStates, ProxySetting, Raw, Restart, Route, RouteConflict, RouteEntry,
+    RouteTable, Shared, SlowUsb, System, Temperature, Unit, Upkeep, UsbPorts, Volume, WayOut,
 };
 
 use super::aliases::{Aliases, CannotMask};
@@ -17,8 +18,8 @@ type Masking<T> = Result<T, CannotMask>;
 
 pub(super) fn system(raw: &System<Raw>, aliases: &mut Aliases) -> Masking<System<Shared>> {
     Ok(System {
-        os: raw.os.clone(),
-        kernel: raw.kernel.clone(),
+        os: fact(&raw.os, |os| Ok(Os { name: name(&os.name, aliases)?, ..os.clone() }))?,
+        kernel: fact(&raw.kernel, |kernel| Ok(Kernel { release: name(&kernel.release, aliases)?, ..kernel.clone() }))?,
         host: fact(&raw.host, |host| aliases.host(host))?,
         uptime_seconds: raw.uptime_seconds.clone(),
         cpu_count: raw.cpu_count.clone(),
@@ -58,17 +59,27 @@ fn hardware(raw: &Hardware<Raw>, aliases: &mut Aliases) -> Masking<Hardware<Shar
     Ok(Hardware {
         temperatures: list(&raw.temperatures, temperature)?,
         throttled_times: raw.throttled_times.clone(),
-        batteries: raw.batteries.clone(),
-        platform: raw.platform.clone(),
+        batteries: list(&raw.batteries, |battery| {
+            Ok(Battery { name: name(&battery.name, aliases)?, ..battery.clone() })
+        })?,
+        platform: fact(&raw.platform, |platform| {
+            Ok(Platform { model: name(&platform.model, aliases)?, ..platform.clone() })
+        })?,
     })
 }
 
 fn upkeep(raw: &Upkeep<Raw>, aliases: &mut Aliases) -> Masking<Upkeep<Shared>> {
     Ok(Upkeep {
         failed_units: list(&raw.failed_units, |unit| Ok(Unit { name: aliases.field(Field::Unit, &unit.name)? }))?,
-        restart: raw.restart.clone(),
+        restart: fact(&raw.restart, |restart| {
+            Ok(Restart {
+                reasons: restart.reasons.clone(),
+                newest_kernel: fact(&restart.newest_kernel, |kernel| name(kernel, aliases))?,
+                packages: items(&restart.packages, |package| name(package, aliases))?,
+            })
+        })?,
         updates: raw.updates.clone(),
-        unfinished_packages: raw.unfinished_packages.clone(),
+        unfinished_packages: list(&raw.unfinished_packages, |package| name(package, aliases))?,
         crashes: raw.crashes.clone(),
         kernel_log: raw.kernel_log.clone(),
         firewall: raw.firewall.clone(),
@@ -150,10 +161,19 @@ pub(super) fn disk(raw: &Disk<Raw>, aliases: &mut Aliases) -> Masking<Disk<Share
             health: device.health.clone(),
         })
     })?;
-    Ok(Disk { mounts, left_out: raw.left_out, volumes, block_devices, arrays: raw.arrays.clone() })
+    let arrays = list(&raw.arrays, |array| Ok(Array { name: name(&array.name, aliases)?, ..array.clone() }))?;
+    Ok(Disk { mounts, left_out: raw.left_out, volumes, block_devices, arrays })
 }
 
 pub(super) fn drivers(raw: &Drivers<Raw>, aliases: &mut Aliases) -> Masking<Drivers<Shared>> {
+    let modules = list(&raw.modules, |module| {
+        let version = module.version.as_ref().map(|version| name(version, aliases)).transpose()?;
+        Ok(Module { name: name(&module.name, aliases)?, version, ..module.clone() })
+    })?;
+    let dkms = list(&raw.dkms, |module| {
+        let version = name(&module.version, aliases)?;
+        Ok(DkmsModule { name: name(&module.name, aliases)?, version, ..module.clone() })
+    })?;
     let mut bus = |bus: &Bus<Raw>| {
         let device = |device: &Device<Raw>| {
             Ok(Device {
@@ -168,12 +188,12 @@ pub(super) fn drivers(raw: &Drivers<Raw>, aliases: &mut Aliases) -> Masking<Driv
         Ok(Bus { device_count: bus.device_count, without_driver: items(&bus.without_driver, device)? })
     };
     Ok(Drivers {
-        modules: raw.modules.clone(),
+        modules,
         taint: raw.taint.clone(),
         pci: fact(&raw.pci, &mut bus)?,
         usb: fact(&raw.usb, &mut bus)?,
         missing_firmware: list(&raw.missing_firmware, |file| aliases.text(file))?,
-        dkms: raw.dkms.clone(),
+        dkms,
         graphics: raw.graphics.clone(),
         pcie: raw.pcie.clone(),
         usb_ports: fact(&raw.usb_ports, |ports| usb_ports(ports, aliases))?,
@@ -314,6 +334,11 @@ fn route_table(raw: &RouteTable<Raw>, aliases: &mut Aliases) -> Masking<RouteTab
         })
     })?;
     Ok(RouteTable { entries, left_out: raw.left_out, conflicts })
+}
+
+/// A name that somebody has given who may have thought of people: of a package, a module, a model.
+fn name(raw: &Name, aliases: &mut Aliases) -> Masking<Name> {
+    aliases.mask(raw).map(Name::truncating)
 }
 
 /// `masked`, told apart from those before it that read the same once their secrets are removed: each is a subject of its

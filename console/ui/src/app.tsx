@@ -3,7 +3,6 @@ import { ErrorBoundary, Match, Show, Suspense, Switch, createEffect, createMemo,
 import { api, onceKey } from './api/client';
 import { latest } from './live';
 import { onKeys } from './keys';
-import { Devices } from './pages/devices';
 import { NotFound } from './pages/not-found';
 import { Queue } from './pages/queue';
 import { FirstAdmin, SetUp } from './pages/set-up';
@@ -22,7 +21,10 @@ import { t, tag } from './text';
 
 // What few people open every minute is fetched when it is opened.
 const Account = lazy(async () => ({ default: (await import('./pages/account')).Account }));
+const Devices = lazy(async () => ({ default: (await import('./pages/devices')).Devices }));
 const DevicePage = lazy(async () => ({ default: (await import('./pages/device')).DevicePage }));
+const Customers = lazy(() => import('./pages/customers'));
+const Customer = lazy(() => import('./pages/customer'));
 const DeskPage = lazy(() => import('./pages/desk'));
 const Users = lazy(async () => ({ default: (await import('./pages/users')).Users }));
 
@@ -86,6 +88,11 @@ export function App() {
     return at.page === 'device' ? at.id : undefined;
   });
 
+  const customer = createMemo(() => {
+    const at = route();
+    return at.page === 'customer' ? at.id : undefined;
+  });
+
   return (
     <ErrorBoundary fallback={(error: unknown) => <Broken error={error} />}>
       <a class="skip" href="#content" onClick={(event) => {
@@ -131,6 +138,12 @@ export function App() {
             <Match when={route().page === 'devices'}>
               <Devices />
             </Match>
+            <Match when={route().page === 'customers'}>
+              <Customers />
+            </Match>
+            <Match when={customer()} keyed>
+              {(id) => <Customer id={id} />}
+            </Match>
             <Match when={route().page === 'account'}>
               <Account />
             </Match>
@@ -173,6 +186,9 @@ function placeName(at: Route): string {
       return t().account.title;
     case 'users':
       return t().users.title;
+    case 'customers':
+    case 'customer':
+      return t().nav.customers;
     case 'desk':
       return t().nav.desk;
     default:

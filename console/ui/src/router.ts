@@ -12,6 +12,8 @@ export type Route =
   | { page: 'account' }
   | { page: 'users' }
   | { page: 'desk' }
+  | { page: 'customers' }
+  | { page: 'customer'; id: number }
   | { page: 'unknown' };
 
 const [address, setAddress] = createSignal(location.pathname + location.search);
@@ -60,6 +62,8 @@ function parse(path: string): Route {
   if (parts.length === 0) return { page: 'queue' };
   if (parts.length === 1 && parts[0] === 'devices') return { page: 'devices' };
   if (parts.length === 2 && parts[0] === 'devices' && /^\d{1,15}$/.test(parts[1] ?? '')) return { page: 'device', id: Number(parts[1]) };
+  if (parts.length === 1 && parts[0] === 'customers') return { page: 'customers' };
+  if (parts.length === 2 && parts[0] === 'customers' && /^\d{1,15}$/.test(parts[1] ?? '')) return { page: 'customer', id: Number(parts[1]) };
   if (parts.length === 1 && parts[0] === 'sign-in') return { page: 'sign-in' };
   if (parts.length === 1 && parts[0] === 'setup') return { page: 'set-up' };
   if (parts.length === 1 && parts[0] === 'first-admin') return { page: 'first-admin' };

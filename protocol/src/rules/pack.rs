@@ -379,6 +379,24 @@ impl Rule {
         self.silent_when.iter().chain(&self.unknown_with)
     }
 
+    /// What no test row of this rule shows: a level that it raises, or what it takes to be let go.
+    #[cfg(test)]
+    pub(super) fn untested(&self) -> Vec<String> {
+        let is_shown = |severity: Severity, was_raised: bool| {
+            let expected = Expected::of(severity);
+            self.tests.iter().any(|row| row.expect == expected && (!was_raised || row.was_raised))
+        };
+        let levels = self.raise.iter().map(|(severity, _)| *severity);
+        let mut untested: Vec<String> =
+            levels.filter(|level| !is_shown(*level, false)).map(|level| format!("{}: {level:?}", self.id)).collect();
+        let is_held = self.raise.iter().any(|(severity, _)| is_shown(*severity, true));
+        let is_let_go = self.tests.iter().any(|row| row.was_raised && row.expect == Expected::Silent);
+        if self.clear.is_some() && !(is_held && is_let_go) {
+            untested.push(format!("{}: clear", self.id));
+        }
+        untested
+    }
+
     fn run_tests(&self) -> Vec<Mistake> {
         let mistake = |row, what| Mistake { rule: self.id.clone(), row, what };
         let mut mistakes = Vec::new();
@@ -759,7 +777,13 @@ impl From<&Outcome> for Expected {
         let Outcome::Found(finding) = outcome else {
             return if matches!(outcome, Outcome::Waits(_)) { Self::Pending } else { Self::Silent };
         };
-        match finding.severity {
+        Self::of(finding.severity)
+    }
+}
+
+impl Expected {
+    fn of(severity: Severity) -> Self {
+        match severity {
             Severity::Ok => Self::Silent,
             Severity::Info => Self::Info,
             Severity::Warn => Self::Warn,

@@ -70,6 +70,8 @@ fn the_base_pack_parses_and_its_rows_hold() {
     let pack = Pack::parse(super::BASE_TEXT).unwrap();
     assert!(pack.rules().len() >= 60);
     assert_eq!(pack.run_tests(), []);
+    let untested: Vec<String> = pack.rules().iter().flat_map(|rule| rule.untested()).collect();
+    assert_eq!(untested, [] as [String; 0], "no row shows it");
     for rule in pack.rules() {
         assert!(
             !rule.source().is_empty() && !rule.checks().zh.is_empty() && !rule.checks().en.is_empty(),

@@ -96,7 +96,7 @@ export function consoleNow(): number {
 
 type Options = { method?: string; body?: unknown; file?: File; headers?: Record<string, string> };
 
-async function request<T>(path: string, { method = 'GET', body, file, headers = {} }: Options = {}): Promise<T> {
+export async function request<T>(path: string, { method = 'GET', body, file, headers = {} }: Options = {}): Promise<T> {
   const init: RequestInit = { method, headers, credentials: 'same-origin', signal: AbortSignal.timeout(file ? UPLOAD_DEADLINE_MS : DEADLINE_MS) };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
@@ -132,10 +132,10 @@ export function onceKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-const post = <T>(path: string, body?: unknown, headers?: Record<string, string>) =>
+export const post = <T>(path: string, body?: unknown, headers?: Record<string, string>) =>
   request<T>(path, { method: 'POST', ...(body === undefined ? {} : { body }), ...(headers ? { headers } : {}) });
 
-const remove = (path: string) => request<void>(path, { method: 'DELETE' });
+export const remove = (path: string) => request<void>(path, { method: 'DELETE' });
 
 const ticketPath = (number: string) => `tickets/${encodeURIComponent(number)}`;
 

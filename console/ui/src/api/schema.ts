@@ -11,6 +11,15 @@ export type AddArticle = {
   visibility: Visibility;
 };
 
+/** Somebody to be made known. */
+export type AddContact = {
+  language?: Spoken | null;
+  /** The name. */
+  name: string;
+  /** Where they are reached: a telephone number, an address of mail. */
+  reach?: string | null;
+};
+
 /** A group to be made. */
 export type AddGroup = {
   /** Sign-in names of its members. */
@@ -24,6 +33,13 @@ export type AddItems = {
   checklist?: ChecklistId | null;
   /** What is to be done, in order. */
   items?: string[] | null;
+};
+
+/** A company to be made known. */
+export type AddOrganization = {
+  /** Its name. */
+  name: string;
+  parent?: OrganizationId | null;
 };
 
 /** An overview to be kept. */
@@ -163,12 +179,29 @@ export type ByUrgency = {
   medium: Priority;
 };
 
+/** Changes to what is known of somebody; what is left out stays. */
+export type ChangeContact = {
+  language?: Spoken | null;
+  /** Another name. */
+  name?: string | null;
+  /** Where they are reached; `null` when that is not known. */
+  reach?: string | null;
+};
+
 /** Changes to a group; what is left out stays. */
 export type ChangeGroup = {
   /** Sign-in names of all members, in place of those before. */
   members?: string[] | null;
   /** A new name. */
   name?: string | null;
+};
+
+/** Changes to a company; what is left out stays. */
+export type ChangeOrganization = {
+  /** Another name. */
+  name?: string | null;
+  /** The company it belongs to; `null` for none. */
+  parent?: number | null;
 };
 
 /** Changes to a ticket; what is left out stays. */
@@ -293,6 +326,25 @@ export type Consent = {
   /** SHA-256 of what the customer was shown, in hexadecimal. */
   shown_sha256?: string | null;
 };
+
+/** Somebody who asks for help. */
+export type Contact = {
+  /** Since when the desk knows them. */
+  created_at_ms: UnixMillis;
+  /** Its id. */
+  id: ContactId;
+  language?: Spoken | null;
+  merged_into?: ContactId | null;
+  /** The name. */
+  name: string;
+  /** The company. */
+  organization: OrganizationId;
+  /** Where they are reached: a telephone number, an address of mail. */
+  reach?: string | null;
+};
+
+/** Somebody of a customer company. */
+export type ContactId = number;
 
 /** Name and password. */
 export type Credentials = {
@@ -469,6 +521,12 @@ export type Fix = {
   title_zh?: string | null;
 };
 
+/** Somebody with the company, as a search finds them. */
+export type FoundContact = Contact & {
+  /** The company's name. */
+  organization_name: string;
+};
+
 /** A group with the names of its members. */
 export type Group = {
   /** Its id. */
@@ -508,6 +566,14 @@ export type LinkTicket = {
   to: string;
 };
 
+/** A customer company in a list. */
+export type ListedOrganization = Organization & {
+  /** Its tickets that are not closed. */
+  open_tickets: number;
+  /** The name of the company it belongs to. */
+  parent_name?: string | null;
+};
+
 /** A macro of the desk. */
 export type Macro = {
   /** Its id. */
@@ -537,6 +603,12 @@ export type Me = {
   /** What it may do. */
   role: Role;
   stepped_up_until_ms?: UnixMillis | null;
+};
+
+/** Into whom somebody is merged. */
+export type MergeContact = {
+  /** The one whose other name this is. */
+  into: ContactId;
 };
 
 /** The ticket that another one goes on in. */
@@ -691,6 +763,20 @@ export type OpenTicket = {
   urgency?: Level | null;
 };
 
+/** A customer company. */
+export type Organization = {
+  /** Since when the desk knows it. */
+  created_at_ms: UnixMillis;
+  /** Its id. */
+  id: OrganizationId;
+  /** Its name. */
+  name: string;
+  parent?: OrganizationId | null;
+};
+
+/** A customer company. */
+export type OrganizationId = number;
+
 /** A filter of the queue that somebody keeps. */
 export type Overview = {
   /** Its id. */
@@ -808,6 +894,22 @@ export type Problem = {
   type: Kind;
 };
 
+/** A product that a company has. */
+export type Product = {
+  /** Its id. */
+  id: ProductId;
+  licence_until_ms?: UnixMillis | null;
+  /** Its name. */
+  name: string;
+  /** What else is to be known of it, as a serial number. */
+  note?: string | null;
+  /** Which version of it. */
+  version?: string | null;
+};
+
+/** A product of a customer company. */
+export type ProductId = number;
+
 /** A pack with the organization's word for it. */
 export type PublishPack = {
   /** What `belay-console rules sign` has written. */
@@ -830,6 +932,17 @@ export type PutMacro = {
   name: string;
   /** What it does. */
   steps: Steps;
+};
+
+/** A product to be kept. */
+export type PutProduct = {
+  licence_until_ms?: UnixMillis | null;
+  /** Its name. */
+  name: string;
+  /** What else is to be known of it, as a serial number. */
+  note?: string | null;
+  /** Which version of it. */
+  version?: string | null;
 };
 
 /** A rule that sends tickets to a group. What is left out does not matter to it. */
@@ -1142,10 +1255,13 @@ export type Ticket = {
   closed_at_ms?: UnixMillis | null;
   /** The person who asked. */
   contact?: string | null;
+  contact_id?: ContactId | null;
   /** When it was opened. */
   created_at_ms: UnixMillis;
   /** The customer company; empty while that is not known. */
   customer: string;
+  /** The customer company's id. */
+  customer_id: OrganizationId;
   /** What is known so far. */
   description: string;
   first_seen_at_ms?: UnixMillis | null;
@@ -1335,6 +1451,18 @@ export type WellKnownRelay = {
   address: string;
   /** The key that the relay must prove. */
   key: string;
+};
+
+/** A customer company with all that the desk knows of it, but its tickets and devices. */
+export type WholeOrganization = Organization & {
+  /** The companies above it, the uppermost first. */
+  above: Organization[];
+  /** The companies right below it by name. */
+  below: Organization[];
+  /** Its people by name, those included that were merged into others. */
+  contacts: Contact[];
+  /** Its products by name. */
+  products: Product[];
 };
 
 /** A section that was looked at and is not in the report. Nothing follows from its absence. */

@@ -1,11 +1,11 @@
 // What a desk decides for itself: groups, rules, priorities, checklists, macros.
-import { For, type JSX, Show, createResource, createSignal } from 'solid-js';
+import { For, Show, createResource, createSignal } from 'solid-js';
 
 import { api } from '../api/client';
 import type { AssignmentRule, Channel, Checklist, Group, Level, Macro, Priority, PriorityMatrix, PutRule, Steps, TicketState, Visibility } from '../api/schema';
 import { Field } from '../parts/field';
 import { FormDialog, type Texts } from '../parts/form-dialog';
-import { Problem } from '../parts/problem';
+import { Gone, NameField, Row, Section } from '../parts/section';
 import { Select } from '../parts/select';
 import { Foreign } from '../parts/text';
 import { word } from '../format';
@@ -26,35 +26,6 @@ export default function DeskPage() {
         <Macros groups={groups.error ? [] : (groups.latest ?? [])} />
       </div>
     </section>
-  );
-}
-
-function Section(props: { id: string; title: string; hint?: string; error: unknown; add?: string; onAdd?: () => void; children: JSX.Element }) {
-  return (
-    <section class="card" aria-labelledby={`${props.id}-title`}>
-      <div class="queue-head">
-        <h2 id={`${props.id}-title`}>{props.title}</h2>
-        <Show when={mayConfigure() && props.add}>
-          <button type="button" onClick={() => props.onAdd?.()}>{props.add}</button>
-        </Show>
-      </div>
-      <Show when={props.hint}>
-        <p class="quiet">{props.hint}</p>
-      </Show>
-      <Problem error={props.error} />
-      {props.children}
-    </section>
-  );
-}
-
-function Row(props: { children: JSX.Element; actions: JSX.Element }) {
-  return (
-    <li class="item">
-      <span>{props.children}</span>
-      <Show when={mayConfigure()}>
-        <span class="buttons">{props.actions}</span>
-      </Show>
-    </li>
   );
 }
 
@@ -494,26 +465,6 @@ function stepsOf(text: Texts): Steps {
     ...(text('body') ? { article: { visibility: text('visibility') as Visibility, body: text('body') } } : {}),
     ...(checklist.length > 0 ? { checklist } : {}),
   };
-}
-
-function Gone(props: { name: string | undefined; undo: () => void }) {
-  return (
-    <Show when={props.name}>
-      {(name) => (
-        <p role="status">
-          {d().removed(name())} <button type="button" onClick={() => props.undo()}>{d().undo}</button>
-        </p>
-      )}
-    </Show>
-  );
-}
-
-function NameField(props: { value: string; problem: string | undefined }) {
-  return (
-    <Field label={d().name} problem={props.problem}>
-      {(given) => <input {...given} name="name" dir="auto" required maxLength={200} autocomplete="off" autofocus value={props.value} />}
-    </Field>
-  );
 }
 
 function groupOptions(groups: Group[]): Record<string, string> {

@@ -18,7 +18,7 @@ import { Sessions } from '../parts/sessions';
 import { StatusLink } from '../parts/status-link';
 import { Foreign, Time } from '../parts/text';
 import { Thread } from '../parts/thread';
-import { query } from '../router';
+import { navigate, query } from '../router';
 import { mayWork, me } from '../session';
 import { t } from '../text';
 import { NotFound } from './not-found';
@@ -112,7 +112,12 @@ export function TicketPage(props: { number: string }) {
     void changeAtOnce(ticket.owner ? { owner: name, reason: t().ticket.tookOver } : { owner: name });
   };
   const note = (ticket: Ticket) => setPage('ticket', reconcile(ticket));
-  onKeys({ t: take });
+  /** The company's page, with the tickets of whoever asks. */
+  const history = () => {
+    const ticket = page.ticket;
+    if (ticket) navigate(customerPath(ticket));
+  };
+  onKeys({ t: take, h: history });
 
   const live = createMemo(() => page.sessions.find((session) => session.state !== 'ended'));
   const missing = () => (error() as ApiError | undefined)?.status === 404;
@@ -207,11 +212,13 @@ export function TicketPage(props: { number: string }) {
   );
 }
 
+const customerPath = ({ customer_id, contact_id }: Ticket) =>
+  `/customers/${customer_id}${contact_id == null ? '' : `?contact=${contact_id}`}`;
+
 function TicketFacts(props: { ticket: Ticket }) {
   const ticket = () => props.ticket;
   const lines = () =>
     [
-      [t().ticket.customer, ticket().customer || t().ticket.unknown],
       [t().ticket.contact, ticket().contact],
       [t().edit.reach, ticket().reach],
       [t().edit.language, ticket().language ? word(t().languages, ticket().language ?? '') : ''],
@@ -236,6 +243,14 @@ function TicketFacts(props: { ticket: Ticket }) {
     ] as const;
   return (
     <dl class="facts">
+      <div>
+        <dt>{t().ticket.customer}</dt>
+        <dd>
+          <a href={customerPath(ticket())}>
+            <Foreign text={ticket().customer || t().ticket.unknown} />
+          </a>
+        </dd>
+      </div>
       <For each={lines().filter(([, text]) => text)}>
         {([label, text]) => (
           <div>

@@ -26,6 +26,7 @@ export function Header(props: { openTicket: () => void; takeCall: () => void }) 
       </a>
       <nav aria-label={t().nav.label}>
         <a href="/" aria-current={current('queue')}>{t().nav.queue}</a>
+        <a href="/customers" aria-current={current('customers', 'customer')}>{t().nav.customers}</a>
         <a href="/devices" aria-current={current('devices', 'device')}>{t().nav.devices}</a>
         <a href="/users" aria-current={current('users')}>{t().nav.users}</a>
         <a href="/desk" aria-current={current('desk')}>{t().nav.desk}</a>

@@ -14,6 +14,7 @@ export function Shortcuts(props: { close: () => void }) {
     ['p', t().shortcuts.call],
     ['c', t().shortcuts.code],
     ['t', t().shortcuts.take],
+    ['h', t().shortcuts.history],
     ['q', t().shortcuts.queue],
     ['?', t().shortcuts.help],
   ];

@@ -12,7 +12,7 @@ export const en = {
   copy: 'Copy',
   copied: 'Copied',
   notFound: { title: 'There is nothing here', text: 'The address is wrong, or what it named is gone.', back: 'Go to the queue' },
-  nav: { label: 'Main', queue: 'Queue', devices: 'Devices', users: 'Users', desk: 'Desk', newTicket: 'New ticket', call: 'Phone call', signOut: 'Sign out', signedInAs: 'Signed in as' },
+  nav: { label: 'Main', queue: 'Queue', customers: 'Customers', devices: 'Devices', users: 'Users', desk: 'Desk', newTicket: 'New ticket', call: 'Phone call', signOut: 'Sign out', signedInAs: 'Signed in as' },
   live: {
     connecting: 'Connecting',
     live: 'Live',
@@ -39,6 +39,7 @@ export const en = {
     filter: 'Filter the queue',
     code: 'Get a code for the customer',
     take: 'Take the ticket',
+    history: 'What the caller had before',
     queue: 'Back to the queue',
     help: 'Show this list',
     enabled: 'Single keys work as shortcuts',

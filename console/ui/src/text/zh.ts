@@ -14,7 +14,7 @@ export const zh: typeof en = {
   copy: '复制',
   copied: '已复制',
   notFound: { title: '这里什么也没有', text: '地址有误，或者内容已不存在。', back: '返回队列' },
-  nav: { label: '主导航', queue: '队列', devices: '设备', users: '用户', desk: '设置', newTicket: '新建工单', call: '接电话', signOut: '退出登录', signedInAs: '当前用户' },
+  nav: { label: '主导航', queue: '队列', customers: '客户', devices: '设备', users: '用户', desk: '设置', newTicket: '新建工单', call: '接电话', signOut: '退出登录', signedInAs: '当前用户' },
   live: { connecting: '正在连接', live: '实时', lost: '正在重连', hint: '显示“实时”时，变化会自动出现。' },
   settings: {
     label: '设置',
@@ -36,6 +36,7 @@ export const zh: typeof en = {
     filter: '筛选队列',
     code: '为客户获取验证码',
     take: '接手工单',
+    history: '来电者的历史工单',
     queue: '返回队列',
     help: '显示此列表',
     enabled: '启用单键快捷键',
