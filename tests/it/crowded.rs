@@ -212,3 +212,25 @@ async fn where_everybody_is_served_deny_lists_share_one_limit() {
     assert!(denies_many(&mut other, 100_000).await);
     assert_eq!(denied_devices(dir.path()).unwrap().count, 120_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_desk_that_is_not_served_asks_less_and_less_often() {
+    let dir = tempfile::tempdir().unwrap();
+    let net = MemoryNet::new(1, Weather::CALM);
+    let admission = Admission::Listed(BTreeSet::new());
+    let relay = RunningRelay::start(&Config { admission, ..config(&net, dir.path()) }).unwrap();
+    let (organization, console) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+    let delegation = organization.delegate(console.console_key(), i64::MAX);
+    let client = Client::start(Arc::new(console), client_options(net.host(HONEST), true)).unwrap();
+    let mut registration = client.register(relay.address.clone(), Role::Desk(delegation));
+    let mut refusals = 0;
+    let asking = async {
+        while let Some(Notice::Down(RelayError::Refused(RelayRefusal::UnknownOrganization))) =
+            registration.notice().await
+        {
+            refusals += 1;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(120), asking).await.is_err(), "it was told something else");
+    assert!((10..=25).contains(&refusals), "{refusals} in two minutes");
+}

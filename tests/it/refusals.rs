@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use belay_agent::join::{JoinError, Joined, join};
+use belay_agent::join::{JoinError, JoinOptions, Joined, join};
 use belay_console::life::Closing;
 use belay_console::store::{Actor, EventKind, SessionState, TicketChange};
 use belay_console::ticket::TicketState;
@@ -14,6 +14,7 @@ use belay_protocol::invite::{Code, Invite};
 use belay_protocol::message::{EndReason, RelayRefusal};
 use belay_relay::client::RelayError;
 use belay_relay::identity::Identity;
+use belay_relay::server::{Caps, Config};
 use belay_tests::links::{RunningRelay, loopback_relay};
 use belay_tests::lying_relay::LyingRelay;
 use belay_tests::world::{Desk, DeskOptions, Page, World, run};
@@ -328,4 +329,31 @@ async fn what_the_customer_leaves_out_is_said_to_be_left_out_and_never_to_be_fin
     let left_out: Vec<_> = reports[0].withheld.iter().map(|one| (one.section.as_str(), one.reason.as_str())).collect();
     assert_eq!(left_out, [("disk", "by_person"), ("findings", "by_person")]);
     assert!(reports[0].findings.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_waits_for_a_relay_that_is_full_and_is_told_so() {
+    let world = World::start().await.unwrap();
+    let handle = &world.relay.as_ref().unwrap().handle;
+    let with_room_for = |endpoints| {
+        let caps = Caps { endpoints, ..Caps::default() };
+        handle.reload(&Config { caps, ..loopback_relay(world.dir()) }).unwrap();
+    };
+    let ticket = world.desk.ticket("slow").await.unwrap();
+    let invite = world.desk.invite(&ticket).await.unwrap();
+    // The desk has the one place.
+    with_room_for(1);
+    let impatient = JoinOptions { patience: Duration::from_secs(1), ..world.options("impatient", &invite) };
+    let (refused, _) = run(impatient, "").await;
+    let sentence = refused.unwrap_err().sentence(Language::English);
+    assert!(sentence.contains("full at the moment"), "{sentence}");
+
+    let patient = JoinOptions { patience: Duration::from_secs(60), ..world.options("patient", &invite) };
+    let joining = tokio::spawn(async move { run(patient, "").await });
+    // Long enough to be told, and shorter than any wait that a relay asks for.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    with_room_for(10);
+    let (joined, page) = joining.await.unwrap();
+    assert!(matches!(joined, Ok(Joined::Filed(_))), "{joined:?}\n{page}");
+    assert!(page.contains("The relay is full at the moment; trying again in"), "{page}");
 }

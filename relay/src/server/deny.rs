@@ -234,6 +234,28 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_no_reason_not_to_start_with_what_was_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let cut_off = format!("{ONE} {}\n{ONE} cut", device(7));
+        fs::write(dir.path().join("denied"), &cut_off).unwrap();
+        // A directory where the new list would be written fails as a full disk does.
+        fs::create_dir_all(dir.path().join("denied.new/x")).unwrap();
+        let (file, denied) = DenyFile::load(dir.path()).unwrap();
+        assert_eq!(denied, Denied::from([(ONE, [device(7)].into())]));
+        assert!(file.is_behind());
+        assert_eq!(fs::read_to_string(dir.path().join("denied")).unwrap(), cut_off);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("denied");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert!(matches!(DenyFile::load(dir.path()), Err(DenyError::File { .. })));
+    }
+
+    #[test]
     fn a_damaged_list_stops_the_start() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("denied"), format!("{ONE} {}\nrubbish\n", device(7))).unwrap();

@@ -15,7 +15,7 @@ import { Select } from '../parts/select';
 import { Foreign, Time } from '../parts/text';
 import { query } from '../router';
 import { mayWork } from '../session';
-import { t, tag } from '../text';
+import { locale, t } from '../text';
 import { d } from '../text/desk';
 import { p } from '../text/people';
 import { NotFound } from './not-found';
@@ -203,7 +203,7 @@ function Products(props: { company: WholeOrganization; refetch: () => unknown })
   const [doing, setDoing] = createSignal<Product | 'add'>();
   const [gone, setGone] = createSignal<Product>();
   const [error, setError] = createSignal<unknown>();
-  const day = (atMs: number) => new Intl.DateTimeFormat(tag(), { dateStyle: 'medium' }).format(atMs);
+  const day = (atMs: number) => new Intl.DateTimeFormat(locale(), { dateStyle: 'medium' }).format(atMs);
   const asPut = ({ name, version, note, licence_until_ms }: Product) => ({ name, version: version ?? null, note: note ?? null, licence_until_ms: licence_until_ms ?? null });
   const act = async (action: () => Promise<unknown>) => {
     setError(undefined);
