@@ -121,7 +121,8 @@ impl From<DbErr> for OrganizationError {
 }
 
 impl Store {
-    /// At most `limit` companies by name, behind the one named `after`, with `part` in their names.
+    /// At most `limit` companies by name, behind the one named `after`, with `part` in their names. The one without a name,
+    /// of callers who have not said theirs yet, is none.
     pub async fn list_organizations(
         &self,
         part: Option<&str>,
@@ -132,6 +133,7 @@ impl Store {
         let named = part.map(|part| contains(organization::Column::Name, part));
         let behind = after.map(|after| organization::Column::Name.gt(after));
         let rows = organization::Entity::find()
+            .filter(organization::Column::Name.ne(""))
             .filter(Condition::all().add_option(named).add_option(behind))
             .order_by_asc(organization::Column::Name)
             .limit(limit)

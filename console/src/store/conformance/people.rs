@@ -4,6 +4,7 @@ use super::*;
 
 conformance! {
     companies_stand_below_each_other_and_never_in_a_circle
+    callers_who_have_said_no_company_yet_are_none
     a_company_that_is_renamed_is_found_by_its_new_name
     two_people_who_are_one_share_their_tickets_until_the_merge_is_undone
     a_merge_touches_nothing_that_was_changed_since_when_it_is_undone
@@ -83,6 +84,12 @@ async fn companies_stand_below_each_other_and_never_in_a_circle(mut world: World
     }
     assert_eq!(listed.iter().collect::<std::collections::BTreeSet<_>>().len(), listed.len());
     assert_eq!(listed.len(), 18);
+}
+
+async fn callers_who_have_said_no_company_yet_are_none(world: World) {
+    let call = NewTicket { customer: line(""), contact: None, ..new_ticket("Call") };
+    world.store.open_ticket(&Actor::Local, call, None).await.unwrap().unwrap();
+    assert_eq!(world.store.list_organizations(None, None, 9).await.unwrap(), []);
 }
 
 async fn a_company_that_is_renamed_is_found_by_its_new_name(world: World) {

@@ -239,10 +239,10 @@ function Products(props: { company: WholeOrganization; refetch: () => unknown })
               <Show when={product.note}>{(note) => <span class="quiet"> · <Foreign text={note()} /></span>}</Show>
               <Show when={product.licence_until_ms}>
                 {(until) => (
-                  <span class={until() < Date.now() ? 'problem' : 'quiet'}>
-                    {' · '}
-                    {until() < Date.now() ? p().ended(day(until())) : p().ends(day(until()))}
-                  </span>
+                  <Show when={until() < Date.now()} fallback={<span class="quiet"> · {p().ends(day(until()))}</span>}>
+                    {' '}
+                    <span class="problem">{p().ended(day(until()))}</span>
+                  </Show>
                 )}
               </Show>
             </Row>

@@ -115,7 +115,7 @@ export function TicketPage(props: { number: string }) {
   /** The company's page, with the tickets of whoever asks. */
   const history = () => {
     const ticket = page.ticket;
-    if (ticket) navigate(customerPath(ticket));
+    if (ticket?.customer) navigate(customerPath(ticket));
   };
   onKeys({ t: take, h: history });
 
@@ -246,9 +246,11 @@ function TicketFacts(props: { ticket: Ticket }) {
       <div>
         <dt>{t().ticket.customer}</dt>
         <dd>
-          <a href={customerPath(ticket())}>
-            <Foreign text={ticket().customer || t().ticket.unknown} />
-          </a>
+          <Show when={ticket().customer} fallback={t().ticket.unknown}>
+            <a href={customerPath(ticket())}>
+              <Foreign text={ticket().customer} />
+            </a>
+          </Show>
         </dd>
       </div>
       <For each={lines().filter(([, text]) => text)}>
