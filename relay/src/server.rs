@@ -359,7 +359,7 @@ impl RelayHandle {
 }
 
 /// The file whose lock says that a relay uses its directory.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// Whether a relay uses the data directory.
 pub fn is_in_use(data: &Path) -> bool {

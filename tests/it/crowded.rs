@@ -14,7 +14,7 @@ use belay_relay::identity::Identity;
 use belay_relay::net::Net;
 use belay_relay::server::{Admission, Caps, Config, denied_devices};
 use belay_relay::tls;
-use belay_tests::links::{Agent, Desk, RunningRelay, client_options};
+use belay_tests::links::{Agent, Desk, RunningRelay, client_options, memory_relay};
 use belay_tests::net::{MemoryNet, Packet, Weather};
 use quinn::{ClientConfig, ConnectionError, Endpoint, EndpointConfig, TokioRuntime};
 use tokio::task::JoinHandle;
@@ -81,8 +81,7 @@ impl Stalled {
 const REFUSAL_BYTES: usize = 100;
 
 fn config(net: &MemoryNet, data: &std::path::Path) -> Config {
-    let config = Config::open(SocketAddr::from(([10, 0, 0, RELAY], 443)), data.to_owned());
-    Config { net: net.host(RELAY), ..config }
+    memory_relay(net, RELAY, data)
 }
 
 /// Begins a handshake from a port of its own, as an agent does.

@@ -175,11 +175,7 @@ const RELAY: u8 = 1;
 async fn memory_world() -> (MemoryNet, belay_relay::server::Config, World) {
     let net = MemoryNet::new(7, Weather { delay: Duration::from_millis(20), ..Weather::CALM });
     let dir = tempfile::tempdir().unwrap();
-    let config = belay_relay::server::Config {
-        listen: SocketAddr::from(([10, 0, 0, RELAY], 443)),
-        net: net.host(RELAY),
-        ..links::loopback_relay(&dir.path().join("relay"))
-    };
+    let config = links::memory_relay(&net, RELAY, &dir.path().join("relay"));
     let relay = RunningRelay::start(&config).unwrap();
     let nets = Nets { desk: net.host(2), agent: net.host(3) };
     let world = World::with(dir, relay, nets).await.unwrap();

@@ -17,7 +17,7 @@ use belay_relay::client::{Arrival, Link, Resumables};
 use belay_relay::net::SystemNet;
 use belay_relay::server::Config;
 use belay_relay::stream;
-use belay_tests::links::{self, Agent, Desk, RunningRelay};
+use belay_tests::links::{self, Agent, Desk, RunningRelay, memory_relay};
 use belay_tests::lying_relay::LyingRelay;
 use belay_tests::net::{MemoryNet, Packet, Weather};
 use belay_tests::world::{World, run};
@@ -36,8 +36,7 @@ const MUTATIONS: u64 = 10_000;
 const MARKER: &[u8] = b"marker-of-thirty-two-bytes-0123!";
 
 fn relay_config(net: &MemoryNet, data: &Path) -> Config {
-    let config = Config::open(SocketAddr::from(([10, 0, 0, RELAY], 443)), data.to_owned());
-    Config { net: net.host(RELAY), ..config }
+    memory_relay(net, RELAY, data)
 }
 
 /// What the relay does to the packets of sessions.

@@ -1,7 +1,7 @@
 //! Sessions whose links die, on the network in memory, in virtual time.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ use belay_relay::client::{
 use belay_relay::close::Close;
 use belay_relay::server::Config;
 use belay_relay::stream;
-use belay_tests::links::{Agent, Desk, RunningRelay};
+use belay_tests::links::{Agent, Desk, RunningRelay, memory_relay};
 use belay_tests::net::{MemoryNet, Weather};
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
@@ -70,9 +70,9 @@ impl Scene {
     async fn with(resumables: Resumables) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let net = MemoryNet::new(1, Weather { delay: Duration::from_millis(10), ..Weather::CALM });
-        let config = Config::open(SocketAddr::from(([10, 0, 0, RELAY], 443)), dir.path().to_owned());
         // Without tunnels, which would carry what is to be lost.
-        let relay = RunningRelay::start(&Config { net: net.host(RELAY), tunnels: None, ..config }).unwrap();
+        let config = Config { tunnels: None, ..memory_relay(&net, RELAY, dir.path()) };
+        let relay = RunningRelay::start(&config).unwrap();
         let desk = Desk::start(net.host(DESK), &relay.address).await.unwrap();
         let mut agent = Agent::start(net.host(AGENT), &relay.address).await.unwrap();
         let peer = agent.reach(&desk).await.unwrap();

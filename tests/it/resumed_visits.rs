@@ -1,6 +1,6 @@
 //! Lost links between the real console and a scripted agent, and between the real agent and a scripted desk.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use belay_agent::join::{JoinOptions, Joined, join};
@@ -19,9 +19,8 @@ use belay_protocol::well_known::{MAX_RELAYS, WellKnownRelay};
 use belay_protocol::{ConsoleKey, Language, RelayKey, codec};
 use belay_relay::client::{Arrival, Notice, Phase, Resumables, SamePeer, Session};
 use belay_relay::close::Close;
-use belay_relay::server::Config;
 use belay_relay::stream::{self, Receiver, Sender};
-use belay_tests::links::{self, Agent, Desk, RunningRelay};
+use belay_tests::links::{Agent, Desk, RunningRelay, memory_relay};
 use belay_tests::net::{MemoryNet, Weather};
 use belay_tests::world::{Nets, Page, World};
 use tokio::time::{sleep, timeout};
@@ -51,11 +50,7 @@ impl Visit {
     async fn begin() -> Self {
         let net = MemoryNet::new(7, Weather::CALM);
         let dir = tempfile::tempdir().unwrap();
-        let config = Config {
-            listen: SocketAddr::from(([10, 0, 0, 1], 443)),
-            net: net.host(1),
-            ..links::loopback_relay(&dir.path().join("relay"))
-        };
+        let config = memory_relay(&net, 1, &dir.path().join("relay"));
         let relay = RunningRelay::start(&config).unwrap();
         let address = relay.address.clone();
         let world = World::with(dir, relay, Nets { desk: net.host(2), agent: net.host(4) }).await.unwrap();
@@ -276,8 +271,7 @@ fn name(text: &str) -> Name {
 async fn pause(cut: IpAddr, relays: impl FnOnce(&RelayAddress) -> Vec<WellKnownRelay>) {
     let dir = tempfile::tempdir().unwrap();
     let net = MemoryNet::new(1, Weather { delay: Duration::from_millis(10), ..Weather::CALM });
-    let config = Config::open(SocketAddr::from(([10, 0, 0, 1], 443)), dir.path().join("relay"));
-    let relay = RunningRelay::start(&Config { net: net.host(1), ..config }).unwrap();
+    let relay = RunningRelay::start(&memory_relay(&net, 1, &dir.path().join("relay"))).unwrap();
     let desk = Desk::start(net.host(2), &relay.address).await.unwrap();
     let invite = Invite {
         relay: relay.address.clone(),

@@ -1,6 +1,5 @@
 //! A device that is shut out, from the request to the relay and back.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use belay_console::clock::Clock;
@@ -10,7 +9,6 @@ use belay_console::store::SessionState;
 use belay_protocol::message::{ConsoleMessage, EndReason, PeerRoute, RelayRefusal};
 use belay_protocol::{DeviceKey, OrganizationKey};
 use belay_relay::client::Notice;
-use belay_relay::server::Config;
 use belay_tests::links::{self, Agent, RunningRelay};
 use belay_tests::net::{MemoryNet, Weather};
 use belay_tests::world::{Nets, World};
@@ -58,11 +56,7 @@ async fn reach(agent: &mut Agent, organization: OrganizationKey) -> Result<PeerR
 async fn a_revoked_device_is_cut_at_once_and_stays_out_until_it_is_restored() {
     let net = MemoryNet::new(3, Weather::CALM);
     let dir = tempfile::tempdir().unwrap();
-    let config = Config {
-        listen: SocketAddr::from(([10, 0, 0, RELAY], 443)),
-        net: net.host(RELAY),
-        ..links::loopback_relay(&dir.path().join("relay"))
-    };
+    let config = links::memory_relay(&net, RELAY, &dir.path().join("relay"));
     let relay = RunningRelay::start(&config).unwrap();
     let address = relay.address.clone();
     let nets = Nets { desk: net.host(DESK), agent: net.host(AGENT + 1) };

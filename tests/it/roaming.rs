@@ -10,7 +10,7 @@ use belay_protocol::message::RelayRefusal;
 use belay_relay::client::{Client, Link, Notice, Role};
 use belay_relay::identity::Identity;
 use belay_relay::server::Config;
-use belay_tests::links::{Agent, Desk, RunningRelay, client_options};
+use belay_tests::links::{Agent, Desk, RunningRelay, client_options, memory_relay};
 use belay_tests::net::{MemoryNet, Packet, Weather};
 use tokio::time::{Instant, timeout};
 
@@ -25,8 +25,7 @@ fn ip(number: u8) -> IpAddr {
 }
 
 fn relay_config(net: &MemoryNet, number: u8, data: &Path) -> Config {
-    let config = Config::open(SocketAddr::new(ip(number), 443), data.to_owned());
-    Config { net: net.host(number), sockets: 2, ..config }
+    Config { sockets: 2, ..memory_relay(net, number, data) }
 }
 
 /// A relay, a desk and an agent with an open session; everybody is a millisecond from everybody.

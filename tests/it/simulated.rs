@@ -1,6 +1,5 @@
 //! Relay, desk and agents on the network in memory, in virtual time.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use belay_protocol::message::RelayRefusal;
 use belay_relay::client::{Client, Link, Notice, RelayError, Role};
 use belay_relay::identity::Identity;
 use belay_relay::server::{Admission, Config};
-use belay_tests::links::{Agent, Desk, RunningRelay, client_options};
+use belay_tests::links::{Agent, Desk, RunningRelay, client_options, memory_relay};
 use belay_tests::net::{MemoryNet, Weather};
 use tokio::time::{Instant, timeout};
 
@@ -18,8 +17,7 @@ const DESK: u8 = 2;
 const AGENT: u8 = 3;
 
 fn relay_config(net: &MemoryNet, data: &Path) -> Config {
-    let config = Config::open(SocketAddr::from(([10, 0, 0, RELAY], 443)), data.to_owned());
-    Config { net: net.host(RELAY), ..config }
+    memory_relay(net, RELAY, data)
 }
 
 /// Sends `sent` and waits for the other end's word that all of it arrived.

@@ -16,6 +16,8 @@ use belay_relay::server::{Config, Relay, RelayHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::net::MemoryNet;
+
 /// A relay that runs in this process.
 #[derive(Debug)]
 pub struct RunningRelay {
@@ -145,6 +147,11 @@ async fn up(registration: &mut Registration) -> anyhow::Result<()> {
         Notice::Up => Ok(()),
         other => bail!("{other:?}"),
     }
+}
+
+/// A configuration of a relay at port 443 of host `number` of a network in memory, that serves everybody.
+pub fn memory_relay(net: &MemoryNet, number: u8, data: &Path) -> Config {
+    Config { net: net.host(number), ..Config::open(SocketAddr::new(net.address_of(number), 443), data.to_owned()) }
 }
 
 /// A configuration of a relay on loopback that serves everybody.

@@ -68,16 +68,10 @@ impl Way {
         loop {
             match registration.notice().await {
                 Some(Notice::Up) => break,
-                Some(Notice::Down(source)) => {
-                    if let RelayError::Refused(RelayRefusal::Full { retry_after_ms }) = source {
-                        let wait = Duration::from_millis(retry_after_ms.into());
-                        if Instant::now() + wait < deadline {
-                            full(wait);
-                            continue;
-                        }
-                    }
-                    return Err(JoinError::Relay { relay: relays, source });
-                }
+                Some(Notice::Down(source)) => match source.retry_after() {
+                    Some(wait) if Instant::now() + wait < deadline => full(wait),
+                    _ => return Err(JoinError::Relay { relay: relays, source }),
+                },
                 _ => return Err(JoinError::Lost("the registration ended".to_owned())),
             }
         }

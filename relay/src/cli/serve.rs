@@ -137,7 +137,7 @@ impl Running<'_> {
     fn tell_certificate(&self) {
         let Some(files) = self.options.certificate() else { return };
         if let Ok(validity) = files.validity() {
-            let days_left = (validity.not_after_unix_s - unix_ms() / 1_000).div_euclid(DAY_S);
+            let days_left = validity.days_left(unix_ms() / 1_000);
             tracing::info!(certificate = %files.chain.display(), days_left, "new tunnels get the certificate as it is now");
         }
     }
@@ -198,5 +198,3 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The heartbeat of a process to which no service manager listens.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
-
-const DAY_S: i64 = 24 * 60 * 60;

@@ -321,8 +321,8 @@ impl Keeper {
     fn wait_after(&self, down: &RelayError, was_up: bool, delay: &mut Duration) -> Duration {
         let since = self.last_attempt.map_or(ATTEMPT_EVERY, |last| last.elapsed());
         let least = ATTEMPT_EVERY.saturating_sub(since);
-        if let RelayError::Refused(RelayRefusal::Full { retry_after_ms }) = down {
-            return asked_for(*retry_after_ms).max(least);
+        if let Some(wait) = down.retry_after() {
+            return wait.max(least);
         }
         // A relay that says no says it the next time as well.
         if self.is_urgent() && !matches!(down, RelayError::Refused(_)) {
@@ -342,13 +342,12 @@ impl Keeper {
         !self.open.is_empty() || matches!(self.role, Role::Desk(_))
     }
 
-    /// All relays that have not asked to be left alone for now, the last good one ahead, UDP ahead of tunnels unless it was
-    /// of no use the last time.
+    /// All relays, the last good one ahead, UDP ahead of tunnels unless it was of no use the last time.
     fn plan(&self, deadline: Duration) -> Plan {
         let further = self.further.borrow();
         let mut all: Vec<&RelayAddress> = Vec::new();
         for relay in self.relays.iter().chain(&self.elsewhere).chain(further.iter()) {
-            if !all.contains(&relay) && !self.client.is_held_off(relay) {
+            if !all.contains(&relay) {
                 all.push(relay);
             }
         }
@@ -418,17 +417,16 @@ impl Keeper {
                     broken = self.look(&mut current, &mut rival).await.is_err();
                 }
                 _ = quiet_looks.tick(), if self.open.is_empty() && rival.is_none() => {
-                    let plan = self.plan(HANDSHAKE_DEADLINE);
-                    if current.is_silent() && !plan.relays.is_empty() {
+                    if current.is_silent() {
                         tracing::debug!("the relay does not answer: looking for a way beside this one");
-                        rival = Some(self.attempt(plan));
+                        rival = self.attempt(self.plan(HANDSHAKE_DEADLINE));
                     }
                 }
                 () = sleep_until(homeward_due), if is_away => {
                     homeward = (homeward * 2).min(HOMEWARD_MAX);
                     homeward_due = Instant::now() + homeward;
                     if rival.is_none() {
-                        rival = Some(self.attempt(self.homeward_plan(&current)));
+                        rival = self.attempt(self.homeward_plan(&current));
                     }
                 }
                 found = outcome(&mut rival) => {
@@ -453,10 +451,16 @@ impl Keeper {
         self.open.keys().all(|peer| self.client.ends.socket.goes_by(peer, &current.link.way))
     }
 
-    fn attempt(&mut self, plan: Plan) -> Rival {
+    /// Begins to look for another way beside the one in use, among the relays that have not asked to be left alone for now,
+    /// if there are any.
+    fn attempt(&mut self, mut plan: Plan) -> Option<Rival> {
+        plan.relays.retain(|(relay, _)| !self.client.is_held_off(relay));
+        if plan.relays.is_empty() {
+            return None;
+        }
         self.last_attempt = Some(Instant::now());
         let (client, role) = (self.client.clone(), self.role);
-        AbortOnDropHandle::new(tokio::spawn(async move { client.find(plan, role).await }))
+        Some(AbortOnDropHandle::new(tokio::spawn(async move { client.find(plan, role).await })))
     }
 
     /// From a tunnel to UDP at the same relay; from a relay that was named by another back to one of the list.
@@ -544,10 +548,10 @@ impl Keeper {
             Look::Probe(number) => current.link.sender.send(&ToRelay::Probe { number }).await,
             Look::Suspect => {
                 let is_time = self.last_attempt.is_none_or(|last| last.elapsed() >= ATTEMPT_EVERY);
-                let mut plan = self.plan(DEADLINE_IN_SESSION);
-                if rival.is_none() && is_time && !plan.relays.is_empty() {
+                if rival.is_none() && is_time {
+                    let mut plan = self.plan(DEADLINE_IN_SESSION);
                     plan.tunnels_after = self.tunnels_after(UDP_AHEAD_SUSPECT);
-                    *rival = Some(self.attempt(plan));
+                    *rival = self.attempt(plan);
                 }
                 Ok(())
             }
@@ -583,10 +587,7 @@ impl Keeper {
             }
             FromRelay::Slowed { peer } => Notice::Slowed(peer),
             FromRelay::Refused(refusal) => {
-                let wait = match refusal {
-                    RelayRefusal::Full { retry_after_ms } => asked_for(retry_after_ms),
-                    _ => WISH_AGAIN,
-                };
+                let wait = retry_after(&refusal).unwrap_or(WISH_AGAIN);
                 self.wish_due = self.wish.map(|_| Instant::now() + wait);
                 Notice::Refused(refusal)
             }
@@ -598,8 +599,8 @@ impl Keeper {
                 self.elsewhere = elsewhere.iter().filter_map(|relay| relay.address()).collect();
                 let mut plan = self.plan(HANDSHAKE_DEADLINE);
                 plan.relays.retain(|(relay, _)| *relay != current.link.relay);
-                if rival.is_none() && !plan.relays.is_empty() {
-                    *rival = Some(self.attempt(plan));
+                if rival.is_none() {
+                    *rival = self.attempt(plan);
                 }
                 return Ok(Ok(()));
             }
@@ -660,9 +661,9 @@ impl Client {
             match self.register_on(&mut greeted, role).await {
                 Ok(()) => return Ok(greeted),
                 // A relay that is full is no reason not to try the next.
-                Err(error @ RelayError::Refused(refusal)) => {
-                    if let RelayRefusal::Full { retry_after_ms } = refusal {
-                        self.hold_off(&greeted.relay, asked_for(retry_after_ms));
+                Err(error @ RelayError::Refused(_)) => {
+                    if let Some(wait) = error.retry_after() {
+                        self.hold_off(&greeted.relay, wait);
                     }
                     plan.relays.retain(|(relay, _)| *relay != greeted.relay);
                     if plan.relays.is_empty() {
@@ -710,9 +711,23 @@ impl Client {
     }
 }
 
-/// The time that a full relay asks us to wait, but no longer than anybody who means it asks for.
-fn asked_for(retry_after_ms: u32) -> Duration {
-    Duration::from_millis(u64::from(retry_after_ms)).min(RETRY_AFTER_MAX)
+impl RelayError {
+    /// How long a full relay asks to be left alone, but no longer than anybody who means it asks for.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => retry_after(refusal),
+            _ => None,
+        }
+    }
+}
+
+fn retry_after(refusal: &RelayRefusal) -> Option<Duration> {
+    match refusal {
+        RelayRefusal::Full { retry_after_ms } => {
+            Some(Duration::from_millis(u64::from(*retry_after_ms)).min(RETRY_AFTER_MAX))
+        }
+        _ => None,
+    }
 }
 
 async fn send_denied(current: &mut Current, denied: &BTreeSet<DeviceKey>) -> Result<(), StreamError> {

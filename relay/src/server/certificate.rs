@@ -89,6 +89,15 @@ pub struct Validity {
     pub not_after_unix_s: i64,
 }
 
+impl Validity {
+    /// Whole days from `now_unix_s` to the end; fewer than none when that has passed.
+    pub fn days_left(&self, now_unix_s: i64) -> i64 {
+        const DAY_S: i64 = 24 * 60 * 60;
+
+        (self.not_after_unix_s - now_unix_s).div_euclid(DAY_S)
+    }
+}
+
 impl CertificateFiles {
     /// Reads and checks both files.
     pub fn check(&self) -> Result<(), CertificateError> {

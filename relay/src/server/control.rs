@@ -182,7 +182,7 @@ impl ControlPlane {
         let now = now();
         for (meta, datagram) in arrived.drain(..) {
             if let Some(incoming) = ends.lines.take(now, &meta, &datagram, |packet| self.plane.send_local(packet)) {
-                self.admit(&mut ends, incoming, now);
+                self.admit(&mut ends, (incoming, datagram.len()), now);
             }
         }
         self.drive_due(&mut ends, now);
@@ -246,7 +246,8 @@ impl ControlPlane {
         self.said.notify_one();
     }
 
-    fn admit(&self, ends: &mut Ends, incoming: Incoming, now: Instant) {
+    /// Takes a handshake up that began with a datagram of `bytes`, or does not.
+    fn admit(&self, ends: &mut Ends, (incoming, bytes): (Incoming, usize), now: Instant) {
         let send = |packet: &Transmit<'_>| self.plane.send_local(packet);
         let is_validated = incoming.remote_address_validated();
         let network = network_of(self.tunnels.origin(incoming.remote_address()), is_validated);
@@ -267,7 +268,7 @@ impl ControlPlane {
         }
         ends.last_number += 1;
         let end = End::arriving(ConnectionNumber(ends.last_number), network, now + HANDSHAKE_DEADLINE);
-        if ends.lines.accept(now, incoming, end, send) {
+        if ends.lines.accept(now, (incoming, bytes), end, send) {
             ends.under_way.enter(network);
         } else {
             self.handshakes.failed.fetch_add(1, Ordering::Relaxed);

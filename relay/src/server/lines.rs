@@ -30,8 +30,6 @@ pub(super) struct Lines<E> {
     timers: BTreeSet<(Instant, ConnectionHandle)>,
     due: VecDeque<ConnectionHandle>,
     packet: Vec<u8>,
-    /// Bytes of the last datagram that came.
-    heard: usize,
 }
 
 /// One control connection.
@@ -76,7 +74,6 @@ impl<E> Lines<E> {
             timers: BTreeSet::new(),
             due: VecDeque::new(),
             packet: Vec::new(),
-            heard: 0,
         }
     }
 
@@ -89,7 +86,6 @@ impl<E> Lines<E> {
         send: impl FnMut(&Transmit<'_>),
     ) -> Option<Incoming> {
         self.packet.clear();
-        self.heard = datagram.len();
         let bytes = BytesMut::from(datagram);
         match self.endpoint.handle(now, meta.addr, meta.dst_ip, meta.ecn.map(from_udp), bytes, &mut self.packet)? {
             DatagramEvent::ConnectionEvent(handle, event) => {
@@ -110,10 +106,16 @@ impl<E> Lines<E> {
         }
     }
 
-    /// Starts a handshake with whom [`Lines::take`] has just returned. `false` when it failed at its first packet.
-    pub(super) fn accept(&mut self, now: Instant, incoming: Incoming, end: E, send: impl FnMut(&Transmit<'_>)) -> bool {
+    /// Starts a handshake, which began with a datagram of `bytes`. `false` when it failed at that.
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        (incoming, bytes): (Incoming, usize),
+        end: E,
+        send: impl FnMut(&Transmit<'_>),
+    ) -> bool {
         self.packet.clear();
-        let allowance = (!incoming.remote_address_validated()).then_some(Allowance { heard: self.heard, said: 0 });
+        let allowance = (!incoming.remote_address_validated()).then_some(Allowance { heard: bytes, said: 0 });
         match self.endpoint.accept(incoming, now, &mut self.packet, None) {
             Ok((handle, connection)) => {
                 self.lines.insert(handle, Box::new(Line::new(connection, allowance, end)));

@@ -10,7 +10,7 @@ import { CompanyForm } from '../parts/company-form';
 import { Field } from '../parts/field';
 import { FormDialog } from '../parts/form-dialog';
 import { Problem } from '../parts/problem';
-import { Gone, NameField, Row, Section } from '../parts/section';
+import { Edits, Gone, NameField, Row, Section, removals } from '../parts/section';
 import { Select } from '../parts/select';
 import { Foreign, Time } from '../parts/text';
 import { query } from '../router';
@@ -201,37 +201,22 @@ function People(props: { company: WholeOrganization; refetch: () => unknown }) {
 
 function Products(props: { company: WholeOrganization; refetch: () => unknown }) {
   const [doing, setDoing] = createSignal<Product | 'add'>();
-  const [gone, setGone] = createSignal<Product>();
-  const [error, setError] = createSignal<unknown>();
   const day = (atMs: number) => new Intl.DateTimeFormat(locale(), { dateStyle: 'medium' }).format(atMs);
   const asPut = ({ name, version, note, licence_until_ms }: Product) => ({ name, version: version ?? null, note: note ?? null, licence_until_ms: licence_until_ms ?? null });
-  const act = async (action: () => Promise<unknown>) => {
-    setError(undefined);
-    await action().catch(setError);
-    await props.refetch();
-  };
-  const remove = (product: Product) => act(async () => {
-    await people.forgetProduct(props.company.id, product.id);
-    setGone(product);
-  });
-  const undo = (product: Product) => act(async () => {
-    await people.addProduct(props.company.id, asPut(product));
-    setGone(undefined);
+  const { gone, error, remove, undo } = removals<Product>({
+    forget: ({ id }) => people.forgetProduct(props.company.id, id),
+    restore: (product) => people.addProduct(props.company.id, asPut(product)),
+    read: () => props.refetch(),
   });
   return (
     <Section may={mayWork()} id="products" title={p().products} add={p().addProduct} onAdd={() => setDoing('add')} error={error()}>
-      <Gone name={gone()?.name} undo={() => void undo(gone() as Product)} />
+      <Gone name={gone()?.name} undo={undo} />
       <ul class="stack">
         <For each={props.company.products} fallback={<li class="quiet">{p().noProducts}</li>}>
           {(product) => (
             <Row
               may={mayWork()}
-              actions={
-                <>
-                  <button type="button" class="plain" onClick={() => setDoing(product)}>{d().edit}</button>
-                  <button type="button" class="plain" aria-label={`${d().remove}: ${product.name}`} onClick={() => void remove(product)}>✕</button>
-                </>
-              }
+              actions={<Edits name={product.name} change={() => setDoing(product)} remove={() => remove(product)} />}
             >
               <strong>
                 <Foreign text={[product.name, product.version].filter(Boolean).join(' ')} />

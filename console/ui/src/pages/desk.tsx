@@ -5,7 +5,7 @@ import { api } from '../api/client';
 import type { AssignmentRule, Channel, Checklist, Group, Level, Macro, Priority, PriorityMatrix, PutRule, Steps, TicketState, Visibility } from '../api/schema';
 import { Field } from '../parts/field';
 import { FormDialog, type Texts } from '../parts/form-dialog';
-import { Gone, NameField, Row, Section } from '../parts/section';
+import { Edits, Gone, NameField, Row, Section, removals } from '../parts/section';
 import { Select } from '../parts/select';
 import { Foreign } from '../parts/text';
 import { word } from '../format';
@@ -279,36 +279,19 @@ function Matrix() {
 function Checklists() {
   const [lists, { refetch }] = createResource(() => api.checklists());
   const [doing, setDoing] = createSignal<Checklist | 'add'>();
-  const [gone, setGone] = createSignal<Checklist>();
-  const [error, setError] = createSignal<unknown>();
   const shown = () => (lists.error ? [] : (lists.latest ?? []));
-  const act = async (action: () => Promise<unknown>) => {
-    setError(undefined);
-    await action().catch(setError);
-    await refetch();
-  };
-  const remove = (list: Checklist) => act(async () => {
-    await api.forgetChecklist(list.id);
-    setGone(list);
-  });
-  const undo = (list: Checklist) => act(async () => {
-    await api.addChecklist({ name: list.name, items: list.items });
-    setGone(undefined);
+  const { gone, error, remove, undo } = removals<Checklist>({
+    forget: ({ id }) => api.forgetChecklist(id),
+    restore: ({ name, items }) => api.addChecklist({ name, items }),
+    read: refetch,
   });
   return (
     <Section id="checklists" title={d().checklists} error={error() ?? (lists.error as unknown)} add={d().addChecklist} onAdd={() => setDoing('add')}>
-      <Gone name={gone()?.name} undo={() => void undo(gone() as Checklist)} />
+      <Gone name={gone()?.name} undo={undo} />
       <ul class="stack">
         <For each={shown()} fallback={<li class="quiet">{d().noChecklists}</li>}>
           {(list) => (
-            <Row
-              actions={
-                <>
-                  <button type="button" class="plain" onClick={() => setDoing(list)}>{d().edit}</button>
-                  <button type="button" class="plain" aria-label={`${d().remove}: ${list.name}`} onClick={() => void remove(list)}>✕</button>
-                </>
-              }
-            >
+            <Row actions={<Edits name={list.name} change={() => setDoing(list)} remove={() => remove(list)} />}>
               <strong>
                 <Foreign text={list.name} />
               </strong>
@@ -349,47 +332,19 @@ function Checklists() {
 function Macros(props: { groups: Group[] }) {
   const [macros, { refetch }] = createResource(() => api.macros());
   const [doing, setDoing] = createSignal<Macro | 'add'>();
-  const [gone, setGone] = createSignal<Macro>();
-  const [error, setError] = createSignal<unknown>();
   const shown = () => (macros.error ? [] : (macros.latest ?? []));
-  const act = async (action: () => Promise<unknown>) => {
-    setError(undefined);
-    await action().catch(setError);
-    await refetch();
-  };
+  const { gone, error, remove, undo } = removals<Macro>({
+    forget: ({ id }) => api.forgetMacro(id),
+    restore: ({ name, steps }) => api.addMacro({ name, steps }),
+    read: refetch,
+  });
   return (
     <Section id="macros" title={d().macros} error={error() ?? (macros.error as unknown)} add={d().addMacro} onAdd={() => setDoing('add')}>
-      <Gone
-        name={gone()?.name}
-        undo={() => {
-          const old = gone();
-          if (old) void act(async () => {
-            await api.addMacro({ name: old.name, steps: old.steps });
-            setGone(undefined);
-          });
-        }}
-      />
+      <Gone name={gone()?.name} undo={undo} />
       <ul class="stack">
         <For each={shown()} fallback={<li class="quiet">{d().noMacros}</li>}>
           {(one) => (
-            <Row
-              actions={
-                <>
-                  <button type="button" class="plain" onClick={() => setDoing(one)}>{d().edit}</button>
-                  <button
-                    type="button"
-                    class="plain"
-                    aria-label={`${d().remove}: ${one.name}`}
-                    onClick={() => void act(async () => {
-                      await api.forgetMacro(one.id);
-                      setGone(one);
-                    })}
-                  >
-                    ✕
-                  </button>
-                </>
-              }
-            >
+            <Row actions={<Edits name={one.name} change={() => setDoing(one)} remove={() => remove(one)} />}>
               <strong>
                 <Foreign text={one.name} />
               </strong>

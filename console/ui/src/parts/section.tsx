@@ -1,5 +1,5 @@
 // What pages of settings and of customers are made of: cards with rows that can be added, changed and removed.
-import { type JSX, Show } from 'solid-js';
+import { type JSX, Show, createSignal } from 'solid-js';
 
 import { mayConfigure } from '../session';
 import { d } from '../text/desk';
@@ -35,6 +35,40 @@ export function Row(props: { children: JSX.Element; may?: boolean; actions: JSX.
         <span class="buttons">{props.actions}</span>
       </Show>
     </li>
+  );
+}
+
+/** Things of a list that are removed with one click and can be had back, until the next one is removed. */
+export function removals<T extends { name: string }>(list: {
+  forget: (one: T) => Promise<unknown>;
+  restore: (one: T) => Promise<unknown>;
+  read: () => unknown;
+}) {
+  const [gone, setGone] = createSignal<T>();
+  const [error, setError] = createSignal<unknown>();
+  const act = async (action: Promise<unknown>, left: T | undefined) => {
+    setError(undefined);
+    await action.then(() => setGone(() => left)).catch(setError);
+    await list.read();
+  };
+  return {
+    gone,
+    error,
+    remove: (one: T) => void act(list.forget(one), one),
+    undo: () => {
+      const one = gone();
+      if (one) void act(list.restore(one), undefined);
+    },
+  };
+}
+
+/** Buttons to change something and to remove it. */
+export function Edits(props: { name: string; change: () => void; remove: () => void }) {
+  return (
+    <>
+      <button type="button" class="plain" onClick={() => props.change()}>{d().edit}</button>
+      <button type="button" class="plain" aria-label={`${d().remove}: ${props.name}`} onClick={() => props.remove()}>✕</button>
+    </>
   );
 }
 

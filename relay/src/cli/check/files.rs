@@ -9,7 +9,7 @@ use crate::clock::unix_ms;
 use crate::identity::{Identity, IdentityError};
 use crate::logging::told;
 use crate::private_file;
-use crate::server::{CertificateFiles, DeniedDevices, Validity, denied_devices};
+use crate::server::{CertificateFiles, DeniedDevices, LOCK, Validity, denied_devices};
 
 pub(super) fn look(options: &RelayOptions) -> Vec<Finding> {
     let data = &options.data.data;
@@ -58,9 +58,9 @@ fn directory(data: &Path, metadata: &Metadata) -> Finding {
             format!("Run `chmod 700 {shown}`."),
         );
     }
-    if fs::metadata(data.join("lock")).is_ok_and(|lock| !lock.is_file()) {
-        let said = format!("{shown}/lock is not a file, and the relay locks one of that name.");
-        return Finding::bad("data", said, format!("Move {shown}/lock away."));
+    if fs::metadata(data.join(LOCK)).is_ok_and(|lock| !lock.is_file()) {
+        let said = format!("{shown}/{LOCK} is not a file, and the relay locks one of that name.");
+        return Finding::bad("data", said, format!("Move {shown}/{LOCK} away."));
     }
     if let Err(error) = write_something(data) {
         return Finding::bad(
@@ -162,7 +162,7 @@ fn certificate(files: &CertificateFiles) -> Vec<Finding> {
 }
 
 fn expiry(validity: Validity, now_unix_s: i64) -> Finding {
-    let days = (validity.not_after_unix_s - now_unix_s).div_euclid(DAY_S);
+    let days = validity.days_left(now_unix_s);
     if now_unix_s < validity.not_before_unix_s {
         return Finding::bad("certificate", "The certificate is not valid yet.", "Look at this machine's clock.");
     }
@@ -178,8 +178,6 @@ fn expiry(validity: Validity, now_unix_s: i64) -> Finding {
 const RENEW: &str = "Renew it, then let the relay read it: `systemctl reload belay-relay`, or SIGHUP.";
 
 const OTHER_ACCOUNT: &str = "Run this as the account of the relay, or give the directory to that account.";
-
-const DAY_S: i64 = 24 * 60 * 60;
 
 /// Days before its end at which a certificate that renews itself would have done so.
 const SOON_DAYS: i64 = 14;
@@ -212,6 +210,8 @@ fn is_writable(path: &Path) -> bool {
 mod tests {
     use super::super::Verdict;
     use super::*;
+
+    const DAY_S: i64 = 24 * 60 * 60;
 
     #[test]
     fn a_certificate_is_judged_by_what_is_left_of_it() {
